@@ -1,0 +1,17 @@
+//! What clients, router and backends say to each other.
+//!
+//! Read in this order:
+//!
+//! 1. [`header`]: the names of the headers that carry meaning across the hop.
+//! 2. [`error`]: the OpenAI error body that every refusal has.
+//! 3. [`openai`]: requests and answers of the OpenAI API.
+//! 4. [`sse`]: the framing of streamed answers.
+//! 5. [`node`]: what a backend reports about itself to routers.
+//! 6. [`registration`]: how a backend makes itself known through Redis.
+
+pub mod error;
+pub mod header;
+pub mod node;
+pub mod openai;
+pub mod registration;
+pub mod sse;
