@@ -8,9 +8,13 @@
 //! 4. [`sse`]: the framing of streamed answers.
 //! 5. [`node`]: what a backend reports about itself to routers.
 //! 6. [`registration`]: how a backend makes itself known through Redis.
+//! 7. [`health`]: the body of `/health`, the same on both sides.
+//! 8. [`flags`]: how both binaries read their command lines.
 
 pub mod error;
+pub mod flags;
 pub mod header;
+pub mod health;
 pub mod node;
 pub mod openai;
 pub mod registration;

@@ -1,0 +1,62 @@
+//! What comes back from the engine: one event per token, then how it ended.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures_util::Stream;
+use tokio::sync::mpsc::UnboundedReceiver;
+
+/// What the engine says about a sequence.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineEvent {
+    /// The next token of the answer.
+    Token(u32),
+    /// The answer is complete; nothing follows.
+    Finished(FinishReason),
+    /// The engine could not go on with this sequence; nothing follows.
+    Failed(String),
+}
+
+/// Why an answer is complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FinishReason {
+    /// The model ended it.
+    Stop,
+    /// `max_tokens` or the end of the context was reached.
+    Length,
+}
+
+/// The tokens of one sequence as they are made. Dropping it cancels: the sequence is gone within one step.
+#[derive(Debug)]
+pub struct TokenStream {
+    events: UnboundedReceiver<EngineEvent>,
+    ended: bool,
+}
+
+impl TokenStream {
+    pub(crate) fn new(events: UnboundedReceiver<EngineEvent>) -> Self {
+        Self { events, ended: false }
+    }
+
+    /// The next event; `None` after [`EngineEvent::Finished`] or [`EngineEvent::Failed`].
+    ///
+    /// An engine that died without a word gives `Failed`, never silence.
+    pub async fn next(&mut self) -> Option<EngineEvent> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl Stream for TokenStream {
+    type Item = EngineEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<EngineEvent>> {
+        if self.ended {
+            return Poll::Ready(None);
+        }
+        self.events.poll_recv(context).map(|event| {
+            let event = event.unwrap_or_else(|| EngineEvent::Failed("the engine has stopped".into()));
+            self.ended = !matches!(event, EngineEvent::Token(_));
+            Some(event)
+        })
+    }
+}

@@ -1,0 +1,46 @@
+//! What all answers share: why one ended, and what it cost.
+
+use serde::{Deserialize, Serialize};
+
+/// Why an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FinishReason {
+    /// The model ended it, or a stop string did.
+    Stop,
+    /// It reached `max_tokens` or the end of the context.
+    Length,
+}
+
+/// Tokens of a request.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Usage {
+    /// Tokens of all prompts.
+    pub prompt_tokens: u64,
+    /// Tokens of all answers, the one that ended each included.
+    pub completion_tokens: u64,
+    /// The sum of both.
+    pub total_tokens: u64,
+}
+
+impl Usage {
+    /// Adds up.
+    pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
+        Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+    }
+}
+
+/// What stands at the head of every answer and of every chunk of one stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Head {
+    /// Names the answer; all chunks of one stream share it.
+    pub id: String,
+    /// OpenAI's name of the body's type.
+    pub object: String,
+    /// Unix seconds.
+    pub created: u64,
+    /// Model that answered.
+    pub model: String,
+    /// Changes when weights, precision or code change, so that a `seed` may no longer repeat.
+    pub system_fingerprint: Option<String>,
+}
