@@ -112,13 +112,15 @@ pub struct Error {
     param: Option<String>,
     retry_after: Option<Duration>,
     hopeless: bool,
+    /// The pool that the request was for, once it was known.
+    pub pool: Option<String>,
 }
 
 impl Error {
     /// An error of `kind` with a sentence for people.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let hopeless = kind == ErrorKind::Timeout;
-        Self { kind, message: message.into(), param: None, retry_after: None, hopeless }
+        Self { kind, message: message.into(), param: None, retry_after: None, hopeless, pool: None }
     }
 
     /// A bad value of the body's field `param`.
@@ -144,6 +146,13 @@ impl Error {
     #[must_use]
     pub fn hopeless(mut self, hopeless: bool) -> Self {
         self.hopeless |= hopeless;
+        self
+    }
+
+    /// Names the pool that the request was for.
+    #[must_use]
+    pub fn in_pool(mut self, pool: &str) -> Self {
+        self.pool = Some(pool.to_owned());
         self
     }
 

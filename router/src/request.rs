@@ -36,6 +36,8 @@ pub struct Job {
     pub stream: bool,
     /// Its class in the queue.
     pub priority: Priority,
+    /// When its head had been read.
+    pub arrived: Instant,
     /// The instant at which the last byte must have gone out.
     pub deadline: Instant,
     /// The uniform draw in `[0, 1)` that rule 4 compares with the rejection probability.

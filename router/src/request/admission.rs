@@ -15,9 +15,21 @@ use std::task::{Context, Poll};
 use tidegate_admission::Reason;
 use tokio::time::Instant;
 use tower::{Layer, Service};
+use tracing::{Instrument, Span};
 
 /// How often a request is tried on backends that cannot be reached before it fails.
 const MAX_UNREACHABLE: u32 = 3;
+
+/// The pool that a request belongs to, for the layers outside: an answer carries it among its extensions.
+#[derive(Debug, Clone)]
+pub struct Pool(pub String);
+
+impl Pool {
+    fn mark(self, mut response: Response<Body>) -> Response<Body> {
+        response.extensions_mut().insert(self);
+        response
+    }
+}
 
 /// A job that holds a slot.
 #[derive(Debug)]
@@ -81,7 +93,11 @@ where
     fn call(&mut self, job: Job) -> Self::Future {
         let desk = self.desk.clone();
         let deliver = self.inner.clone();
-        Box::pin(async move { deliver_admitted(&desk, deliver, Arc::new(job)).await })
+        Box::pin(async move {
+            let pool = Pool(job.pool.clone());
+            let answer = deliver_admitted(&desk, deliver, Arc::new(job)).await;
+            answer.map(|response| pool.mark(response)).map_err(|error| error.in_pool(&pool.0))
+        })
     }
 }
 
@@ -90,7 +106,8 @@ async fn deliver_admitted<S>(desk: &Desk, mut deliver: S, job: Arc<Job>) -> Resu
 where
     S: Service<Admitted, Response = Response<Body>, Error = Undelivered>,
 {
-    let mut permit = first_permit(desk, &job).await?;
+    let mut permit = first_permit(desk, &job).instrument(admission_span(&job)).await?;
+    desk.metrics.granted(&job.pool, job.arrived.elapsed());
     let mut unreachable = 0;
     loop {
         std::future::poll_fn(|cx| deliver.poll_ready(cx)).await.map_err(failure)?;
@@ -117,7 +134,7 @@ fn failure(undelivered: Undelivered) -> Error {
 
 /// Asks the ledger for the first time.
 async fn first_permit(desk: &Desk, job: &Job) -> Result<Permit, Error> {
-    let claim = desk.claim(&job.pool);
+    let mut claim = desk.claim(&job.pool);
     let attempt = attempt_of(&claim)?;
     let ask = Ask {
         attempt,
@@ -126,37 +143,48 @@ async fn first_permit(desk: &Desk, job: &Job) -> Result<Permit, Error> {
         draw: job.draw,
         jitter: job.jitter,
     };
-    let verdict = before_deadline(job, desk.ledger.admit(&job.pool, ask)).await?;
-    settle(job, claim, verdict).await
+    let verdict = before_deadline(job, &mut claim, desk.ledger.admit(&job.pool, ask)).await?;
+    record(&verdict);
+    settle(desk, job, claim, verdict).await
 }
 
 /// Puts a refused attempt's ticket back and waits for its next grant.
 async fn next_permit(desk: &Desk, job: &Job, refused: Permit, why: HandBack) -> Result<Permit, Error> {
-    let (old, claim) = refused.successor().ok_or_else(used_up)?;
+    let (old, mut claim) = refused.successor().ok_or_else(used_up)?;
     let next = attempt_of(&claim)?;
     tracing::debug!(attempt = %old, ?why, "a backend did not take the request; it waits in its old place");
-    let verdict = before_deadline(job, desk.ledger.hand_back(&job.pool, &old, why, next)).await?;
+    desk.metrics.resent(&job.pool);
+    let verdict = before_deadline(job, &mut claim, desk.ledger.hand_back(&job.pool, &old, why, next)).await?;
     if verdict.is_ok() {
         refused.handed_back();
     }
-    settle(job, claim, verdict).await
+    settle(desk, job, claim, verdict).await
 }
 
 /// Turns the ledger's verdict into a permit or an error, waiting where it is a ticket.
-async fn settle(job: &Job, claim: Claim, verdict: Result<Verdict, LedgerError>) -> Result<Permit, Error> {
+async fn settle(
+    desk: &Desk,
+    job: &Job,
+    claim: Claim,
+    verdict: Result<Verdict, LedgerError>,
+) -> Result<Permit, Error> {
     match verdict {
         Ok(Verdict::Granted(grant)) => permit_of(claim, grant),
-        Ok(Verdict::Queued(ticket)) => wait(job, claim, ticket).await,
+        Ok(Verdict::Queued(ticket)) => {
+            let _waiting = desk.metrics.waiting(&job.pool);
+            wait(job, claim, ticket).await
+        }
         Ok(Verdict::Rejected(rejection)) => {
             claim.refused();
+            desk.metrics.rejected(&job.pool, job.priority.as_str(), rejection.reason.as_str());
             Err(rejected(&rejection))
         }
         Err(error) => Err(ledger_away(&error)),
     }
 }
 
-async fn wait(job: &Job, claim: Claim, ticket: Ticket) -> Result<Permit, Error> {
-    match before_deadline(job, ticket.grant).await? {
+async fn wait(job: &Job, mut claim: Claim, ticket: Ticket) -> Result<Permit, Error> {
+    match before_deadline(job, &mut claim, ticket.grant).await? {
         Ok(Waited::Granted(grant)) => permit_of(claim, grant),
         Ok(Waited::Dropped(Reason::Deadline)) => {
             claim.refused();
@@ -171,8 +199,47 @@ async fn wait(job: &Job, claim: Claim, ticket: Ticket) -> Result<Permit, Error> 
 }
 
 /// Awaits `future` until the job's deadline; past it the claim's drop gives the place back.
-async fn before_deadline<T>(job: &Job, future: impl Future<Output = T>) -> Result<T, Error> {
-    tokio::time::timeout_at(job.deadline, future).await.map_err(|_| timed_out())
+async fn before_deadline<T>(job: &Job, claim: &mut Claim, future: impl Future<Output = T>) -> Result<T, Error> {
+    tokio::time::timeout_at(job.deadline, future).await.map_err(|_| {
+        claim.expired();
+        timed_out()
+    })
+}
+
+/// The span of the decision and the wait; what was decided on is recorded when it is known.
+fn admission_span(job: &Job) -> Span {
+    tracing::info_span!(
+        "tidegate.admission",
+        otel.kind = "internal",
+        tidegate.pool = job.pool,
+        tidegate.priority = job.priority.as_str(),
+        tidegate.draw = job.draw,
+        tidegate.verdict = tracing::field::Empty,
+        tidegate.queue_position = tracing::field::Empty,
+        tidegate.slots = tracing::field::Empty,
+        tidegate.held = tracing::field::Empty,
+        tidegate.p = tracing::field::Empty,
+    )
+}
+
+/// Writes what a verdict says into the current span.
+fn record(verdict: &Result<Verdict, LedgerError>) {
+    let span = Span::current();
+    let (word, numbers) = match verdict {
+        Ok(Verdict::Granted(grant)) => ("granted", grant.numbers),
+        Ok(Verdict::Queued(ticket)) => {
+            span.record("tidegate.queue_position", ticket.position);
+            ("queued", ticket.numbers)
+        }
+        Ok(Verdict::Rejected(rejection)) => (rejection.reason.as_str(), rejection.numbers),
+        Err(_) => ("ledger_unavailable", None),
+    };
+    span.record("tidegate.verdict", word);
+    if let Some(numbers) = numbers {
+        span.record("tidegate.slots", numbers.slots);
+        span.record("tidegate.held", numbers.held);
+        span.record("tidegate.p", numbers.p);
+    }
 }
 
 /// The error of a request whose deadline passed before its answer began.

@@ -22,8 +22,6 @@ pub struct GuardedBody {
     /// `None` once it has ended.
     inner: Option<Body>,
     permit: Permit,
-    /// When the work began: service time is measured from here.
-    started: Instant,
     deadline: Pin<Box<Sleep>>,
     /// Present for streams: comments in silence, errors as events.
     stream: Option<StreamState>,
@@ -41,9 +39,9 @@ struct StreamState {
 
 impl GuardedBody {
     /// Guards `inner` with `permit` until it ends or `deadline` passes.
-    pub fn new(inner: Body, permit: Permit, started: Instant, deadline: Instant) -> Self {
+    pub fn new(inner: Body, permit: Permit, deadline: Instant) -> Self {
         let deadline = Box::pin(sleep_until(deadline));
-        Self { inner: Some(inner), permit, started, deadline, stream: None, failed: false }
+        Self { inner: Some(inner), permit, deadline, stream: None, failed: false }
     }
 
     /// Marks an answer that is not a success.
@@ -63,14 +61,13 @@ impl GuardedBody {
 
     fn finish(&mut self) {
         self.inner = None;
-        let end = if self.failed { End::failed() } else { End::completed(self.started.elapsed()) };
-        self.permit.release(end);
+        self.permit.release(if self.failed { End::Failed } else { End::Finished });
     }
 
     /// Ends the body with an error: an event in a stream, a broken connection elsewhere.
-    fn fail(&mut self, error: Error) -> Option<Result<Frame<Bytes>, axum::Error>> {
+    fn fail(&mut self, error: Error, end: End) -> Option<Result<Frame<Bytes>, axum::Error>> {
         self.inner = None;
-        self.permit.abandon();
+        self.permit.abandon(end);
         match self.stream {
             Some(_) => Some(Ok(Frame::data(error.event()))),
             None => Some(Err(axum::Error::new(error))),
@@ -118,7 +115,7 @@ impl HttpBody for GuardedBody {
             Poll::Ready(Some(Ok(frame))) => return Poll::Ready(this.forward(frame)),
             Poll::Ready(Some(Err(error))) => {
                 let error = Error::new(ErrorKind::Backend, format!("the backend broke off its answer: {error}"));
-                return Poll::Ready(this.fail(error));
+                return Poll::Ready(this.fail(error, End::Failed));
             }
             Poll::Ready(None) => {
                 this.finish();
@@ -127,7 +124,7 @@ impl HttpBody for GuardedBody {
             Poll::Pending => {}
         }
         if this.deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(this.fail(timed_out()));
+            return Poll::Ready(this.fail(timed_out(), End::TimedOut));
         }
         match &mut this.stream {
             Some(stream) => stream.poll_comment(cx).map(|comment| Some(Ok(Frame::data(comment)))),

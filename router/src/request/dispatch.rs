@@ -66,29 +66,27 @@ impl Dispatch {
         let Some(grant) = permit.grant() else {
             return Err(Undelivered::Failed(Error::new(ErrorKind::Internal, "a permit was used twice")));
         };
-        let started = Instant::now();
         let request = match upstream_request(&job, grant) {
             Ok(request) => request,
             Err(error) => {
                 // Nothing was sent, so nothing can still be running.
-                permit.finish(End::failed());
+                permit.finish(End::Failed);
                 return Err(Undelivered::Failed(error));
             }
         };
-        // Past the deadline the permit is dropped, which marks the slot abandoned.
         let answer = tokio::time::timeout_at(job.deadline, self.upstream.send(&grant.url, request)).await;
         match answer {
-            Err(_) => Err(Undelivered::Failed(timed_out())),
+            Err(_) => Err(expired(permit)),
             Ok(Err(error)) => Err(unreachable(permit, &error)),
             Ok(Ok(response)) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                self.refused_or_passed(&job, permit, started, response).await
+                self.refused_or_passed(&job, permit, response).await
             }
-            Ok(Ok(response)) => Ok(self.guard(&job, permit, started, response)),
+            Ok(Ok(response)) => Ok(self.guard(&job, permit, response)),
         }
     }
 
     /// Puts the slot into the body, so that it is held to the last byte.
-    fn guard(&self, job: &Job, permit: Permit, started: Instant, response: Response<Body>) -> Response<Body> {
+    fn guard(&self, job: &Job, permit: Permit, response: Response<Body>) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
         strip(&mut parts.headers);
         let is_stream = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
@@ -98,7 +96,7 @@ impl Dispatch {
             parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         let succeeded = parts.status.is_success();
-        let body = GuardedBody::new(body, permit, started, job.deadline).failed_if(!succeeded);
+        let body = GuardedBody::new(body, permit, job.deadline).failed_if(!succeeded);
         let body = if is_stream { body.as_stream(self.keep_alive) } else { body };
         Response::from_parts(parts, Body::new(body))
     }
@@ -108,22 +106,21 @@ impl Dispatch {
         &self,
         job: &Job,
         permit: Permit,
-        started: Instant,
         response: Response<Body>,
     ) -> Result<Response<Body>, Undelivered> {
         let (parts, body) = response.into_parts();
         let read = tokio::time::timeout_at(job.deadline, Limited::new(body, MAX_REFUSAL_BODY).collect()).await;
         let body = match read {
-            Err(_) => return Err(Undelivered::Failed(timed_out())),
+            Err(_) => return Err(expired(permit)),
             Ok(Err(error)) => {
-                permit.finish(End::failed());
+                permit.finish(End::Failed);
                 return Err(Undelivered::Failed(Error::new(ErrorKind::Backend, format!("the backend broke off: {error}"))));
             }
             Ok(Ok(body)) => body.to_bytes(),
         };
         match refusal(&body) {
             Some(why) => Err(Undelivered::Refused { permit, why, message: "every backend refused the request".to_owned() }),
-            None => Ok(self.guard(job, permit, started, Response::from_parts(parts, Body::from(body)))),
+            None => Ok(self.guard(job, permit, Response::from_parts(parts, Body::from(body)))),
         }
     }
 }
@@ -136,6 +133,12 @@ fn refusal(body: &Bytes) -> Option<HandBack> {
         Some("draining") => Some(HandBack::Unreachable),
         _ => None,
     }
+}
+
+/// The deadline passed while the backend was working.
+fn expired(mut permit: Permit) -> Undelivered {
+    permit.abandon(End::TimedOut);
+    Undelivered::Failed(timed_out())
 }
 
 fn unreachable(permit: Permit, error: &UpstreamError) -> Undelivered {

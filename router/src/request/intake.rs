@@ -18,6 +18,7 @@ use std::time::Duration;
 use tidegate_admission::Priority;
 use tidegate_wire::header as names;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
 
 /// What intake needs to know; the same for all requests.
@@ -25,6 +26,8 @@ use tower::{Layer, Service};
 pub struct IntakeLayer {
     /// Which pool serves which model.
     pub catalogue: Catalogue,
+    /// Cancelled once this router takes no new work.
+    pub draining: CancellationToken,
     /// `--request-timeout`: from arrival to the last byte.
     pub request_timeout: Duration,
     /// `--max-body-size`, in bytes.
@@ -74,6 +77,9 @@ where
 
 impl IntakeLayer {
     async fn read(&self, request: Request<Body>, arrived: Instant) -> Result<Job, Error> {
+        if self.draining.is_cancelled() {
+            return Err(Error::new(ErrorKind::Draining, "this router is shutting down; another one will serve you"));
+        }
         let (parts, body) = request.into_parts();
         check_content_type(&parts.headers)?;
         let timeout = self.timeout(&parts.headers)?;
@@ -91,6 +97,7 @@ impl IntakeLayer {
             pool,
             stream: envelope.stream,
             priority,
+            arrived,
             deadline,
             draw: rand::random(),
             jitter: rand::random(),

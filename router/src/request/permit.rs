@@ -7,6 +7,7 @@ use crate::confirm::Confirmer;
 use crate::ledger::{AttemptId, End, Grant, Ledger};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tidegate_telemetry::metrics::{InFlight, RouterMetrics};
 use tracing::Instrument;
 
 /// What the guards of all requests share.
@@ -16,6 +17,8 @@ pub struct Desk {
     pub ledger: Ledger,
     /// Finds out when given-up work has stopped.
     pub confirmer: Confirmer,
+    /// What this router counts.
+    pub metrics: Arc<RouterMetrics>,
     attempts: Arc<Attempts>,
 }
 
@@ -27,20 +30,21 @@ struct Attempts {
 
 impl Desk {
     /// A desk whose attempts are named after the router's life `router_id`.
-    pub fn new(ledger: Ledger, confirmer: Confirmer, router_id: String) -> Self {
-        Self { ledger, confirmer, attempts: Arc::new(Attempts { router_id, next: AtomicU64::new(1) }) }
+    pub fn new(ledger: Ledger, confirmer: Confirmer, metrics: Arc<RouterMetrics>, router_id: String) -> Self {
+        Self { ledger, confirmer, metrics, attempts: Arc::new(Attempts { router_id, next: AtomicU64::new(1) }) }
     }
 
     /// A name for one try, never used before.
     fn next_attempt(&self) -> AttemptId {
         let number = self.attempts.next.fetch_add(1, Ordering::Relaxed);
-        AttemptId::new(&self.attempts.router_id, number)
+        AttemptId::from(format!("{}-{number}", self.attempts.router_id))
     }
 
     /// Opens a claim under a new attempt id. It exists before the ledger is asked, so that a call whose answer is never
     /// awaited leaves nothing behind.
     pub fn claim(&self, pool: &str) -> Claim {
-        Claim { place: Some(Place { desk: self.clone(), pool: pool.to_owned(), attempt: self.next_attempt() }) }
+        let place = Place { desk: self.clone(), pool: pool.to_owned(), attempt: self.next_attempt() };
+        Claim { place: Some(place), end: End::ClientGone }
     }
 }
 
@@ -70,6 +74,8 @@ impl Place {
 #[derive(Debug)]
 pub struct Claim {
     place: Option<Place>,
+    /// Why it was given up, if it is dropped.
+    end: End,
 }
 
 impl Claim {
@@ -80,7 +86,14 @@ impl Claim {
 
     /// The claim was granted: from now on the permit holds the slot.
     pub fn granted(mut self, grant: Grant) -> Option<Permit> {
-        self.place.take().map(|place| Permit { held: Some(Held { place, grant }) })
+        let place = self.place.take()?;
+        let running = place.desk.metrics.running(&place.pool);
+        Some(Permit { held: Some(Held { place, grant, _running: running }) })
+    }
+
+    /// Its time ran out: that, and not a client that left, is why it will be dropped.
+    pub fn expired(&mut self) {
+        self.end = End::TimedOut;
     }
 
     /// The ledger refused: there is nothing to give back.
@@ -92,8 +105,9 @@ impl Claim {
 impl Drop for Claim {
     fn drop(&mut self) {
         let Some(place) = self.place.take() else { return };
-        place.tell(|place| async move {
-            if let Err(error) = place.desk.ledger.cancel(&place.pool, &place.attempt).await {
+        let end = self.end;
+        place.tell(move |place| async move {
+            if let Err(error) = place.desk.ledger.cancel(&place.pool, &place.attempt, end).await {
                 tracing::warn!(%error, attempt = %place.attempt, "a ticket could not be given back; its lease will");
             }
         });
@@ -104,6 +118,7 @@ impl Drop for Claim {
 struct Held {
     place: Place,
     grant: Grant,
+    _running: InFlight,
 }
 
 /// The right to run on one backend. Dropped before [`Permit::finish`], it marks the slot abandoned: the backend may
@@ -135,10 +150,10 @@ impl Permit {
     }
 
     /// The request is given up while the backend may still work on it.
-    pub fn abandon(&mut self) {
-        let Some(Held { place, grant }) = self.held.take() else { return };
+    pub fn abandon(&mut self, end: End) {
+        let Some(Held { place, grant, .. }) = self.held.take() else { return };
         place.tell(move |place| async move {
-            if let Err(error) = place.desk.ledger.abandon(&place.pool, &place.attempt).await {
+            if let Err(error) = place.desk.ledger.abandon(&place.pool, &place.attempt, end).await {
                 tracing::warn!(%error, attempt = %place.attempt, "an abandoned slot could not be reported; its lease will");
             }
             let confirmer = place.desk.confirmer.clone();
@@ -164,6 +179,6 @@ impl Permit {
 
 impl Drop for Permit {
     fn drop(&mut self) {
-        self.abandon();
+        self.abandon(End::ClientGone);
     }
 }
