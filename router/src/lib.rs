@@ -1,1 +1,3 @@
 //! Placeholder of the crate's map.
+
+pub mod ledger;
