@@ -37,8 +37,12 @@ pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) 
 
 async fn metrics(State(shared): State<Shared>) -> Response {
     for pool in &shared.fleet.look().await.pools {
-        let sample =
-            PoolSample { slots: pool.slots, running: pool.running, abandoned: pool.abandoned, queued: pool.queued };
+        let sample = PoolSample {
+            slots: pool.slots,
+            running: pool.running,
+            abandoned: pool.abandoned,
+            queued: pool.queued,
+        };
         shared.metrics.set_pool(&pool.model, sample);
     }
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], shared.metrics.encode()).into_response()

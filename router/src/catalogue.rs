@@ -14,7 +14,9 @@ pub enum UnknownModel {
 
 /// Two backends list a name for different pools.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("backend '{newcomer}' lists the model '{model}' for the pool '{pool}', but backend '{holder}' serves it in the pool '{held}'")]
+#[error(
+    "backend '{newcomer}' lists the model '{model}' for the pool '{pool}', but backend '{holder}' serves it in the pool '{held}'"
+)]
 pub struct Conflict {
     /// The name that both list.
     pub model: String,

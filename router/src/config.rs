@@ -112,7 +112,11 @@ fn limits(checks: &mut FlagChecks, flags: &Flags) -> Limits {
             &flags.queue_rejection_threshold,
             0.0..=1.0,
         ),
-        rejection_start: checks.decimal("vllm-rejection-threshold", &flags.vllm_rejection_threshold, 0.0..=1.0),
+        rejection_start: checks.decimal(
+            "vllm-rejection-threshold",
+            &flags.vllm_rejection_threshold,
+            0.0..=1.0,
+        ),
         wait_share: checks.decimal("wait-share", &flags.wait_share, 0.0..=1.0),
     }
 }
@@ -121,7 +125,11 @@ fn fleet(checks: &mut FlagChecks, flags: &Flags) -> Fleet {
     match &flags.redis_url {
         Some(url) => {
             if let Err(error) = redis::Client::open(url.as_str()) {
-                checks.refuse("redis-url", url, format_args!("a URL such as redis://127.0.0.1:6379 ({error})"));
+                checks.refuse(
+                    "redis-url",
+                    url,
+                    format_args!("a URL such as redis://127.0.0.1:6379 ({error})"),
+                );
             }
             Fleet::Redis { url: url.clone(), prefix: flags.redis_prefix.clone() }
         }
@@ -139,7 +147,8 @@ fn address(checks: &mut FlagChecks, flag: &str, text: &str) -> IpAddr {
 }
 
 fn base_url(checks: &mut FlagChecks, text: &str) -> String {
-    let good = text.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some());
+    let good =
+        text.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some());
     if !good {
         checks.refuse("backend", text, "a base URL such as http://127.0.0.1:8100");
     }
@@ -213,7 +222,15 @@ mod tests {
 
     #[test]
     fn all_bad_flags_are_reported_at_once() {
-        let error = check(&["--max-queue-size", "-1", "--wait-share=2", "--port", "tcp://10.0.0.1:8000", "--backend", "ftp://x"]);
+        let error = check(&[
+            "--max-queue-size",
+            "-1",
+            "--wait-share=2",
+            "--port",
+            "tcp://10.0.0.1:8000",
+            "--backend",
+            "ftp://x",
+        ]);
         let bad = error.unwrap_err().bad;
         assert_eq!(bad.len(), 4, "{bad:?}");
     }
@@ -221,7 +238,8 @@ mod tests {
     #[test]
     fn the_fleet_follows_from_the_flags() {
         assert_eq!(check(&[]).unwrap().fleet, Fleet::Embedded);
-        let listed = check(&["--backend", "http://127.0.0.1:9/v1", "--backend", "http://127.0.0.1:10/"]).unwrap();
+        let listed =
+            check(&["--backend", "http://127.0.0.1:9/v1", "--backend", "http://127.0.0.1:10/"]).unwrap();
         assert_eq!(listed.fleet, Fleet::Static);
         assert_eq!(listed.backends, ["http://127.0.0.1:9", "http://127.0.0.1:10"]);
         let shared = check(&["--redis-url", "redis://127.0.0.1:6379"]).unwrap();

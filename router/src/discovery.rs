@@ -3,7 +3,7 @@
 mod listed;
 mod registered;
 
-pub use listed::watch_listed;
+pub use listed::{look_listed, watch_listed};
 pub use registered::watch_registered;
 
 use crate::catalogue::Catalogue;
@@ -33,7 +33,8 @@ impl Discovery {
     /// Enters a backend, or renews it. The first of its `models` names its pool.
     pub async fn put(&self, models: &[String], backend: Backend) {
         let Some(pool) = models.first() else { return };
-        let (id, url, slots, draining) = (backend.id.clone(), backend.url.clone(), backend.slots, backend.draining);
+        let (id, url, slots, draining) =
+            (backend.id.clone(), backend.url.clone(), backend.slots, backend.draining);
         if let Err(conflict) = self.catalogue.put(&id, models) {
             tracing::error!(%conflict, "a backend was refused");
             return;

@@ -2,14 +2,9 @@
 
 use crate::config::Config;
 use crate::flags::ModelFlags;
-use crate::upstream::EMBEDDED_URL;
 use std::time::Duration;
 use tidegate_backend::Backend;
 use tidegate_wire::flags::{BadFlags, FlagChecks};
-use tidegate_wire::node::NodeReport;
-
-/// The name of the embedded backend in `/fleet`.
-const ID: &str = "embedded";
 
 /// A backend that runs in this process.
 #[derive(Debug)]
@@ -33,21 +28,9 @@ impl Embedded {
         self.backend.service()
     }
 
-    /// What it reports about itself.
-    pub fn report(&self) -> NodeReport {
-        self.backend.report()
-    }
-
-    /// How the ledger knows it.
-    pub fn ledger_entry(&self) -> crate::ledger::Backend {
-        let report = self.report();
-        crate::ledger::Backend {
-            id: ID.to_owned(),
-            epoch: report.epoch,
-            url: EMBEDDED_URL.to_owned(),
-            slots: report.slots,
-            draining: report.draining || !report.ready,
-        }
+    /// The name that requests ask for.
+    pub fn model_name(&self) -> String {
+        self.backend.report().models.into_iter().next().unwrap_or_default()
     }
 
     /// The flags in force, on one line.
@@ -60,7 +43,7 @@ impl Embedded {
         let info = self.backend.model_info();
         format!(
             "{} ({}, {} parameters, {}) on {}",
-            self.report().models.join(", "),
+            self.backend.report().models.join(", "),
             info.architecture,
             info.parameters,
             info.dtype,
@@ -73,6 +56,7 @@ fn backend_config(flags: &ModelFlags, config: &Config) -> Result<tidegate_backen
     let mut checks = FlagChecks::new();
     // The router is the one that times requests; the backend's own timeout stands behind it.
     let backend_timeout = config.request_timeout + Duration::from_secs(1);
-    let backend = tidegate_backend::Config::embedded(flags, backend_timeout, config.reset_interval, &mut checks);
+    let backend =
+        tidegate_backend::Config::embedded(flags, backend_timeout, config.reset_interval, &mut checks);
     checks.finish().map(|()| backend)
 }

@@ -68,7 +68,12 @@ pub struct Flags {
     #[arg(long, env = "TIDEGATE_MAX_QUEUE_SIZE", default_value = "50", help_heading = "Admission")]
     pub max_queue_size: String,
     /// Share of the queue that normal priority may fill (low: half of it, high: all), 0 to 1.
-    #[arg(long, env = "TIDEGATE_QUEUE_REJECTION_THRESHOLD", default_value = "0.8", help_heading = "Admission")]
+    #[arg(
+        long,
+        env = "TIDEGATE_QUEUE_REJECTION_THRESHOLD",
+        default_value = "0.8",
+        help_heading = "Admission"
+    )]
     pub queue_rejection_threshold: String,
     /// Share of the capacity (slots and queue) at which graduated rejection begins, 0 to 1.
     #[arg(

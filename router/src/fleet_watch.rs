@@ -34,7 +34,8 @@ impl FleetWatch {
 
     fn last_seen(&self) -> Arc<Fleet> {
         let last = self.last.read().unwrap_or_else(PoisonError::into_inner).clone();
-        let (pools, routers) = last.map_or_else(Default::default, |fleet| (fleet.pools.clone(), fleet.routers.clone()));
+        let (pools, routers) =
+            last.map_or_else(Default::default, |fleet| (fleet.pools.clone(), fleet.routers.clone()));
         Arc::new(Fleet { pools, routers, ledger: LedgerMode::Degraded })
     }
 }

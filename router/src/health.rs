@@ -6,7 +6,9 @@ use crate::server::Shared;
 use axum::extract::State;
 use axum::response::Json;
 use tidegate_admission::Limits;
-use tidegate_wire::health::{BackendStatistics, GracefulDegradation, HealthReport, HealthStatus, QueueStatistics};
+use tidegate_wire::health::{
+    BackendStatistics, GracefulDegradation, HealthReport, HealthStatus, QueueStatistics,
+};
 
 /// The handler.
 pub async fn handle(State(shared): State<Shared>) -> Json<HealthReport> {
@@ -17,7 +19,8 @@ pub async fn handle(State(shared): State<Shared>) -> Json<HealthReport> {
 /// The whole report; each number is the worst pool's.
 pub fn report(fleet: &Fleet, limits: &Limits) -> HealthReport {
     let status = worst(fleet.pools.iter().map(pool_status)).unwrap_or(HealthStatus::Critical);
-    let status = if fleet.ledger == LedgerMode::Degraded { status.max(HealthStatus::Degraded) } else { status };
+    let status =
+        if fleet.ledger == LedgerMode::Degraded { status.max(HealthStatus::Degraded) } else { status };
     let rejection_rate = fleet.pools.iter().map(rejection_rate).fold(0.0, f64::max);
     let fullest = fleet.pools.iter().max_by(|a, b| queue_percent(a).total_cmp(&queue_percent(b)));
     let busiest = fleet.pools.iter().max_by(|a, b| capacity_used(a).total_cmp(&capacity_used(b)));

@@ -30,7 +30,7 @@ pub struct Shared {
     /// The flags, checked.
     pub config: Arc<Config>,
     /// The ledger and the guards' duties.
-    pub desk: Desk,
+    pub desk: Arc<Desk>,
     /// Which pool serves which model.
     pub catalogue: Catalogue,
     /// Connections to backends.
@@ -72,7 +72,11 @@ fn way(route: &'static str, shared: &Shared) -> MethodRouter<Shared> {
     let config = &shared.config;
     let service = ServiceBuilder::new()
         // Whatever goes wrong below becomes an answer, and every answer is counted.
-        .layer(AnswerLayer { route, overload_status: config.overload_status, metrics: shared.metrics.clone() })
+        .layer(AnswerLayer {
+            route,
+            overload_status: config.overload_status,
+            metrics: shared.metrics.clone(),
+        })
         // Bytes become a job. Before admission, so that a bad request never costs a slot.
         .layer(IntakeLayer {
             catalogue: shared.catalogue.clone(),
@@ -100,5 +104,7 @@ async fn retrieve_model(State(shared): State<Shared>, Path(id): Path<String>) ->
         return Json(Model::new(id, shared.started)).into_response();
     }
     let message = format!("the model '{id}' does not exist here; GET /v1/models lists those that do");
-    Error::new(ErrorKind::ModelNotFound, message).with_param("model").into_response(shared.config.overload_status)
+    Error::new(ErrorKind::ModelNotFound, message)
+        .with_param("model")
+        .into_response(shared.config.overload_status)
 }

@@ -25,7 +25,7 @@ pub async fn watch_listed(discovery: Discovery, url: String, slots: u32) {
     let mut failures = 0;
     loop {
         ticks.tick().await;
-        if look(&discovery, &url, slots).await {
+        if look_listed(&discovery, &url, slots).await {
             failures = 0;
             continue;
         }
@@ -40,13 +40,19 @@ pub async fn watch_listed(discovery: Discovery, url: String, slots: u32) {
 }
 
 /// One look; false where the backend does not answer.
-async fn look(discovery: &Discovery, url: &str, slots: u32) -> bool {
+pub async fn look_listed(discovery: &Discovery, url: &str, slots: u32) -> bool {
     if let Some(report) = discovery.confirmer.report(url).await {
         enter_reported(discovery, url, report).await;
         return true;
     }
     let Some(models) = list_models(discovery, url).await else { return false };
-    let backend = Backend { id: url.to_owned(), epoch: "listed".to_owned(), url: url.to_owned(), slots, draining: false };
+    let backend = Backend {
+        id: url.to_owned(),
+        epoch: "listed".to_owned(),
+        url: url.to_owned(),
+        slots,
+        draining: false,
+    };
     discovery.put(&models, backend).await;
     true
 }
@@ -54,11 +60,17 @@ async fn look(discovery: &Discovery, url: &str, slots: u32) -> bool {
 /// A backend of our own says everything itself.
 async fn enter_reported(discovery: &Discovery, url: &str, report: NodeReport) {
     let draining = report.draining || !report.ready;
-    let backend =
-        Backend { id: url.to_owned(), epoch: report.epoch, url: url.to_owned(), slots: report.slots, draining };
+    let backend = Backend {
+        id: url.to_owned(),
+        epoch: report.epoch,
+        url: url.to_owned(),
+        slots: report.slots,
+        draining,
+    };
     discovery.put(&report.models, backend).await;
     let Some(pool) = report.models.first() else { return };
-    let held: Vec<AttemptId> = report.running.into_iter().chain(report.abandoned).map(AttemptId::from).collect();
+    let held: Vec<AttemptId> =
+        report.running.into_iter().chain(report.abandoned).map(AttemptId::from).collect();
     if let Err(error) = discovery.ledger.reconcile_backend(pool, url, &held).await {
         tracing::warn!(%error, %url, "a backend's report could not be entered in the ledger");
     }

@@ -6,7 +6,9 @@
 use super::Job;
 use super::permit::{Claim, Desk, Permit};
 use crate::error::{Error, ErrorKind};
-use crate::ledger::{Admission as Verdict, Ask, AttemptId, Grant, HandBack, LedgerError, Rejection, Ticket, Waited};
+use crate::ledger::{
+    Admission as Verdict, Ask, AttemptId, Grant, HandBack, LedgerError, Rejection, Ticket, Waited,
+};
 use axum::body::Body;
 use futures_util::future::BoxFuture;
 use http::Response;
@@ -60,7 +62,7 @@ pub enum Undelivered {
 #[derive(Debug, Clone)]
 pub struct AdmissionLayer {
     /// The ledger and the guards' duties.
-    pub desk: Desk,
+    pub desk: Arc<Desk>,
 }
 
 impl<S> Layer<S> for AdmissionLayer {
@@ -73,7 +75,7 @@ impl<S> Layer<S> for AdmissionLayer {
 /// The service that [`AdmissionLayer`] makes.
 #[derive(Debug, Clone)]
 pub struct Admission<S> {
-    desk: Desk,
+    desk: Arc<Desk>,
     inner: S,
 }
 
@@ -96,13 +98,16 @@ where
         Box::pin(async move {
             let pool = Pool(job.pool.clone());
             let answer = deliver_admitted(&desk, deliver, Arc::new(job)).await;
-            answer.map(|response| pool.mark(response)).map_err(|error| error.in_pool(&pool.0))
+            match answer {
+                Ok(response) => Ok(pool.mark(response)),
+                Err(error) => Err(error.in_pool(&pool.0)),
+            }
         })
     }
 }
 
 /// Takes a slot, delivers, and takes another slot as long as backends refuse.
-async fn deliver_admitted<S>(desk: &Desk, mut deliver: S, job: Arc<Job>) -> Result<Response<Body>, Error>
+async fn deliver_admitted<S>(desk: &Arc<Desk>, mut deliver: S, job: Arc<Job>) -> Result<Response<Body>, Error>
 where
     S: Service<Admitted, Response = Response<Body>, Error = Undelivered>,
 {
@@ -133,7 +138,7 @@ fn failure(undelivered: Undelivered) -> Error {
 }
 
 /// Asks the ledger for the first time.
-async fn first_permit(desk: &Desk, job: &Job) -> Result<Permit, Error> {
+async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
     let mut claim = desk.claim(&job.pool);
     let attempt = attempt_of(&claim)?;
     let ask = Ask {
@@ -149,7 +154,7 @@ async fn first_permit(desk: &Desk, job: &Job) -> Result<Permit, Error> {
 }
 
 /// Puts a refused attempt's ticket back and waits for its next grant.
-async fn next_permit(desk: &Desk, job: &Job, refused: Permit, why: HandBack) -> Result<Permit, Error> {
+async fn next_permit(desk: &Arc<Desk>, job: &Job, refused: Permit, why: HandBack) -> Result<Permit, Error> {
     let (old, mut claim) = refused.successor().ok_or_else(used_up)?;
     let next = attempt_of(&claim)?;
     tracing::debug!(attempt = %old, ?why, "a backend did not take the request; it waits in its old place");
@@ -163,7 +168,7 @@ async fn next_permit(desk: &Desk, job: &Job, refused: Permit, why: HandBack) -> 
 
 /// Turns the ledger's verdict into a permit or an error, waiting where it is a ticket.
 async fn settle(
-    desk: &Desk,
+    desk: &Arc<Desk>,
     job: &Job,
     claim: Claim,
     verdict: Result<Verdict, LedgerError>,
@@ -192,14 +197,23 @@ async fn wait(job: &Job, mut claim: Claim, ticket: Ticket) -> Result<Permit, Err
         }
         Ok(Waited::Dropped(reason)) => {
             claim.refused();
-            Err(Error::new(ErrorKind::Rejected(reason), "the request waited, and its pool can no longer serve it"))
+            Err(Error::new(
+                ErrorKind::Rejected(reason),
+                "the request waited, and its pool can no longer serve it",
+            ))
         }
-        Err(_) => Err(Error::new(ErrorKind::LedgerUnavailable, "the ledger was lost while the request waited")),
+        Err(_) => {
+            Err(Error::new(ErrorKind::LedgerUnavailable, "the ledger was lost while the request waited"))
+        }
     }
 }
 
 /// Awaits `future` until the job's deadline; past it the claim's drop gives the place back.
-async fn before_deadline<T>(job: &Job, claim: &mut Claim, future: impl Future<Output = T>) -> Result<T, Error> {
+async fn before_deadline<T>(
+    job: &Job,
+    claim: &mut Claim,
+    future: impl Future<Output = T>,
+) -> Result<T, Error> {
     tokio::time::timeout_at(job.deadline, future).await.map_err(|_| {
         claim.expired();
         timed_out()

@@ -75,7 +75,15 @@ impl AnswerLayer {
     fn counted(self, arrived: Instant, pool: String, response: Response<Body>) -> Response<Body> {
         let status = response.status();
         response.map(|inner| {
-            Body::new(CountedBody { inner, metrics: self.metrics, pool, route: self.route, status, arrived, begun: false })
+            Body::new(CountedBody {
+                inner,
+                metrics: self.metrics,
+                pool,
+                route: self.route,
+                status,
+                arrived,
+                begun: false,
+            })
         })
     }
 }
@@ -102,7 +110,10 @@ impl HttpBody for CountedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if !self.begun && self.status.is_success() && matches!(frame, Some(Ok(_))) {
             self.begun = true;

@@ -53,7 +53,7 @@ impl GuardedBody {
 
     /// Treats the body as server-sent events: a comment after `keep_alive` of silence, errors as a last event.
     #[must_use]
-    pub fn as_stream(mut self, keep_alive: Duration) -> Self {
+    pub fn streaming(mut self, keep_alive: Duration) -> Self {
         let silence = Box::pin(sleep_until(Instant::now() + keep_alive));
         self.stream = Some(StreamState { keep_alive, silence, between_events: true });
         self
@@ -108,13 +108,17 @@ impl HttpBody for GuardedBody {
     type Data = Bytes;
     type Error = axum::Error;
 
-    fn poll_frame(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
         let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
         match Pin::new(inner).poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => return Poll::Ready(this.forward(frame)),
             Poll::Ready(Some(Err(error))) => {
-                let error = Error::new(ErrorKind::Backend, format!("the backend broke off its answer: {error}"));
+                let error =
+                    Error::new(ErrorKind::Backend, format!("the backend broke off its answer: {error}"));
                 return Poll::Ready(this.fail(error, End::Failed));
             }
             Poll::Ready(None) => {

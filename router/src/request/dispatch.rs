@@ -1,9 +1,9 @@
 //! Dispatch: sends an admitted job to the backend of its slot and returns the answer with the slot inside its body.
 
+use super::Job;
 use super::admission::{Admitted, Undelivered, timed_out};
 use super::body::GuardedBody;
 use super::permit::Permit;
-use super::Job;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{End, Grant, HandBack};
 use crate::upstream::{Upstream, UpstreamError};
@@ -97,7 +97,7 @@ impl Dispatch {
         }
         let succeeded = parts.status.is_success();
         let body = GuardedBody::new(body, permit, job.deadline).failed_if(!succeeded);
-        let body = if is_stream { body.as_stream(self.keep_alive) } else { body };
+        let body = if is_stream { body.streaming(self.keep_alive) } else { body };
         Response::from_parts(parts, Body::new(body))
     }
 
@@ -109,17 +109,25 @@ impl Dispatch {
         response: Response<Body>,
     ) -> Result<Response<Body>, Undelivered> {
         let (parts, body) = response.into_parts();
-        let read = tokio::time::timeout_at(job.deadline, Limited::new(body, MAX_REFUSAL_BODY).collect()).await;
+        let read =
+            tokio::time::timeout_at(job.deadline, Limited::new(body, MAX_REFUSAL_BODY).collect()).await;
         let body = match read {
             Err(_) => return Err(expired(permit)),
             Ok(Err(error)) => {
                 permit.finish(End::Failed);
-                return Err(Undelivered::Failed(Error::new(ErrorKind::Backend, format!("the backend broke off: {error}"))));
+                return Err(Undelivered::Failed(Error::new(
+                    ErrorKind::Backend,
+                    format!("the backend broke off: {error}"),
+                )));
             }
             Ok(Ok(body)) => body.to_bytes(),
         };
         match refusal(&body) {
-            Some(why) => Err(Undelivered::Refused { permit, why, message: "every backend refused the request".to_owned() }),
+            Some(why) => Err(Undelivered::Refused {
+                permit,
+                why,
+                message: "every backend refused the request".to_owned(),
+            }),
             None => Ok(self.guard(job, permit, Response::from_parts(parts, Body::from(body)))),
         }
     }
@@ -143,7 +151,11 @@ fn expired(mut permit: Permit) -> Undelivered {
 
 fn unreachable(permit: Permit, error: &UpstreamError) -> Undelivered {
     tracing::warn!(%error, "a backend could not be reached");
-    Undelivered::Refused { permit, why: HandBack::Unreachable, message: format!("the backend could not be reached: {error}") }
+    Undelivered::Refused {
+        permit,
+        why: HandBack::Unreachable,
+        message: format!("the backend could not be reached: {error}"),
+    }
 }
 
 /// The request as the backend gets it.
@@ -156,7 +168,10 @@ fn upstream_request(job: &Job, grant: &Grant) -> Result<Request<Body>, Error> {
     strip(headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let remaining = job.deadline.saturating_duration_since(Instant::now()).as_millis();
-    headers.insert(names::REQUEST_TIMEOUT_MS, HeaderValue::from(u64::try_from(remaining).unwrap_or(u64::MAX).max(1)));
+    headers.insert(
+        names::REQUEST_TIMEOUT_MS,
+        HeaderValue::from(u64::try_from(remaining).unwrap_or(u64::MAX).max(1)),
+    );
     let attempt = HeaderValue::from_str(grant.attempt.as_str())
         .map_err(|_| Error::new(ErrorKind::Internal, "the attempt's id is no header value"))?;
     headers.insert(names::ATTEMPT, attempt);
@@ -167,9 +182,9 @@ fn upstream_request(job: &Job, grant: &Grant) -> Result<Request<Body>, Error> {
 /// Joins a backend's base URL and the client's path.
 fn target(base: &str, path: &Uri) -> Result<Uri, Error> {
     let path = path.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    format!("{}{path}", base.trim_end_matches('/'))
-        .parse()
-        .map_err(|error| Error::new(ErrorKind::Internal, format!("the backend's address '{base}' is no URL: {error}")))
+    format!("{}{path}", base.trim_end_matches('/')).parse().map_err(|error| {
+        Error::new(ErrorKind::Internal, format!("the backend's address '{base}' is no URL: {error}"))
+    })
 }
 
 /// Takes out what belongs to one connection, also what `connection` itself names.
@@ -197,7 +212,9 @@ mod tests {
     #[test]
     fn strips_what_belongs_to_one_connection() {
         let mut headers = HeaderMap::new();
-        for (name, value) in [("connection", "close, x-private"), ("x-private", "1"), ("te", "trailers"), ("x-kept", "1")] {
+        for (name, value) in
+            [("connection", "close, x-private"), ("x-private", "1"), ("te", "trailers"), ("x-kept", "1")]
+        {
             headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
         }
         strip(&mut headers);

@@ -78,7 +78,10 @@ where
 impl IntakeLayer {
     async fn read(&self, request: Request<Body>, arrived: Instant) -> Result<Job, Error> {
         if self.draining.is_cancelled() {
-            return Err(Error::new(ErrorKind::Draining, "this router is shutting down; another one will serve you"));
+            return Err(Error::new(
+                ErrorKind::Draining,
+                "this router is shutting down; another one will serve you",
+            ));
         }
         let (parts, body) = request.into_parts();
         check_content_type(&parts.headers)?;
@@ -88,7 +91,10 @@ impl IntakeLayer {
             Error::new(ErrorKind::BodyIncomplete, "the request's body did not arrive before its deadline")
         })??;
         let envelope = Envelope::parse(&body)?;
-        let pool = self.catalogue.pool_of(&envelope.model).map_err(|unknown| unknown_model(&envelope.model, unknown))?;
+        let pool = self
+            .catalogue
+            .pool_of(&envelope.model)
+            .map_err(|unknown| unknown_model(&envelope.model, unknown))?;
         let priority = asked_priority(&parts.headers, envelope.tier.as_deref())?.min(self.max_priority);
         Ok(Job {
             target: parts.uri,
@@ -109,7 +115,10 @@ impl IntakeLayer {
         let Some(value) = headers.get(names::REQUEST_TIMEOUT_MS) else { return Ok(self.request_timeout) };
         let asked = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|ms| *ms > 0);
         let asked = asked.ok_or_else(|| {
-            Error::invalid("x-request-timeout-ms", "the header x-request-timeout-ms must be a whole number of milliseconds above 0")
+            Error::invalid(
+                "x-request-timeout-ms",
+                "the header x-request-timeout-ms must be a whole number of milliseconds above 0",
+            )
         })?;
         Ok(self.request_timeout.min(Duration::from_millis(asked)))
     }
@@ -121,9 +130,10 @@ impl IntakeLayer {
                 ErrorKind::BodyTooLarge,
                 format!("the request's body is larger than {} bytes", self.max_body_size),
             )),
-            Err(error) => {
-                Err(Error::new(ErrorKind::BodyIncomplete, format!("the request's body stopped before its end: {error}")))
-            }
+            Err(error) => Err(Error::new(
+                ErrorKind::BodyIncomplete,
+                format!("the request's body stopped before its end: {error}"),
+            )),
         }
     }
 }
@@ -150,13 +160,19 @@ impl Envelope {
     fn parse(body: &[u8]) -> Result<Self, Error> {
         let invalid = |message: String| Error::new(ErrorKind::InvalidRequest, message);
         let text = std::str::from_utf8(body).map_err(|error| {
-            invalid(format!("the request's body is not UTF-8: invalid byte at offset {}", error.valid_up_to()))
+            invalid(format!(
+                "the request's body is not UTF-8: invalid byte at offset {}",
+                error.valid_up_to()
+            ))
         })?;
-        let raw: RawEnvelope = serde_json::from_str(text)
-            .map_err(|error| invalid(format!("the request's body is not a JSON object that can be read: {error}")))?;
+        let raw: RawEnvelope = serde_json::from_str(text).map_err(|error| {
+            invalid(format!("the request's body is not a JSON object that can be read: {error}"))
+        })?;
         let model = match raw.model {
             Value::String(model) if !model.is_empty() => model,
-            Value::Null => return Err(Error::invalid("model", "you must name a model: the field 'model' is missing")),
+            Value::Null => {
+                return Err(Error::invalid("model", "you must name a model: the field 'model' is missing"));
+            }
             _ => return Err(Error::invalid("model", "'model' must be a string that is not empty")),
         };
         let stream = match raw.stream {
@@ -181,7 +197,9 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
     }
     Err(Error::new(
         ErrorKind::UnsupportedMediaType,
-        format!("the content type must be application/json, not '{essence}': send the header content-type: application/json"),
+        format!(
+            "the content type must be application/json, not '{essence}': send the header content-type: application/json"
+        ),
     ))
 }
 
@@ -192,23 +210,29 @@ fn asked_priority(headers: &HeaderMap, tier: Option<&str>) -> Result<Priority, E
             b"high" => Ok(Priority::High),
             b"normal" => Ok(Priority::Normal),
             b"low" => Ok(Priority::Low),
-            _ => Err(Error::invalid("x-tidegate-priority", "the header x-tidegate-priority must be high, normal or low")),
+            _ => Err(Error::invalid(
+                "x-tidegate-priority",
+                "the header x-tidegate-priority must be high, normal or low",
+            )),
         };
     }
     match tier {
         Some("priority") => Ok(Priority::High),
         None | Some("default" | "auto") => Ok(Priority::Normal),
         Some("flex") => Ok(Priority::Low),
-        Some(_) => Err(Error::invalid("service_tier", "'service_tier' must be auto, default, flex or priority")),
+        Some(_) => {
+            Err(Error::invalid("service_tier", "'service_tier' must be auto, default, flex or priority"))
+        }
     }
 }
 
 fn unknown_model(model: &str, unknown: UnknownModel) -> Error {
     match unknown {
-        UnknownModel::OtherPoolsKnown => {
-            Error::new(ErrorKind::ModelNotFound, format!("the model '{model}' does not exist here; GET /v1/models lists those that do"))
-                .with_param("model")
-        }
+        UnknownModel::OtherPoolsKnown => Error::new(
+            ErrorKind::ModelNotFound,
+            format!("the model '{model}' does not exist here; GET /v1/models lists those that do"),
+        )
+        .with_param("model"),
         UnknownModel::NoPoolKnown => Error::new(
             ErrorKind::Rejected(tidegate_admission::Reason::NoBackend),
             "no backend has registered yet, so no model can be served",
@@ -227,8 +251,12 @@ mod tests {
     #[test]
     fn reads_the_three_fields_and_ignores_the_rest() {
         let envelope =
-            Envelope::parse(br#"{"model":"m","stream":true,"service_tier":"flex","messages":[{"x":1}]}"#).unwrap();
-        assert_eq!((envelope.model.as_str(), envelope.stream, envelope.tier.as_deref()), ("m", true, Some("flex")));
+            Envelope::parse(br#"{"model":"m","stream":true,"service_tier":"flex","messages":[{"x":1}]}"#)
+                .unwrap();
+        assert_eq!(
+            (envelope.model.as_str(), envelope.stream, envelope.tier.as_deref()),
+            ("m", true, Some("flex"))
+        );
     }
 
     #[test]

@@ -11,7 +11,7 @@ use tidegate_telemetry::metrics::{InFlight, RouterMetrics};
 use tracing::Instrument;
 
 /// What the guards of all requests share.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Desk {
     /// The account in which places are held.
     pub ledger: Ledger,
@@ -19,30 +19,25 @@ pub struct Desk {
     pub confirmer: Confirmer,
     /// What this router counts.
     pub metrics: Arc<RouterMetrics>,
-    attempts: Arc<Attempts>,
-}
-
-#[derive(Debug)]
-struct Attempts {
     router_id: String,
-    next: AtomicU64,
+    next_attempt: AtomicU64,
 }
 
 impl Desk {
     /// A desk whose attempts are named after the router's life `router_id`.
     pub fn new(ledger: Ledger, confirmer: Confirmer, metrics: Arc<RouterMetrics>, router_id: String) -> Self {
-        Self { ledger, confirmer, metrics, attempts: Arc::new(Attempts { router_id, next: AtomicU64::new(1) }) }
+        Self { ledger, confirmer, metrics, router_id, next_attempt: AtomicU64::new(1) }
     }
 
     /// A name for one try, never used before.
     fn next_attempt(&self) -> AttemptId {
-        let number = self.attempts.next.fetch_add(1, Ordering::Relaxed);
-        AttemptId::from(format!("{}-{number}", self.attempts.router_id))
+        let number = self.next_attempt.fetch_add(1, Ordering::Relaxed);
+        AttemptId::from(format!("{}-{number}", self.router_id))
     }
 
     /// Opens a claim under a new attempt id. It exists before the ledger is asked, so that a call whose answer is never
     /// awaited leaves nothing behind.
-    pub fn claim(&self, pool: &str) -> Claim {
+    pub fn claim(self: &Arc<Self>, pool: &str) -> Claim {
         let place = Place { desk: self.clone(), pool: pool.to_owned(), attempt: self.next_attempt() };
         Claim { place: Some(place), end: End::ClientGone }
     }
@@ -51,7 +46,7 @@ impl Desk {
 /// One attempt's place in the ledger.
 #[derive(Debug)]
 struct Place {
-    desk: Desk,
+    desk: Arc<Desk>,
     pool: String,
     attempt: AttemptId,
 }
