@@ -65,10 +65,6 @@ impl Weights {
         Ok(Self { places: places.collect(), shards, file })
     }
 
-    pub(crate) fn contains(&self, name: &str) -> bool {
-        self.places.contains_key(name)
-    }
-
     /// Brings a tensor to a device, converted to `dtype`.
     pub(crate) fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor, LoadError> {
         let (view, file) = self.view(name, shape)?;
