@@ -4,20 +4,38 @@
 //! wait, in a single packed forward pass. Sequences join and leave between steps.
 //!
 //! Reading order: [`request`] (what is asked), [`stream`] (what comes back), `sequence` (one request at work),
-//! `scheduler` (what the next step computes), `sampler` (logits to a token), `step_loop` (the thread),
+//! `step_loop` (the thread), `scheduler` (what the next step computes), `forward` (the model as the loop sees
+//! it), `sampler` (logits to a token), `blocks` and `budget` (the cache's blocks, and how many there are),
 //! [`stats`] (what can be seen from outside).
 
+mod blocks;
+mod budget;
+mod forward;
 pub mod request;
+mod sampler;
+mod scheduler;
+mod sequence;
 pub mod stats;
+mod step_loop;
 pub mod stream;
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, Sender, channel};
+
 use crate::model::Decoder;
+use crate::model::cache::BLOCK_TOKENS;
+use blocks::BlockPool;
+use forward::{CachedDecoder, Forward};
 pub use request::{EngineError, GenerateRequest, Sampling};
+use sequence::Sequence;
 pub use stats::EngineStats;
+use stats::{Counters, Unfinished};
+use step_loop::StepLoop;
 pub use stream::{EngineEvent, FinishReason, TokenStream};
 
 /// How much the engine does at once.
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
     /// Sequences that decode together; more wait in the engine, first come, first served.
     pub max_sequences: usize,
@@ -38,7 +56,12 @@ impl Default for EngineOptions {
 /// Handle to a running engine. Cheap to clone; the thread ends when the last handle is dropped and the last
 /// sequence has left.
 #[derive(Clone, Debug)]
-pub struct Engine;
+pub struct Engine {
+    arrivals: Sender<Sequence>,
+    counters: Arc<Counters>,
+    context_length: usize,
+    vocab_size: usize,
+}
 
 impl Engine {
     /// Reserves the cache and starts the step loop on its own thread.
@@ -46,8 +69,36 @@ impl Engine {
     /// # Errors
     /// When the cache does not fit or the thread cannot be started.
     pub fn start(decoder: Decoder, options: EngineOptions) -> Result<Self, EngineError> {
-        let _ = (decoder, options);
-        Err(EngineError::Stopped)
+        let blocks = budget::cache_blocks(&decoder, &options)?;
+        let context_length = decoder.config().context_length.min(blocks * BLOCK_TOKENS);
+        let model = CachedDecoder::new(decoder, blocks).map_err(EngineError::Cache)?;
+        Self::start_model(Box::new(model), &options, blocks, context_length)
+    }
+
+    fn start_model(
+        model: Box<dyn Forward>,
+        options: &EngineOptions,
+        blocks: usize,
+        context_length: usize,
+    ) -> Result<Self, EngineError> {
+        if options.max_sequences == 0 || options.max_batch_tokens == 0 {
+            return Err(EngineError::Options("max_sequences and max_batch_tokens must be at least 1".into()));
+        }
+        let counters = Arc::new(Counters::new(blocks));
+        let vocab_size = model.vocab_size();
+        let step_loop = StepLoop {
+            model,
+            blocks: BlockPool::new(blocks),
+            max_sequences: options.max_sequences,
+            max_batch_tokens: options.max_batch_tokens,
+            waiting: VecDeque::new(),
+            running: Vec::new(),
+            counters: Arc::clone(&counters),
+        };
+        let (arrivals, receiver) = arrivals();
+        let thread = std::thread::Builder::new().name("engine".into());
+        thread.spawn(move || step_loop.run(&receiver)).map_err(EngineError::Thread)?;
+        Ok(Self { arrivals, counters, context_length, vocab_size })
     }
 
     /// Hands a request to the engine; tokens arrive on the stream that is returned.
@@ -58,20 +109,48 @@ impl Engine {
     /// When the prompt is empty, leaves no room in the context or holds an unknown token, when a sampling
     /// parameter is out of range, or when the engine has stopped.
     pub fn generate(&self, request: GenerateRequest) -> Result<TokenStream, EngineError> {
-        let _ = request;
-        Err(EngineError::Stopped)
+        self.check(&request)?;
+        let limit = request.prompt.len().saturating_add(request.max_tokens).min(self.context_length);
+        // Room for every event that can come, so that the engine never waits for a reader.
+        let (events, stream) = tokio::sync::mpsc::channel(limit - request.prompt.len() + 1);
+        let sequence = Sequence::new(request, limit, events, Unfinished::new(&self.counters));
+        self.arrivals.send(sequence).map_err(|_| EngineError::Stopped)?;
+        Ok(TokenStream::new(stream))
+    }
+
+    fn check(&self, request: &GenerateRequest) -> Result<(), EngineError> {
+        request.sampling.check()?;
+        let (prompt, context) = (request.prompt.len(), self.context_length);
+        if prompt == 0 {
+            return Err(EngineError::EmptyPrompt);
+        }
+        if request.max_tokens == 0 {
+            return Err(EngineError::NoTokensWanted);
+        }
+        if prompt >= context {
+            return Err(EngineError::PromptTooLong { prompt, context });
+        }
+        match request.prompt.iter().find(|token| **token as usize >= self.vocab_size) {
+            Some(token) => Err(EngineError::UnknownToken { token: *token, vocabulary: self.vocab_size }),
+            None => Ok(()),
+        }
     }
 
     /// The tokens that prompt and answer may have together: the model's context, or less where the cache is
     /// smaller than one context.
     #[must_use]
     pub fn context_length(&self) -> usize {
-        0
+        self.context_length
     }
 
     /// Counts since the start, and what runs now.
     #[must_use]
     pub fn stats(&self) -> EngineStats {
-        EngineStats::default()
+        self.counters.read()
     }
+}
+
+#[expect(clippy::disallowed_methods, reason = "each entry is a request that holds a slot of the backend: these bound it")]
+fn arrivals() -> (Sender<Sequence>, Receiver<Sequence>) {
+    channel()
 }

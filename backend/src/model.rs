@@ -1,17 +1,44 @@
 //! Models: from a folder, or from the bytes compiled in, to a decoder that is ready to step.
 //!
-//! Reading order: [`error`] (why a model is refused).
+//! Reading order: [`config`] (what config.json says, and what is refused), `files` and `mapped` (where bytes
+//! come from), `weights` (tensors by name), `assemble` (tensors to layers), `tokenizer` and `generation` (the
+//! other files), [`decoder`] (the forward pass over a packed step), `linear`, `attention`, [`rope`] and
+//! [`cache`] (its parts), `cpu` (kernels), `device` (where it runs), [`error`] (why a model is refused).
 
+mod assemble;
+mod attention;
+pub mod cache;
+pub mod config;
+mod cpu;
+pub mod decoder;
+#[cfg(feature = "demo-model")]
+mod demo;
+mod device;
 pub mod error;
+mod files;
+mod generation;
+mod linear;
+mod mapped;
+pub mod rope;
+mod tokenizer;
+mod weights;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use candle_core::DType;
+pub use decoder::{Chunk, Decoder};
+pub use device::DeviceChoice;
 pub use error::LoadError;
+pub use generation::SamplingDefaults;
 pub use tokenizers::Tokenizer;
 
 use crate::chat_template::ChatTemplate;
+use assemble::Assembler;
+use config::DecoderConfig;
+use files::ModelFiles;
+use generation::GenerationConfig;
+use weights::Weights;
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,28 +50,6 @@ pub enum ModelSource {
     Demo,
 }
 
-/// Where the model runs.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum DeviceChoice {
-    /// The first GPU that this build can use, else the CPU.
-    #[default]
-    Auto,
-    /// The CPU.
-    Cpu,
-    /// The CUDA device of this number.
-    Cuda(usize),
-    /// The Metal device.
-    Metal,
-}
-
-impl std::str::FromStr for DeviceChoice {
-    type Err = String;
-
-    fn from_str(_text: &str) -> Result<Self, String> {
-        Ok(Self::Cpu)
-    }
-}
-
 /// How a model is loaded.
 #[derive(Clone, Debug, Default)]
 pub struct LoadOptions {
@@ -53,10 +58,6 @@ pub struct LoadOptions {
     /// What weights and cache are kept in: f32, f16 or bf16. `None`: f32 on the CPU, bf16 on a GPU.
     pub dtype: Option<DType>,
 }
-
-/// The model's weights and how to step them.
-#[derive(Debug)]
-pub struct Decoder;
 
 /// A model that is ready to run.
 #[derive(Debug)]
@@ -95,20 +96,32 @@ pub struct ModelInfo {
     pub sampling: SamplingDefaults,
 }
 
-/// Sampling that a model proposes (generation_config.json); `None` where it says nothing.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct SamplingDefaults {
-    /// 0 where the file says `do_sample: false`.
-    pub temperature: Option<f32>,
-    /// Nucleus of the most likely tokens.
-    pub top_p: Option<f32>,
-}
-
 /// Loads a model: checks all its files, then maps the weights and brings them to the device. Blocking.
 ///
 /// # Errors
 /// Names the file, and where it applies the tensor or the setting, that cannot be used.
 pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, LoadError> {
-    let _ = (source, options);
-    Err(LoadError::NotAFolder { path: PathBuf::new() })
+    let files = ModelFiles::open(source)?;
+    let config = files.require(config::FILE, "the model's shape")?;
+    let config = DecoderConfig::parse(&config, &files.name(config::FILE))?;
+    let generation = GenerationConfig::read(&files)?;
+    let tokenizer = tokenizer::load_tokenizer(&files, &config)?;
+    let chat_template = tokenizer::load_chat_template(&files, &config, &tokenizer)?;
+    let (device, chosen) = options.device.open()?;
+    let dtype = device::dtype_for(&device, options.dtype)?;
+    let weights = Weights::open(&files)?;
+    let mut assembler = Assembler { weights: &weights, dtype, device: &device, parameters: 0 };
+    let decoder = assembler.decoder(config.clone())?;
+    let info = ModelInfo {
+        parameters: assembler.parameters,
+        dtype: dtype.as_str().to_owned(),
+        device: chosen.to_string(),
+        context_length: config.context_length,
+        vocab_size: config.vocab_size,
+        eos_token_ids: generation.eos_token_ids().unwrap_or(config.eos_token_ids),
+        bos_token_id: generation.bos_token_id().or(config.bos_token_id),
+        sampling: generation.sampling(),
+        architecture: config.architecture,
+    };
+    Ok(LoadedModel { decoder, tokenizer: Arc::new(tokenizer), chat_template, info })
 }

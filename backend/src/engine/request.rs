@@ -59,6 +59,29 @@ impl Sampling {
     }
 }
 
+impl Sampling {
+    /// Checks that every parameter is in its range.
+    ///
+    /// # Errors
+    /// Names the first that is not.
+    pub fn check(&self) -> Result<(), EngineError> {
+        let refuse = |parameter, value, range| Err(EngineError::Sampling { parameter, value, range });
+        if !self.temperature.is_finite() || self.temperature < 0.0 {
+            return refuse("temperature", self.temperature, "0 or more");
+        }
+        if !(0.0..=1.0).contains(&self.top_p) {
+            return refuse("top_p", self.top_p, "0 to 1");
+        }
+        if !self.presence_penalty.is_finite() {
+            return refuse("presence_penalty", self.presence_penalty, "a number");
+        }
+        if !self.frequency_penalty.is_finite() {
+            return refuse("frequency_penalty", self.frequency_penalty, "a number");
+        }
+        Ok(())
+    }
+}
+
 /// Why the engine does not take a request, or does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -73,6 +96,9 @@ pub enum EngineError {
         /// Tokens that prompt and answer may have together.
         context: usize,
     },
+    /// `max_tokens` is 0.
+    #[error("max_tokens is 0: nothing to generate")]
+    NoTokensWanted,
     /// A token id that the model does not know.
     #[error("token {token} is not in the model's vocabulary of {vocabulary}")]
     UnknownToken {

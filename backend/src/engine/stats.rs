@@ -1,6 +1,10 @@
-//! What can be seen of the engine from outside.
+//! What can be seen of the engine from outside, and the counters behind it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
+
+use tokio::time::Instant;
 
 /// A reading of the engine's counters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -28,4 +32,108 @@ pub struct EngineStats {
     pub cache_blocks_used: usize,
     /// Blocks of the cache.
     pub cache_blocks_total: usize,
+}
+
+/// How a sequence left.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Departure {
+    Finished,
+    Cancelled,
+    Failed,
+}
+
+/// Written by the engine's thread and its handles, read by anybody.
+#[derive(Debug)]
+pub(super) struct Counters {
+    started: Instant,
+    /// Sequences that were asked for and have not left.
+    unfinished: AtomicUsize,
+    running: AtomicUsize,
+    steps: AtomicU64,
+    /// Microseconds after `started` at which the last step ended or the first work after a rest arrived.
+    last_progress: AtomicU64,
+    prompt_tokens: AtomicU64,
+    generated_tokens: AtomicU64,
+    departures: [AtomicU64; 3],
+    blocks_used: AtomicUsize,
+    blocks_total: usize,
+}
+
+impl Counters {
+    pub(super) fn new(blocks_total: usize) -> Self {
+        Self {
+            started: Instant::now(),
+            unfinished: AtomicUsize::new(0),
+            running: AtomicUsize::new(0),
+            steps: AtomicU64::new(0),
+            last_progress: AtomicU64::new(0),
+            prompt_tokens: AtomicU64::new(0),
+            generated_tokens: AtomicU64::new(0),
+            departures: Default::default(),
+            blocks_used: AtomicUsize::new(0),
+            blocks_total,
+        }
+    }
+
+    fn now(&self) -> u64 {
+        self.started.elapsed().as_micros() as u64
+    }
+
+    pub(super) fn step_done(&self) {
+        self.steps.fetch_add(1, Relaxed);
+        self.last_progress.store(self.now(), SeqCst);
+    }
+
+    pub(super) fn count_tokens(&self, prompt: usize, generated: usize) {
+        self.prompt_tokens.fetch_add(prompt as u64, Relaxed);
+        self.generated_tokens.fetch_add(generated as u64, Relaxed);
+    }
+
+    pub(super) fn departed(&self, departure: Departure) {
+        self.departures[departure as usize].fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn publish(&self, running: usize, blocks_used: usize) {
+        self.running.store(running, SeqCst);
+        self.blocks_used.store(blocks_used, SeqCst);
+    }
+
+    pub(super) fn read(&self) -> EngineStats {
+        let unfinished = self.unfinished.load(SeqCst);
+        let running = self.running.load(SeqCst);
+        let age = self.now().saturating_sub(self.last_progress.load(SeqCst));
+        let [finished, cancelled, failed] = [0, 1, 2].map(|i: usize| self.departures[i].load(Relaxed));
+        EngineStats {
+            running,
+            waiting: unfinished.saturating_sub(running),
+            steps: self.steps.load(Relaxed),
+            since_last_step: (unfinished > 0).then(|| Duration::from_micros(age)),
+            prompt_tokens: self.prompt_tokens.load(Relaxed),
+            generated_tokens: self.generated_tokens.load(Relaxed),
+            finished,
+            cancelled,
+            failed,
+            cache_blocks_used: self.blocks_used.load(SeqCst),
+            cache_blocks_total: self.blocks_total,
+        }
+    }
+}
+
+/// Counts a sequence from the request until it is dropped, wherever that happens.
+#[derive(Debug)]
+pub(super) struct Unfinished(Arc<Counters>);
+
+impl Unfinished {
+    pub(super) fn new(counters: &Arc<Counters>) -> Self {
+        if counters.unfinished.fetch_add(1, SeqCst) == 0 {
+            counters.last_progress.store(counters.now(), SeqCst);
+        }
+        Self(Arc::clone(counters))
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        self.0.unfinished.fetch_sub(1, SeqCst);
+    }
 }

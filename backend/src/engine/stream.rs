@@ -4,7 +4,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
-use tokio::sync::mpsc::UnboundedReceiver;
+use tokio::sync::mpsc::Receiver;
 
 /// What the engine says about a sequence.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,12 +29,12 @@ pub enum FinishReason {
 /// The tokens of one sequence as they are made. Dropping it cancels: the sequence is gone within one step.
 #[derive(Debug)]
 pub struct TokenStream {
-    events: UnboundedReceiver<EngineEvent>,
+    events: Receiver<EngineEvent>,
     ended: bool,
 }
 
 impl TokenStream {
-    pub(crate) fn new(events: UnboundedReceiver<EngineEvent>) -> Self {
+    pub(crate) fn new(events: Receiver<EngineEvent>) -> Self {
         Self { events, ended: false }
     }
 

@@ -1,0 +1,51 @@
+//! What the step loop needs of a model: one packed forward pass.
+
+use candle_core::Result;
+
+use crate::model::cache::KvCache;
+use crate::model::{Chunk, Decoder};
+
+/// A model that steps many sequences at once.
+pub(super) trait Forward: Send {
+    /// Computes all chunks; gives the logits of those that want them, one row after the other.
+    fn forward(&mut self, chunks: &[Chunk<'_>]) -> Result<Vec<f32>>;
+
+    /// Width of a row of logits.
+    fn vocab_size(&self) -> usize;
+
+    /// Makes the model usable after a step that failed half-way. No sequence survives it.
+    fn reset(&mut self) -> Result<()>;
+}
+
+/// A decoder with its cache.
+#[derive(Debug)]
+pub(super) struct CachedDecoder {
+    decoder: Decoder,
+    cache: KvCache,
+    blocks: usize,
+}
+
+impl CachedDecoder {
+    pub(super) fn new(decoder: Decoder, blocks: usize) -> Result<Self> {
+        Ok(Self { cache: decoder.new_cache(blocks)?, decoder, blocks })
+    }
+}
+
+impl Forward for CachedDecoder {
+    fn forward(&mut self, chunks: &[Chunk<'_>]) -> Result<Vec<f32>> {
+        match self.decoder.forward(&self.cache, chunks)? {
+            Some(logits) => logits.flatten_all()?.to_vec1(),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    fn vocab_size(&self) -> usize {
+        self.decoder.config().vocab_size
+    }
+
+    /// A panic inside a write leaves candle's lock on the pool poisoned, so the pools are made anew.
+    fn reset(&mut self) -> Result<()> {
+        self.cache = self.decoder.new_cache(self.blocks)?;
+        Ok(())
+    }
+}

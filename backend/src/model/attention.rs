@@ -1,0 +1,83 @@
+//! Attention of a packed step over the cache's blocks: an own kernel where there is one, else candle's pieces.
+
+mod portable;
+
+use candle_core::{DType, Result, Tensor};
+
+use super::cache::BLOCK_TOKENS;
+use super::cpu::attention::BlockAttention;
+
+/// Sizes that attention needs to know.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    pub(crate) heads: usize,
+    pub(crate) kv_heads: usize,
+    pub(crate) head_dim: usize,
+    /// Multiplies scores: one over the root of `head_dim`.
+    pub(crate) scale: f32,
+}
+
+/// Consecutive tokens of one sequence within a step.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Span<'a> {
+    /// The sequence's blocks, in the order of its positions.
+    pub(crate) blocks: &'a [u32],
+    /// Position of the first token.
+    pub(crate) start: usize,
+    /// Number of tokens.
+    pub(crate) tokens: usize,
+}
+
+impl<'a> Span<'a> {
+    /// The slots of the positions from `first` to before `end`.
+    pub(crate) fn slots(&self, first: usize, end: usize) -> impl Iterator<Item = u32> + use<'a> {
+        let blocks = self.blocks;
+        (first..end).map(move |at| blocks[at / BLOCK_TOKENS] * BLOCK_TOKENS as u32 + (at % BLOCK_TOKENS) as u32)
+    }
+
+    /// Position after the last token.
+    pub(crate) fn end(&self) -> usize {
+        self.start + self.tokens
+    }
+
+    fn rows(self) -> impl Iterator<Item = Row<'a>> {
+        (self.start..self.end()).map(move |position| Row { blocks: self.blocks, visible: position + 1 })
+    }
+}
+
+/// What one token may look at: the first `visible` positions of its sequence.
+#[derive(Debug)]
+pub(crate) struct Row<'a> {
+    pub(crate) blocks: &'a [u32],
+    pub(crate) visible: usize,
+}
+
+impl Row<'_> {
+    /// The blocks to visit, each with how many of its tokens count.
+    pub(crate) fn spans(&self) -> impl Iterator<Item = (usize, usize)> {
+        let blocks = self.blocks.iter().take(self.visible.div_ceil(BLOCK_TOKENS)).enumerate();
+        blocks.map(|(i, block)| (*block as usize, (self.visible - i * BLOCK_TOKENS).min(BLOCK_TOKENS)))
+    }
+}
+
+/// Attention of one step, the same for all its layers.
+pub(crate) struct StepAttention<'a> {
+    geometry: Geometry,
+    spans: &'a [Span<'a>],
+    rows: Vec<Row<'a>>,
+}
+
+impl<'a> StepAttention<'a> {
+    pub(crate) fn new(geometry: Geometry, spans: &'a [Span<'a>]) -> Self {
+        Self { geometry, spans, rows: spans.iter().flat_map(|span| span.rows()).collect() }
+    }
+
+    /// `queries [tokens, heads * head_dim]` over a layer's pools; gives the same shape.
+    pub(crate) fn forward(&self, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
+        if queries.device().is_cpu() && queries.dtype() == DType::F32 {
+            let kernel = BlockAttention { geometry: self.geometry, rows: &self.rows };
+            return queries.apply_op3_no_bwd(keys, values, &kernel);
+        }
+        portable::forward(self.geometry, self.spans, queries, keys, values)
+    }
+}

@@ -1,0 +1,45 @@
+//! The key/value cache: per layer one pool of token slots, cut into blocks that sequences hold.
+//!
+//! A block is [`BLOCK_TOKENS`] neighbouring slots. Which sequence holds which block is the engine's affair
+//! (`engine::blocks`); here a block is a number.
+
+use candle_core::{DType, Device, Result, Tensor};
+
+use super::config::DecoderConfig;
+
+/// Tokens in a block.
+pub const BLOCK_TOKENS: usize = 16;
+
+/// Keys and values of all layers.
+#[derive(Debug)]
+pub struct KvCache {
+    /// Per layer, `[blocks * BLOCK_TOKENS, kv_width]`.
+    keys: Vec<Tensor>,
+    values: Vec<Tensor>,
+    width: usize,
+}
+
+impl KvCache {
+    pub(crate) fn new(config: &DecoderConfig, blocks: usize, dtype: DType, device: &Device) -> Result<Self> {
+        let shape = (blocks * BLOCK_TOKENS, config.kv_width());
+        let pools = || (0..config.layers).map(|_| Tensor::zeros(shape, dtype, device)).collect::<Result<Vec<_>>>();
+        Ok(Self { keys: pools()?, values: pools()?, width: config.kv_width() })
+    }
+
+    /// A layer's keys and values.
+    pub(crate) fn layer(&self, layer: usize) -> (&Tensor, &Tensor) {
+        (&self.keys[layer], &self.values[layer])
+    }
+
+    /// Where a step's tokens go, in the form that [`KvCache::write`] takes.
+    pub(crate) fn targets(&self, slots: Vec<u32>, device: &Device) -> Result<Tensor> {
+        let tokens = slots.len();
+        Tensor::from_vec(slots, (tokens, 1), device)?.broadcast_as((tokens, self.width))?.contiguous()
+    }
+
+    /// Writes a step's keys and values, `[tokens, kv_width]` each, to their slots.
+    pub(crate) fn write(&self, layer: usize, targets: &Tensor, keys: &Tensor, values: &Tensor) -> Result<()> {
+        self.keys[layer].scatter_set(targets, keys, 0)?;
+        self.values[layer].scatter_set(targets, values, 0)
+    }
+}

@@ -1,0 +1,154 @@
+//! Attention that reads keys and values where they lie in the cache's blocks, without gathering them first.
+//!
+//! One task is one query head of one token. Its keys are visited in the order of their positions, so that the
+//! result depends on the sequence alone: not on how its prompt was cut into chunks, nor on the batch.
+
+use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::{PARALLEL_FROM, contiguous, dispatch};
+use crate::model::attention::{Geometry, Row};
+use crate::model::cache::BLOCK_TOKENS;
+
+/// Queries `[tokens, heads * head_dim]`, keys and values `[slots, kv_heads * head_dim]` to `[tokens, heads *
+/// head_dim]`.
+pub(crate) struct BlockAttention<'a> {
+    pub(crate) geometry: Geometry,
+    /// For each token of the queries, what it may look at.
+    pub(crate) rows: &'a [Row<'a>],
+}
+
+impl CustomOp3 for BlockAttention<'_> {
+    fn name(&self) -> &'static str {
+        "block-attention"
+    }
+
+    fn cpu_fwd(
+        &self,
+        queries: &CpuStorage,
+        lq: &Layout,
+        keys: &CpuStorage,
+        lk: &Layout,
+        values: &CpuStorage,
+        lv: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
+        let queries = contiguous(queries, lq)?;
+        let pool = Pool { keys: contiguous(keys, lk)?, values: contiguous(values, lv)? };
+        let mut out = vec![0f32; queries.len()];
+        self.run(queries, &pool, &mut out);
+        Ok((CpuStorage::F32(out), lq.shape().clone()))
+    }
+}
+
+/// Keys and values of all sequences, one row per slot.
+struct Pool<'a> {
+    keys: &'a [f32],
+    values: &'a [f32],
+}
+
+impl BlockAttention<'_> {
+    fn run(&self, queries: &[f32], pool: &Pool<'_>, out: &mut [f32]) {
+        let Geometry { heads, head_dim, .. } = self.geometry;
+        let visited: usize = self.rows.iter().map(|row| row.visible).sum();
+        let task = |scores: &mut Vec<f32>, index: usize, out: &mut [f32]| {
+            let (row, head) = (&self.rows[index / heads], index % heads);
+            let query = &queries[index * head_dim..(index + 1) * head_dim];
+            dispatch(Head { geometry: self.geometry, row, head, query, pool, scores, out });
+        };
+        if visited * heads * head_dim < PARALLEL_FROM {
+            let mut scores = Vec::new();
+            for (index, out) in out.chunks_mut(head_dim).enumerate() {
+                task(&mut scores, index, out);
+            }
+        } else {
+            let tasks = out.par_chunks_mut(head_dim).enumerate();
+            tasks.for_each_init(Vec::new, |scores, (index, out)| task(scores, index, out));
+        }
+    }
+}
+
+/// One query head of one token.
+struct Head<'a> {
+    geometry: Geometry,
+    row: &'a Row<'a>,
+    head: usize,
+    query: &'a [f32],
+    pool: &'a Pool<'a>,
+    scores: &'a mut Vec<f32>,
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Head<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { geometry, row, head, query, pool, scores, out } = self;
+        let width = geometry.kv_heads * geometry.head_dim;
+        let column = head / (geometry.heads / geometry.kv_heads) * geometry.head_dim;
+        scores.clear();
+        for (block, tokens) in row.spans() {
+            let at = block * BLOCK_TOKENS * width;
+            let keys = &pool.keys[at..at + tokens * width];
+            for key in keys.chunks_exact(width) {
+                scores.push(geometry.scale * dot(simd, query, &key[column..column + geometry.head_dim]));
+            }
+        }
+        let total = softmax_numerators(scores);
+        out.fill(0.0);
+        for ((block, tokens), weights) in row.spans().zip(scores.chunks(BLOCK_TOKENS)) {
+            let at = block * BLOCK_TOKENS * width;
+            let values = &pool.values[at..at + tokens * width];
+            add_weighted(simd, values, width, column, weights, out);
+        }
+        for value in out.iter_mut() {
+            *value /= total;
+        }
+    }
+}
+
+#[inline(always)]
+fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
+    let (a_vectors, a_rest) = S::as_simd_f32s(a);
+    let (b_vectors, b_rest) = S::as_simd_f32s(b);
+    let mut sums = [simd.splat_f32s(0.0); 2];
+    for (i, (a, b)) in a_vectors.iter().zip(b_vectors).enumerate() {
+        sums[i % 2] = simd.mul_add_e_f32s(*a, *b, sums[i % 2]);
+    }
+    let mut sum = simd.reduce_sum_f32s(simd.add_f32s(sums[0], sums[1]));
+    for (a, b) in a_rest.iter().zip(b_rest) {
+        sum += a * b;
+    }
+    sum
+}
+
+/// Turns scores into `exp(score - max)` and gives their sum.
+#[inline(always)]
+fn softmax_numerators(scores: &mut [f32]) -> f32 {
+    let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut total = 0.0;
+    for score in scores {
+        *score = (*score - max).exp();
+        total += *score;
+    }
+    total
+}
+
+/// Adds a block's values, each times its weight, to `out`.
+#[inline(always)]
+fn add_weighted<S: Simd>(simd: S, values: &[f32], width: usize, column: usize, weights: &[f32], out: &mut [f32]) {
+    let head_dim = out.len();
+    let (out_vectors, out_rest) = S::as_mut_simd_f32s(out);
+    let vectors = out_vectors.len();
+    for (value, weight) in values.chunks_exact(width).zip(weights) {
+        let (value_vectors, value_rest) = S::as_simd_f32s(&value[column..column + head_dim]);
+        let splat = simd.splat_f32s(*weight);
+        for (sum, value) in out_vectors.iter_mut().zip(&value_vectors[..vectors]) {
+            *sum = simd.mul_add_e_f32s(*value, splat, *sum);
+        }
+        for (sum, value) in out_rest.iter_mut().zip(value_rest) {
+            *sum += value * weight;
+        }
+    }
+}

@@ -1,0 +1,147 @@
+//! `x · Wᵀ` for weights as they lie in the file, one dot product per element.
+//!
+//! A general matrix product packs both sides anew for each call, which for the few rows of a decode step costs
+//! more than the product. Dot products need no packing: weights stream through once, three rows of `x` by four
+//! of `W` at a time, so that decoding is bound by memory and prefill by arithmetic.
+
+use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, bail};
+use pulp::{Simd, WithSimd};
+use rayon::prelude::*;
+
+use super::{PARALLEL_FROM, contiguous, dispatch};
+
+/// Rows of `W` that one task takes: small enough to share out, large enough to be worth a task.
+const TASK_ROWS: usize = 32;
+/// Rows of `x` that stay in the cache while a task's rows of `W` pass.
+const BLOCK_ROWS: usize = 48;
+/// Tile: 3 x 4 sums, 3 values of `x` and one of `W` are the 16 registers of AVX2.
+const TILE_X: usize = 3;
+const TILE_W: usize = 4;
+
+/// `x [rows, k]` and `W [n, k]` to `[rows, n]`.
+pub(crate) struct DotRows;
+
+impl CustomOp2 for DotRows {
+    fn name(&self) -> &'static str {
+        "dot-rows"
+    }
+
+    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
+        let ((rows, k), (n, k_w)) = (lx.shape().dims2()?, lw.shape().dims2()?);
+        if k != k_w {
+            bail!("dot-rows: {rows} x {k} with {n} x {k_w}");
+        }
+        let product = dot_rows(contiguous(x, lx)?, contiguous(w, lw)?, k);
+        Ok((CpuStorage::F32(product), Shape::from((rows, n))))
+    }
+}
+
+/// Every row of `x` with every row of `w`, both of width `k`: row-major `[rows of x, rows of w]`.
+pub(crate) fn dot_rows(x: &[f32], w: &[f32], k: usize) -> Vec<f32> {
+    let (rows, n) = (x.len() / k, w.len() / k);
+    // By rows of `w`, so that each task writes one piece; turned at the end, which costs rows * n copies.
+    let mut columns = vec![0f32; rows * n];
+    if rows * n * k < PARALLEL_FROM {
+        dispatch(Panel { x, w, k, out: &mut columns });
+    } else {
+        let tasks = columns.par_chunks_mut(TASK_ROWS * rows).zip(w.par_chunks(TASK_ROWS * k));
+        tasks.for_each(|(out, w)| dispatch(Panel { x, w, k, out }));
+    }
+    if rows == 1 { columns } else { transpose(&columns, n, rows) }
+}
+
+fn transpose(from: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+    let mut to = vec![0f32; from.len()];
+    for (row, values) in from.chunks_exact(columns).enumerate() {
+        for (column, value) in values.iter().enumerate() {
+            to[column * rows + row] = *value;
+        }
+    }
+    to
+}
+
+/// Some rows of `W` with all rows of `x`.
+struct Panel<'a> {
+    x: &'a [f32],
+    w: &'a [f32],
+    k: usize,
+    /// `[rows of w, rows of x]`.
+    out: &'a mut [f32],
+}
+
+impl WithSimd for Panel<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        let Self { x, w, k, out } = self;
+        let rows = x.len() / k;
+        for (block, x) in x.chunks(BLOCK_ROWS * k).enumerate() {
+            let first = block * BLOCK_ROWS;
+            for (w, out) in w.chunks(TILE_W * k).zip(out.chunks_mut(TILE_W * rows)) {
+                tiles(simd, x, w, k, first, rows, out);
+            }
+        }
+    }
+}
+
+/// Up to [`TILE_W`] rows of `w` with a block of rows of `x`, of which the first is row `first` of `rows`.
+#[inline(always)]
+fn tiles<S: Simd>(simd: S, x: &[f32], w: &[f32], k: usize, first: usize, rows: usize, out: &mut [f32]) {
+    for (tile, x) in x.chunks(TILE_X * k).enumerate() {
+        let at = first + tile * TILE_X;
+        if w.len() == TILE_W * k {
+            match x.len() / k {
+                3 => tile_of::<S, 3, 4>(simd, x, w, k, at, rows, out),
+                2 => tile_of::<S, 2, 4>(simd, x, w, k, at, rows, out),
+                _ => tile_of::<S, 1, 4>(simd, x, w, k, at, rows, out),
+            }
+        } else {
+            for (w, out) in w.chunks(k).zip(out.chunks_mut(rows)) {
+                for (row, x) in x.chunks(k).enumerate() {
+                    tile_of::<S, 1, 1>(simd, x, w, k, at + row, rows, out);
+                }
+            }
+        }
+    }
+}
+
+/// `M` rows of `x` with `N` rows of `w`. The order of additions within an element depends on `k` alone.
+#[inline(always)]
+fn tile_of<S: Simd, const M: usize, const N: usize>(
+    simd: S,
+    x: &[f32],
+    w: &[f32],
+    k: usize,
+    at: usize,
+    rows: usize,
+    out: &mut [f32],
+) {
+    let vectors = k / S::F32_LANES;
+    let mut x_rows: [&[S::f32s]; M] = [&[]; M];
+    let mut w_rows: [&[S::f32s]; N] = [&[]; N];
+    for i in 0..M {
+        x_rows[i] = &S::as_simd_f32s(&x[i * k..(i + 1) * k]).0[..vectors];
+    }
+    for j in 0..N {
+        w_rows[j] = &S::as_simd_f32s(&w[j * k..(j + 1) * k]).0[..vectors];
+    }
+    let mut sums = [[simd.splat_f32s(0.0); M]; N];
+    for v in 0..vectors {
+        for j in 0..N {
+            let weight = w_rows[j][v];
+            for i in 0..M {
+                sums[j][i] = simd.mul_add_e_f32s(x_rows[i][v], weight, sums[j][i]);
+            }
+        }
+    }
+    for j in 0..N {
+        for i in 0..M {
+            let mut sum = simd.reduce_sum_f32s(sums[j][i]);
+            for e in vectors * S::F32_LANES..k {
+                sum += x[i * k + e] * w[j * k + e];
+            }
+            out[j * rows + at + i] = sum;
+        }
+    }
+}
