@@ -1,1 +1,32 @@
-//! Placeholder of the crate's map.
+//! Tidegate's router: the OpenAI API in front of a fleet.
+//!
+//! Read in this order:
+//!
+//! 1. [`flags`] and [`config`]: the command line, and what it comes to once it is checked.
+//! 2. [`start`] and [`run`]: tells people what runs, puts the parts together, listens, drains. Embedded mode stands in
+//!    `embedded`: a backend in the same process.
+//! 3. [`server`]: the path table, and the way of a request read from the outermost layer in.
+//! 4. [`request`]: the steps of that way.
+//! 5. [`ledger`]: the account of slots, tickets and leases that all routers share.
+//! 6. [`discovery`] and [`catalogue`]: which backends there are, and which names they serve.
+//! 7. [`upstream`] and [`confirm`]: connections to backends, and how given-up work is known to have stopped.
+//! 8. [`health`], [`admin`], [`fleet_watch`]: what operators and load balancers see.
+//! 9. [`error`]: everything that can end a request other than its answer.
+
+pub mod admin;
+pub mod catalogue;
+pub mod config;
+pub mod confirm;
+pub mod discovery;
+#[cfg(feature = "embedded")]
+pub mod embedded;
+pub mod error;
+pub mod flags;
+pub mod fleet_watch;
+pub mod health;
+pub mod ledger;
+pub mod request;
+pub mod run;
+pub mod server;
+pub mod start;
+pub mod upstream;

@@ -1,2 +1,42 @@
-//! Entry.
-fn main() {}
+//! `tidegate-router`: flags, telemetry, sockets, and then [`tidegate_router::run`].
+
+use clap::Parser;
+use std::io::Write;
+use std::process::ExitCode;
+use tidegate_router::config::Config;
+use tidegate_router::flags::Flags;
+use tidegate_router::run::{Listeners, run};
+use tidegate_router::start::{self, Started};
+use tidegate_telemetry::LogOptions;
+use tidegate_wire::flags::normalise_flags;
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    let flags = Flags::parse_from(normalise_flags(std::env::args_os()));
+    match serve(&flags).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // Standard error may be closed; there is nobody else to tell.
+            let _ = writeln!(std::io::stderr(), "tidegate-router: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(flags: &Flags) -> anyhow::Result<()> {
+    let config = Config::check(flags)?;
+    let telemetry = tidegate_telemetry::init(
+        "tidegate-router",
+        LogOptions { format: config.log_format, ..LogOptions::default() },
+    )?;
+    let shutdown = tidegate_serve::signal::shutdown_token()?;
+    let listeners = Listeners {
+        client: tidegate_serve::listen::bind(config.host, config.port, "port").await?,
+        admin: tidegate_serve::listen::bind(config.admin_host, config.admin_port, "admin-port").await?,
+    };
+    let Started { local, banner } = start::prepare(flags, &config, &listeners)?;
+    std::io::stdout().write_all(banner.as_bytes())?;
+    let ended = run(config, local, listeners, shutdown).await;
+    telemetry.shutdown();
+    ended
+}

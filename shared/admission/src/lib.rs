@@ -1,1 +1,39 @@
-//! Placeholder of the crate's map.
+//! Who may come in: Tidegate's admission rules and the state machine of its ledger.
+//!
+//! Pure and std only. No clock, no randomness, no I/O: the time, the draw and the jitter are inputs, so that the
+//! same inputs give the same answer in memory, in Redis (whose scripts mirror this crate rule by rule), in a model
+//! checker and in a simulation. Arithmetic is add, compare, multiply and divide on `f64`, which rounds alike
+//! everywhere.
+//!
+//! Read in this order:
+//!
+//! 1. [`time`] and [`priority`]: instants in microseconds, and who goes first.
+//! 2. [`limits`]: the thresholds that a router's flags set.
+//! 3. [`estimate`]: service time and drain rate, measured and decaying.
+//! 4. [`view`]: what a decision is made from.
+//! 5. [`decide`]: the five rules, `p`, the predicted wait and `retry-after`.
+//! 6. [`event`]: what happens to a pool, and what follows from it.
+//! 7. [`pool`]: the state machine: events in, actions out.
+//! 8. [`snapshot`]: the whole account, for people and for comparison.
+//! 9. [`invariants`]: what holds in every state, as named predicates.
+
+pub mod decide;
+pub mod estimate;
+pub mod event;
+pub mod invariants;
+pub mod limits;
+pub mod pool;
+pub mod priority;
+pub mod snapshot;
+pub mod time;
+pub mod view;
+
+pub use decide::{Asked, Decision, Measured, Numbers, Reason, Refusal, Verdict};
+pub use event::{
+    Action, Admit, AttemptId, Backend, End, Event, Granted, HandBack, Outcome, Place, Renewal, Reply, Return,
+};
+pub use limits::Limits;
+pub use pool::Pool;
+pub use priority::Priority;
+pub use time::Time;
+pub use view::View;

@@ -1,1 +1,24 @@
-//! Placeholder of the crate's map.
+//! Tidegate's telemetry: what both binaries say about themselves, and the thread that ties one request together.
+//!
+//! Reading order:
+//!
+//! 1. [`start`](mod@start): [`init`] puts logs, traces and propagation in place once per process; [`Telemetry`] ends them.
+//! 2. [`environment`]: which `OTEL_*` variables are in force, as a pure function over a map of variables.
+//! 3. [`log`]: how a log line looks and which lines are written.
+//! 4. [`export`]: spans leave over OTLP on a thread of their own, so that no request ever waits for a collector.
+//! 5. [`propagation`]: `traceparent`, `tracestate` and `baggage`, in and out.
+//! 6. [`metrics`]: every metric's name, once, and the registries of router and backend.
+//!
+//! Spans that Tidegate's crates open at level INFO or above become OpenTelemetry spans, whatever the log level is:
+//! propagation hangs on them. Spans of libraries (hyper, tower-http) do not.
+
+pub mod environment;
+pub mod export;
+pub mod log;
+pub mod metrics;
+pub mod propagation;
+pub mod start;
+
+pub use log::{LogFormat, LogOptions};
+pub use propagation::{inject_current, set_parent_from, trace_id};
+pub use start::{Telemetry, TelemetryError, init};

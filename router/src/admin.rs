@@ -1,0 +1,93 @@
+//! The paths for operators on the admin port: what the ledger holds, and what load balancers ask.
+
+use crate::ledger::{Fleet, FleetPool};
+use crate::server::Shared;
+use axum::extract::State;
+use axum::response::{IntoResponse, Json, Response};
+use axum::routing::get;
+use http::{StatusCode, header};
+use serde_json::{Value, json};
+use tidegate_telemetry::metrics::{CONTENT_TYPE, PoolSample};
+
+/// All paths for operators.
+pub fn admin_paths(shared: Shared) -> axum::Router {
+    let app = axum::Router::new()
+        .route("/fleet", get(fleet))
+        .route("/metrics", get(metrics))
+        .route("/health", get(crate::health::handle))
+        .route("/livez", get(livez))
+        .route("/readyz", get(readyz))
+        .with_state(shared);
+    tidegate_serve::door::guard(app)
+}
+
+/// The process lives: it answers.
+pub async fn livez() -> &'static str {
+    "ok\n"
+}
+
+/// Ready unless draining, whatever the backends do.
+pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
+    if shared.draining.is_cancelled() {
+        (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else {
+        (StatusCode::OK, "ready\n")
+    }
+}
+
+async fn metrics(State(shared): State<Shared>) -> Response {
+    for pool in &shared.fleet.look().await.pools {
+        let sample = PoolSample {
+            slots: pool.slots,
+            running: pool.running,
+            abandoned: pool.abandoned,
+            queued: pool.queued,
+        };
+        shared.metrics.set_pool(&pool.model, sample);
+    }
+    ([(header::CONTENT_TYPE, CONTENT_TYPE)], shared.metrics.encode()).into_response()
+}
+
+async fn fleet(State(shared): State<Shared>) -> Json<Value> {
+    Json(fleet_json(&*shared.fleet.look().await))
+}
+
+/// The ledger's view as JSON; counts are numbers.
+fn fleet_json(fleet: &Fleet) -> Value {
+    let routers = fleet.routers.iter();
+    json!({
+        "pools": fleet.pools.iter().map(pool_json).collect::<Vec<_>>(),
+        "routers": routers
+            .map(|router| json!({"id": router.id, "age_ms": router.age_ms, "flags": router.flags}))
+            .collect::<Vec<_>>(),
+        "ledger": fleet.ledger.as_str(),
+    })
+}
+
+fn pool_json(pool: &FleetPool) -> Value {
+    let backends = pool.backends.iter().map(|backend| {
+        json!({
+            "id": backend.id, "url": backend.url, "slots": backend.slots, "running": backend.running,
+            "abandoned": backend.abandoned, "state": backend.state.as_str(),
+        })
+    });
+    let tickets = pool.tickets.iter().map(|ticket| {
+        json!({
+            "id": ticket.id, "router": ticket.router, "priority": ticket.priority.as_str(), "age_ms": ticket.age_ms,
+        })
+    });
+    json!({
+        "model": pool.model,
+        "slots": pool.slots,
+        "running": pool.running,
+        "abandoned": pool.abandoned,
+        "queued": pool.queued,
+        "max_queue_size": pool.max_queue_size,
+        "capacity": pool.capacity,
+        "rejection_probability": pool.rejection_probability,
+        "drain_per_s": pool.drain_per_s,
+        "oldest_wait_ms": pool.oldest_wait_ms,
+        "backends": backends.collect::<Vec<_>>(),
+        "tickets": tickets.collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,248 @@
+//! The validated configuration: what flags and environment come to, checked all at once.
+
+use crate::flags::Flags;
+use http::{StatusCode, Uri};
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+use tidegate_admission::{Limits, Priority};
+use tidegate_telemetry::LogFormat;
+use tidegate_wire::flags::{BadFlags, FlagChecks};
+
+/// Where the backends of this router come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fleet {
+    /// One backend in this process, the ledger in memory.
+    Embedded,
+    /// The listed backends, the ledger in memory.
+    Static,
+    /// Backends that register themselves in Redis (and the listed ones), the ledger in Redis.
+    Redis {
+        /// `--redis-url`.
+        url: String,
+        /// `--redis-prefix`.
+        prefix: String,
+    },
+}
+
+/// Everything that a router is started with.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address for clients.
+    pub host: IpAddr,
+    /// Port for clients; 0 takes a free one.
+    pub port: u16,
+    /// Address for operators.
+    pub admin_host: IpAddr,
+    /// Port for operators; 0 takes a free one.
+    pub admin_port: u16,
+    /// Largest request body, in bytes.
+    pub max_body_size: usize,
+    /// Silence in a stream after which a comment is sent.
+    pub keep_alive: Duration,
+    /// Time that running requests get to end after a signal.
+    pub drain_timeout: Duration,
+    /// From a request's arrival to its last byte.
+    pub request_timeout: Duration,
+    /// The thresholds of admission.
+    pub limits: Limits,
+    /// Between two resets of the abandoned count.
+    pub reset_interval: Duration,
+    /// Highest priority that a client may ask for.
+    pub max_client_priority: Priority,
+    /// Status of a rejection.
+    pub overload_status: StatusCode,
+    /// Where backends come from.
+    pub fleet: Fleet,
+    /// Base URLs of `--backend`.
+    pub backends: Vec<String>,
+    /// Slots of a `--backend` that does not report its own.
+    pub backend_slots: u32,
+    /// Time after which unconfirmed work on a foreign backend counts as stopped.
+    pub abandon_grace: Duration,
+    /// Form of the log.
+    pub log_format: LogFormat,
+}
+
+impl Config {
+    /// Checks all flags; every bad one is in the error, with what it accepts.
+    pub fn check(flags: &Flags) -> Result<Self, BadFlags> {
+        let mut checks = FlagChecks::new();
+        let config = Self {
+            host: address(&mut checks, "host", &flags.host),
+            port: checks.whole("port", &flags.port, 0..=u16::MAX),
+            admin_host: address(&mut checks, "admin-host", &flags.admin_host),
+            admin_port: checks.whole("admin-port", &flags.admin_port, 0..=u16::MAX),
+            max_body_size: checks.whole("max-body-size", &flags.max_body_size, 1024..=1 << 30),
+            keep_alive: checks.seconds("keep-alive", &flags.keep_alive, 0.1..=3600.0),
+            drain_timeout: checks.seconds("drain-timeout", &flags.drain_timeout, 0.0..=86_400.0),
+            request_timeout: checks.seconds("request-timeout", &flags.request_timeout, 0.1..=86_400.0),
+            limits: limits(&mut checks, flags),
+            reset_interval: checks.seconds("reset-interval", &flags.reset_interval, 1.0..=86_400.0),
+            max_client_priority: priority(&mut checks, &flags.max_client_priority),
+            overload_status: overload_status(&mut checks, &flags.overload_status),
+            fleet: fleet(&mut checks, flags),
+            backends: flags.backend.iter().map(|url| base_url(&mut checks, url)).collect(),
+            backend_slots: checks.whole("backend-slots", &flags.backend_slots, 1..=100_000),
+            abandon_grace: checks.seconds("abandon-grace", &flags.abandon_grace, 0.0..=3600.0),
+            log_format: log_format(&mut checks, &flags.log_format),
+        };
+        checks.finish().map(|()| config)
+    }
+}
+
+/// The values in force, on one line, named like their flags.
+impl fmt::Display for Config {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            out,
+            "request_timeout={} reset_interval={} {}",
+            self.request_timeout.as_secs_f64(),
+            self.reset_interval.as_secs_f64(),
+            self.limits
+        )
+    }
+}
+
+fn limits(checks: &mut FlagChecks, flags: &Flags) -> Limits {
+    Limits {
+        max_queue_size: checks.whole("max-queue-size", &flags.max_queue_size, 0..=1_000_000),
+        queue_rejection_threshold: checks.decimal(
+            "queue-rejection-threshold",
+            &flags.queue_rejection_threshold,
+            0.0..=1.0,
+        ),
+        rejection_start: checks.decimal(
+            "vllm-rejection-threshold",
+            &flags.vllm_rejection_threshold,
+            0.0..=1.0,
+        ),
+        wait_share: checks.decimal("wait-share", &flags.wait_share, 0.0..=1.0),
+    }
+}
+
+fn fleet(checks: &mut FlagChecks, flags: &Flags) -> Fleet {
+    match &flags.redis_url {
+        Some(url) => {
+            if let Err(error) = redis::Client::open(url.as_str()) {
+                checks.refuse(
+                    "redis-url",
+                    url,
+                    format_args!("a URL such as redis://127.0.0.1:6379 ({error})"),
+                );
+            }
+            Fleet::Redis { url: url.clone(), prefix: flags.redis_prefix.clone() }
+        }
+        None if flags.backend.is_empty() => Fleet::Embedded,
+        None => Fleet::Static,
+    }
+}
+
+fn address(checks: &mut FlagChecks, flag: &str, text: &str) -> IpAddr {
+    let name = if text == "localhost" { "127.0.0.1" } else { text };
+    name.parse().unwrap_or_else(|_| {
+        checks.refuse(flag, text, "an IP address such as 127.0.0.1 or 0.0.0.0");
+        IpAddr::from([127, 0, 0, 1])
+    })
+}
+
+fn base_url(checks: &mut FlagChecks, text: &str) -> String {
+    let good =
+        text.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some());
+    if !good {
+        checks.refuse("backend", text, "a base URL such as http://127.0.0.1:8100");
+    }
+    // Users paste the base URL that SDKs want, which ends with /v1; paths are joined to the server's root.
+    text.trim_end_matches('/').trim_end_matches("/v1").to_owned()
+}
+
+fn priority(checks: &mut FlagChecks, text: &str) -> Priority {
+    match text {
+        "high" => Priority::High,
+        "normal" => Priority::Normal,
+        "low" => Priority::Low,
+        _ => {
+            checks.refuse("max-client-priority", text, "high, normal or low");
+            Priority::Normal
+        }
+    }
+}
+
+fn overload_status(checks: &mut FlagChecks, text: &str) -> StatusCode {
+    match text {
+        "429" => StatusCode::TOO_MANY_REQUESTS,
+        "503" => StatusCode::SERVICE_UNAVAILABLE,
+        _ => {
+            checks.refuse("overload-status", text, "429 or 503");
+            StatusCode::TOO_MANY_REQUESTS
+        }
+    }
+}
+
+fn log_format(checks: &mut FlagChecks, text: &str) -> LogFormat {
+    text.parse().unwrap_or_else(|_| {
+        checks.refuse("log-format", text, "auto, text or json");
+        LogFormat::Auto
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn check(args: &[&str]) -> Result<Config, BadFlags> {
+        let args = std::iter::once("tidegate-router").chain(args.iter().copied()).map(Into::into);
+        Config::check(&Flags::parse_from(tidegate_wire::flags::normalise_flags(args)))
+    }
+
+    #[test]
+    fn the_seed_flags_have_their_defaults_and_both_spellings() {
+        let config = check(&[]).unwrap();
+        assert_eq!(config.limits, Limits::default());
+        assert_eq!((config.request_timeout.as_secs(), config.reset_interval.as_secs()), (60, 300));
+        let config = check(&[
+            "--request_timeout",
+            "90",
+            "--max_queue_size=200",
+            "--queue-rejection-threshold",
+            "0.9",
+            "--reset_interval",
+            "600",
+            "--vllm_rejection_threshold",
+            "0.8",
+        ])
+        .unwrap();
+        assert_eq!(
+            config.to_string(),
+            "request_timeout=90 reset_interval=600 max_queue_size=200 queue_rejection_threshold=0.9 vllm_rejection_threshold=0.8 wait_share=0.25"
+        );
+        assert_eq!(check(&["--rejection-start-threshold", "0.5"]).unwrap().limits.rejection_start, 0.5);
+    }
+
+    #[test]
+    fn all_bad_flags_are_reported_at_once() {
+        let error = check(&[
+            "--max-queue-size",
+            "-1",
+            "--wait-share=2",
+            "--port",
+            "tcp://10.0.0.1:8000",
+            "--backend",
+            "ftp://x",
+        ]);
+        let bad = error.unwrap_err().bad;
+        assert_eq!(bad.len(), 4, "{bad:?}");
+    }
+
+    #[test]
+    fn the_fleet_follows_from_the_flags() {
+        assert_eq!(check(&[]).unwrap().fleet, Fleet::Embedded);
+        let listed =
+            check(&["--backend", "http://127.0.0.1:9/v1", "--backend", "http://127.0.0.1:10/"]).unwrap();
+        assert_eq!(listed.fleet, Fleet::Static);
+        assert_eq!(listed.backends, ["http://127.0.0.1:9", "http://127.0.0.1:10"]);
+        let shared = check(&["--redis-url", "redis://127.0.0.1:6379"]).unwrap();
+        assert!(matches!(shared.fleet, Fleet::Redis { .. }));
+    }
+}

@@ -1,0 +1,65 @@
+//! Finds out when given-up work has stopped, so that its slot can be used again.
+
+use crate::ledger::Grant;
+use crate::upstream::Upstream;
+use axum::body::Body;
+use http::{Request, StatusCode};
+use http_body_util::{BodyExt, Limited};
+use std::time::Duration;
+use tidegate_wire::node::{NODE_PATH, NodeReport};
+use tokio::time::Instant;
+
+/// The first pause between two looks at a backend; it doubles up to [`MAX_PAUSE`]. One decode step is of this order.
+const FIRST_PAUSE: Duration = Duration::from_millis(10);
+const MAX_PAUSE: Duration = Duration::from_secs(1);
+/// How long a backend may take to report.
+const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
+/// A node report is small; more than this is no report.
+const MAX_REPORT: usize = 4 * 1024 * 1024;
+
+/// Asks backends for their node report. Clones share connections.
+#[derive(Debug, Clone)]
+pub struct Confirmer {
+    /// Connections to backends.
+    pub upstream: Upstream,
+    /// `--abandon-grace`: after it, work on a server that reports nothing counts as stopped.
+    pub grace: Duration,
+}
+
+impl Confirmer {
+    /// Returns once the attempt's work has stopped: the backend's report no longer names it, or the backend reports
+    /// nothing and the grace has passed.
+    pub async fn wait_until_stopped(&self, grant: &Grant) {
+        let given_up = Instant::now();
+        let mut pause = FIRST_PAUSE;
+        loop {
+            match self.report(&grant.url).await {
+                Some(report) if !holds(&report, grant.attempt.as_str()) => return,
+                Some(_) => {}
+                None if given_up.elapsed() >= self.grace => return,
+                None => {}
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(MAX_PAUSE);
+        }
+    }
+
+    /// The report of the backend at `url`; `None` where it cannot be had, as from servers of another make.
+    pub async fn report(&self, url: &str) -> Option<NodeReport> {
+        let uri = format!("{}{NODE_PATH}", url.trim_end_matches('/'));
+        let request = Request::get(uri).body(Body::empty()).ok()?;
+        let read = async {
+            let response = self.upstream.send(url, request).await.ok()?;
+            if response.status() != StatusCode::OK {
+                return None;
+            }
+            let body = Limited::new(response.into_body(), MAX_REPORT).collect().await.ok()?;
+            serde_json::from_slice(&body.to_bytes()).ok()
+        };
+        tokio::time::timeout(REPORT_TIMEOUT, read).await.ok()?
+    }
+}
+
+fn holds(report: &NodeReport, attempt: &str) -> bool {
+    report.running.iter().chain(&report.abandoned).any(|held| held == attempt)
+}

@@ -1,0 +1,62 @@
+//! Embedded mode: a backend in the router's own process. The one place where the router knows the backend's crate.
+
+use crate::config::Config;
+use crate::flags::ModelFlags;
+use std::time::Duration;
+use tidegate_backend::Backend;
+use tidegate_wire::flags::{BadFlags, FlagChecks};
+
+/// A backend that runs in this process.
+#[derive(Debug)]
+pub struct Embedded {
+    backend: Backend,
+    values: String,
+}
+
+impl Embedded {
+    /// Loads the model and starts the engine.
+    ///
+    /// # Errors
+    /// If a flag or the model's folder is no good; the message names it.
+    pub fn load(flags: &ModelFlags, config: &Config) -> anyhow::Result<Self> {
+        let backend = backend_config(flags, config)?;
+        Ok(Self { backend: Backend::load(&backend)?, values: backend.to_string() })
+    }
+
+    /// Its paths, to be called without a socket.
+    pub fn service(&self) -> axum::Router {
+        self.backend.service()
+    }
+
+    /// The name that requests ask for.
+    pub fn model_name(&self) -> String {
+        self.backend.report().models.into_iter().next().unwrap_or_default()
+    }
+
+    /// The flags in force, on one line.
+    pub fn values(&self) -> &str {
+        &self.values
+    }
+
+    /// What the first lines of the output say about the model.
+    pub fn describe(&self) -> String {
+        let info = self.backend.model_info();
+        format!(
+            "{} ({}, {} parameters, {}) on {}",
+            self.backend.report().models.join(", "),
+            info.architecture,
+            info.parameters,
+            info.dtype,
+            info.device
+        )
+    }
+}
+
+fn backend_config(flags: &ModelFlags, config: &Config) -> Result<tidegate_backend::Config, BadFlags> {
+    let mut checks = FlagChecks::new();
+    // The router is the one that times requests; the backend's own timeout stands behind it.
+    let backend_timeout = config.request_timeout + Duration::from_secs(1);
+    let backend =
+        tidegate_backend::Config::embedded(flags, backend_timeout, config.reset_interval, &mut checks);
+    checks.finish().map(|()| backend)
+}

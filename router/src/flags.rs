@@ -1,0 +1,124 @@
+//! The command line of `tidegate-router`: names, defaults, help. Values are text here; [`crate::config`] checks them.
+
+use clap::Parser;
+
+#[cfg(feature = "embedded")]
+pub use tidegate_backend::ModelFlags;
+
+/// The backend's flags in a build without the embedded backend: accepted, so that one set of arguments fits all
+/// processes, and without effect.
+#[cfg(not(feature = "embedded"))]
+#[derive(Debug, Default, clap::Args)]
+pub struct ModelFlags {
+    /// Without effect in this build.
+    #[arg(long, env = "TIDEGATE_MODEL", hide = true)]
+    pub model: Option<String>,
+    /// Without effect in this build.
+    #[arg(long, env = "TIDEGATE_MODEL_NAME", hide = true)]
+    pub model_name: Option<String>,
+    /// Without effect in this build.
+    #[arg(long, env = "TIDEGATE_MAX_CONCURRENT_REQUESTS", hide = true)]
+    pub max_concurrent_requests: Option<String>,
+    /// Without effect in this build.
+    #[arg(long, env = "TIDEGATE_DEVICE", hide = true)]
+    pub device: Option<String>,
+    /// Without effect in this build.
+    #[arg(long, env = "TIDEGATE_DTYPE", hide = true)]
+    pub dtype: Option<String>,
+    /// Without effect in this build.
+    #[arg(long, env = "TIDEGATE_ENGINE_STALL_TIMEOUT", hide = true)]
+    pub engine_stall_timeout: Option<String>,
+}
+
+/// Stateless router: the OpenAI API in front of a fleet, with one exact account of who runs and who waits.
+///
+/// With neither --redis-url nor --backend it runs embedded: ledger and a backend in this process, with the demo model
+/// unless --model names another. Every flag can also be given as an environment variable, and with underscores instead
+/// of hyphens.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate-router", version, about, max_term_width = 110)]
+pub struct Flags {
+    /// Address to listen on for clients.
+    #[arg(long, env = "TIDEGATE_HOST", default_value = "127.0.0.1", help_heading = "Listening")]
+    pub host: String,
+    /// Port for clients; 0 takes a free one.
+    #[arg(long, env = "TIDEGATE_PORT", default_value = "8000", help_heading = "Listening")]
+    pub port: String,
+    /// Address to listen on for operators: /metrics, /fleet, /livez, /readyz.
+    #[arg(long, env = "TIDEGATE_ADMIN_HOST", default_value = "127.0.0.1", help_heading = "Listening")]
+    pub admin_host: String,
+    /// Port for operators; 0 takes a free one.
+    #[arg(long, env = "TIDEGATE_ADMIN_PORT", default_value = "8001", help_heading = "Listening")]
+    pub admin_port: String,
+    /// Largest request body, in bytes.
+    #[arg(long, env = "TIDEGATE_MAX_BODY_SIZE", default_value = "8388608", help_heading = "Listening")]
+    pub max_body_size: String,
+    /// Seconds of silence in a stream after which a comment keeps it open.
+    #[arg(long, env = "TIDEGATE_KEEP_ALIVE", default_value = "15", help_heading = "Listening")]
+    pub keep_alive: String,
+    /// Seconds that running requests get to end after SIGTERM or Ctrl-C; a second signal exits at once.
+    #[arg(long, env = "TIDEGATE_DRAIN_TIMEOUT", default_value = "120", help_heading = "Listening")]
+    pub drain_timeout: String,
+
+    /// Seconds from a request's arrival to its last byte, waiting included; clients can shorten it with the header
+    /// x-request-timeout-ms.
+    #[arg(long, env = "TIDEGATE_REQUEST_TIMEOUT", default_value = "60", help_heading = "Admission")]
+    pub request_timeout: String,
+    /// Requests that may wait per model, over all routers.
+    #[arg(long, env = "TIDEGATE_MAX_QUEUE_SIZE", default_value = "50", help_heading = "Admission")]
+    pub max_queue_size: String,
+    /// Share of the queue that normal priority may fill (low: half of it, high: all), 0 to 1.
+    #[arg(
+        long,
+        env = "TIDEGATE_QUEUE_REJECTION_THRESHOLD",
+        default_value = "0.8",
+        help_heading = "Admission"
+    )]
+    pub queue_rejection_threshold: String,
+    /// Share of the capacity (slots and queue) at which graduated rejection begins, 0 to 1.
+    #[arg(
+        long,
+        env = "TIDEGATE_VLLM_REJECTION_THRESHOLD",
+        default_value = "0.7",
+        visible_alias = "rejection-start-threshold",
+        help_heading = "Admission"
+    )]
+    pub vllm_rejection_threshold: String,
+    /// Share of its time that a request may spend waiting before it is refused at the door, 0 to 1; 1 lifts the bound.
+    #[arg(long, env = "TIDEGATE_WAIT_SHARE", default_value = "0.25", help_heading = "Admission")]
+    pub wait_share: String,
+    /// Seconds between two resets of the abandoned count to what provably still runs.
+    #[arg(long, env = "TIDEGATE_RESET_INTERVAL", default_value = "300", help_heading = "Admission")]
+    pub reset_interval: String,
+    /// Highest priority that a client may ask for: high, normal or low.
+    #[arg(long, env = "TIDEGATE_MAX_CLIENT_PRIORITY", default_value = "high", help_heading = "Admission")]
+    pub max_client_priority: String,
+    /// HTTP status of a rejection: 429 or 503.
+    #[arg(long, env = "TIDEGATE_OVERLOAD_STATUS", default_value = "429", help_heading = "Admission")]
+    pub overload_status: String,
+
+    /// Redis that all routers and backends share, such as redis://127.0.0.1:6379. Without it the account is kept in this
+    /// process and only --backend is served.
+    #[arg(long, env = "TIDEGATE_REDIS_URL", help_heading = "Fleet")]
+    pub redis_url: Option<String>,
+    /// Prefix of all keys in Redis: fleets with different prefixes do not see each other.
+    #[arg(long, env = "TIDEGATE_REDIS_PREFIX", default_value = "tidegate", help_heading = "Fleet")]
+    pub redis_prefix: String,
+    /// Base URL of a backend, any server with the OpenAI API; repeat it for several.
+    #[arg(long, env = "TIDEGATE_BACKEND", value_delimiter = ',', help_heading = "Fleet")]
+    pub backend: Vec<String>,
+    /// Slots of each --backend that does not report its own.
+    #[arg(long, env = "TIDEGATE_BACKEND_SLOTS", default_value = "8", help_heading = "Fleet")]
+    pub backend_slots: String,
+    /// Seconds after which given-up work on a --backend that confirms nothing counts as stopped.
+    #[arg(long, env = "TIDEGATE_ABANDON_GRACE", default_value = "2", help_heading = "Fleet")]
+    pub abandon_grace: String,
+
+    /// Form of the log: auto (text on a terminal, JSON elsewhere), text or json.
+    #[arg(long, env = "TIDEGATE_LOG_FORMAT", default_value = "auto", help_heading = "Telemetry")]
+    pub log_format: String,
+
+    /// The embedded backend's own flags.
+    #[command(flatten)]
+    pub model: ModelFlags,
+}

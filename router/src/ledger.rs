@@ -1,0 +1,222 @@
+//! The account of slots, tickets and leases, as the router calls it. One state machine, two places to keep it.
+//!
+//! In the order of reading: [`holding`] is what this router itself holds, [`memory`] keeps the account in this process.
+//! The rules and transitions themselves are `tidegate-admission`'s.
+
+mod clock;
+mod fleet;
+mod holding;
+mod memory;
+
+use std::time::Duration;
+
+pub use tidegate_admission::{
+    AttemptId, Backend, End, HandBack, Limits, Measured, Numbers, Priority, Reason, View,
+    snapshot::{BackendState, Totals},
+};
+use tokio::sync::oneshot;
+
+pub use self::{
+    fleet::{Fleet, FleetBackend, FleetPool, FleetRouter, FleetTicket, LedgerMode},
+    memory::MemoryLedger,
+};
+
+/// What one router brings to the account.
+#[derive(Debug, Clone)]
+pub struct LedgerOptions {
+    /// Names this life of the router; unique. Attempt ids are `{router_id}-{counter}`.
+    pub router_id: String,
+    /// The limits that this router decides by.
+    pub limits: Limits,
+    /// Time from one reconciliation of abandoned work to the next (`--reset-interval`).
+    pub reset_interval: Duration,
+}
+
+impl LedgerOptions {
+    /// What this router decides by, for people.
+    fn flags(&self) -> String {
+        format!("{} reset_interval={}", self.limits, self.reset_interval.as_secs_f64())
+    }
+}
+
+/// A duration in the ledger's unit.
+fn micros(duration: Duration) -> u64 {
+    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+}
+
+/// A request that asks to come in.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Its first attempt: `{router_id}-{counter}`, never used before.
+    pub attempt: AttemptId,
+    /// Its priority.
+    pub priority: Priority,
+    /// Time left from now to its last byte: the smaller of `--request-timeout` and `x-request-timeout-ms`.
+    pub remaining: Duration,
+    /// One uniform draw of [0, 1) per request.
+    pub draw: f64,
+    /// One uniform draw of [0, 1), which spreads `retry-after`.
+    pub jitter: f64,
+}
+
+/// The three answers to a request that asks to come in.
+#[derive(Debug)]
+pub enum Admission {
+    /// It may run now.
+    Granted(Grant),
+    /// It waits.
+    Queued(Ticket),
+    /// It is refused and holds nothing.
+    Rejected(Rejection),
+}
+
+/// The right to run one request on one backend. Ends with `release`, `abandon` and `confirm`, or `hand_back`.
+#[derive(Debug, Clone)]
+pub struct Grant {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Id of the backend.
+    pub backend: String,
+    /// Base URL of the backend.
+    pub url: String,
+    /// What was decided on, where this grant is the direct answer to an `admit`.
+    pub numbers: Option<Numbers>,
+}
+
+/// A place in the queue. Whoever drops it without a grant calls `cancel`.
+#[derive(Debug)]
+pub struct Ticket {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// 1 for the ticket that is served next.
+    pub position: u32,
+    /// Resolves when the wait is over; a sender that is gone means that the ledger lost the ticket.
+    pub grant: oneshot::Receiver<Waited>,
+    /// What was decided on, where this ticket is the answer to an `admit`.
+    pub numbers: Option<Numbers>,
+}
+
+/// How a wait ended.
+#[derive(Debug)]
+pub enum Waited {
+    /// With a slot.
+    Granted(Grant),
+    /// Without: its time ran out (`Deadline`), or a ticket that was handed back needed the room (`QueueFull`).
+    Dropped(Reason),
+}
+
+/// A refusal.
+#[derive(Debug, Clone)]
+pub struct Rejection {
+    /// Why.
+    pub reason: Reason,
+    /// When a retry has a chance: 0.5 s to 60 s.
+    pub retry_after: Duration,
+    /// A retry with as little time cannot succeed, however idle the fleet: `x-should-retry: false`.
+    pub hopeless: bool,
+    /// What it was decided on; `None` for an unknown pool and for a hand-back.
+    pub numbers: Option<Numbers>,
+}
+
+/// Why the ledger could not answer. Nothing is known about whether the transition happened; the ledger itself frees
+/// what its router does not know of after two renewals.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LedgerError {
+    /// The ledger is out of reach, or did not answer in time.
+    #[error("the ledger is out of reach: {0}")]
+    Unavailable(String),
+    /// The address or the options are no good.
+    #[error("the ledger's address does not work: {0}")]
+    Address(String),
+    /// The ledger answered what no version of it answers, or its script failed.
+    #[error("the ledger gave an answer that makes no sense: {0}")]
+    Protocol(String),
+    /// A hand-back of an attempt that this router does not hold.
+    #[error("this router does not hold attempt {0}")]
+    NotHeld(AttemptId),
+}
+
+/// The account of slots, tickets and leases. Cheap to clone.
+#[derive(Debug, Clone)]
+pub enum Ledger {
+    /// Kept in this process.
+    Memory(MemoryLedger),
+}
+
+/// Calls the same method on whichever ledger it is.
+macro_rules! each {
+    ($self:ident, $ledger:ident => $call:expr) => {
+        match $self {
+            Ledger::Memory($ledger) => $call,
+        }
+    };
+}
+
+impl Ledger {
+    /// Decides on a request by the five rules.
+    pub async fn admit(&self, pool: &str, ask: Ask) -> Result<Admission, LedgerError> {
+        each!(self, ledger => ledger.admit(pool, ask).await)
+    }
+
+    /// Work has ended: running or abandoned to gone; the slot goes to the next ticket in the same step. Idempotent.
+    pub async fn release(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
+        each!(self, ledger => ledger.release(pool, attempt, end).await)
+    }
+
+    /// Gives a ticket up. Where it was granted meanwhile, its slot is freed: nothing ran. Idempotent.
+    pub async fn cancel(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
+        each!(self, ledger => ledger.cancel(pool, attempt, end).await)
+    }
+
+    /// Gives running work up: it holds its slot until it is confirmed to have stopped. Idempotent.
+    pub async fn abandon(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
+        each!(self, ledger => ledger.abandon(pool, attempt, end).await)
+    }
+
+    /// Abandoned work has stopped. Idempotent.
+    pub async fn confirm(&self, pool: &str, attempt: &AttemptId) -> Result<(), LedgerError> {
+        each!(self, ledger => ledger.confirm(pool, attempt).await)
+    }
+
+    /// Gives a granted slot back before anything was sent to the client. The ticket waits again, in its old place,
+    /// under the id `next`.
+    pub async fn hand_back(
+        &self,
+        pool: &str,
+        attempt: &AttemptId,
+        why: HandBack,
+        next: AttemptId,
+    ) -> Result<Admission, LedgerError> {
+        each!(self, ledger => ledger.hand_back(pool, attempt, why, next).await)
+    }
+
+    /// Registers a backend, or renews it: its registration holds for 5 s. A new epoch frees what the old one ran.
+    pub async fn put_backend(&self, pool: &str, backend: Backend) -> Result<(), LedgerError> {
+        each!(self, ledger => ledger.put_backend(pool, backend).await)
+    }
+
+    /// A backend has gone. It stays on the account while something may still run on it.
+    pub async fn remove_backend(&self, pool: &str, id: &str) -> Result<(), LedgerError> {
+        each!(self, ledger => ledger.remove_backend(pool, id).await)
+    }
+
+    /// Takes in a node report: abandoned attempts that the backend no longer holds are confirmed.
+    pub async fn reconcile_backend(
+        &self,
+        pool: &str,
+        id: &str,
+        held: &[AttemptId],
+    ) -> Result<(), LedgerError> {
+        each!(self, ledger => ledger.reconcile_backend(pool, id, held).await)
+    }
+
+    /// Counts and estimates of a pool; `None` where no backend ever served it.
+    pub async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
+        each!(self, ledger => ledger.view(pool).await)
+    }
+
+    /// The whole account, for `/fleet` and `/health`.
+    pub async fn fleet(&self) -> Result<Fleet, LedgerError> {
+        each!(self, ledger => ledger.fleet().await)
+    }
+}

@@ -1,0 +1,47 @@
+//! The way of one request, from bytes to the last byte of its answer. Read in the order of the way:
+//!
+//! 0. [`answer`]: whatever goes wrong below becomes an answer.
+//! 1. [`intake`]: an HTTP request becomes a [`Job`], or is refused as bad.
+//! 2. [`stream_open`]: a stream that waits long is opened and kept alive.
+//! 3. [`admission`]: the ledger gives a slot, a ticket, or a refusal.
+//! 4. [`permit`]: the guards that hold ticket and slot.
+//! 5. [`dispatch`]: the job goes to the backend of the slot.
+//! 6. [`body`]: the answer flows back and holds the slot to its last byte.
+
+pub mod admission;
+pub mod answer;
+pub mod body;
+pub mod dispatch;
+pub mod intake;
+pub mod permit;
+pub mod stream_open;
+
+use bytes::Bytes;
+use http::{HeaderMap, Uri};
+use tidegate_admission::Priority;
+use tokio::time::Instant;
+
+/// A request that was read whole and may ask for admission.
+#[derive(Debug)]
+pub struct Job {
+    /// Path and query as the client sent them; backends know the same paths.
+    pub target: Uri,
+    /// The client's headers.
+    pub headers: HeaderMap,
+    /// The body, forwarded byte for byte.
+    pub body: Bytes,
+    /// The pool that serves the model which the client named.
+    pub pool: String,
+    /// True where the client asked for server-sent events.
+    pub stream: bool,
+    /// Its class in the queue.
+    pub priority: Priority,
+    /// When its head had been read.
+    pub arrived: Instant,
+    /// The instant at which the last byte must have gone out.
+    pub deadline: Instant,
+    /// The uniform draw in `[0, 1)` that rule 4 compares with the rejection probability.
+    pub draw: f64,
+    /// The uniform draw in `[0, 1)` that spreads `retry-after`.
+    pub jitter: f64,
+}

@@ -1,0 +1,132 @@
+//! The outermost layer of the way: any error becomes an answer in OpenAI's shape, and every answer is counted.
+
+use super::admission::Pool;
+use crate::error::Error;
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{Request, Response, StatusCode};
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::convert::Infallible;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tidegate_telemetry::metrics::RouterMetrics;
+use tokio::time::Instant;
+use tower::{Layer, Service};
+
+/// Turns errors into answers and counts both.
+#[derive(Debug, Clone)]
+pub struct AnswerLayer {
+    /// The path that this way serves, as the path table has it.
+    pub route: &'static str,
+    /// `--overload-status`: the status of rejections.
+    pub overload_status: StatusCode,
+    /// Where answers are counted.
+    pub metrics: Arc<RouterMetrics>,
+}
+
+impl<S> Layer<S> for AnswerLayer {
+    type Service = Answer<S>;
+    fn layer(&self, inner: S) -> Answer<S> {
+        Answer { settings: self.clone(), inner }
+    }
+}
+
+/// The service that [`AnswerLayer`] makes. It never fails.
+#[derive(Debug, Clone)]
+pub struct Answer<S> {
+    settings: AnswerLayer,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Answer<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Error>,
+    S::Future: Send + 'static,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    /// Always ready: whether there is room is the ledger's to say, with an answer and not by waiting here.
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let settings = self.settings.clone();
+        let arrived = Instant::now();
+        let answer = self.inner.call(request);
+        Box::pin(async move {
+            let (pool, response) = match answer.await {
+                Ok(response) => (response.extensions().get::<Pool>().map(|pool| pool.0.clone()), response),
+                Err(mut error) => {
+                    tracing::info!(code = error.kind.code(), %error, "request ended with an error");
+                    (error.pool.take(), error.into_response(settings.overload_status))
+                }
+            };
+            Ok(settings.counted(arrived, pool.unwrap_or_default(), response))
+        })
+    }
+}
+
+impl AnswerLayer {
+    fn counted(self, arrived: Instant, pool: String, response: Response<Body>) -> Response<Body> {
+        let status = response.status();
+        response.map(|inner| {
+            Body::new(CountedBody {
+                inner,
+                metrics: self.metrics,
+                pool,
+                route: self.route,
+                status,
+                arrived,
+                begun: false,
+            })
+        })
+    }
+}
+
+/// A body that notes when its first byte passes and when it is over.
+#[derive(Debug)]
+struct CountedBody {
+    inner: Body,
+    metrics: Arc<RouterMetrics>,
+    pool: String,
+    route: &'static str,
+    status: StatusCode,
+    arrived: Instant,
+    begun: bool,
+}
+
+impl Drop for CountedBody {
+    fn drop(&mut self) {
+        self.metrics.answered(&self.pool, self.route, self.status.as_u16(), self.arrived.elapsed());
+    }
+}
+
+impl HttpBody for CountedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let frame = std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        if !self.begun && self.status.is_success() && matches!(frame, Some(Ok(_))) {
+            self.begun = true;
+            self.metrics.first_token(&self.pool, self.arrived.elapsed());
+        }
+        Poll::Ready(frame)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

@@ -1,0 +1,150 @@
+//! The answer's body: holds the slot until its last byte has been handed over or the body is dropped.
+//!
+//! A guard inside the body and not a middleware, because a middleware lets go when the headers arrive, while a stream's
+//! work has only begun then.
+
+use super::admission::timed_out;
+use super::permit::Permit;
+use crate::error::{Error, ErrorKind};
+use crate::ledger::End;
+use axum::body::Body;
+use bytes::Bytes;
+use http_body::{Body as HttpBody, Frame, SizeHint};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tidegate_wire::sse;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// What stands between a backend's body and the client. It is `Unpin`: everything that is not is boxed.
+#[derive(Debug)]
+pub struct GuardedBody {
+    /// `None` once it has ended.
+    inner: Option<Body>,
+    permit: Permit,
+    deadline: Pin<Box<Sleep>>,
+    /// Present for streams: comments in silence, errors as events.
+    stream: Option<StreamState>,
+    /// True for answers that are not a success: their time says nothing about service time.
+    failed: bool,
+}
+
+#[derive(Debug)]
+struct StreamState {
+    keep_alive: Duration,
+    silence: Pin<Box<Sleep>>,
+    /// The last two bytes were line breaks: between two events, where a comment may stand.
+    between_events: bool,
+}
+
+impl GuardedBody {
+    /// Guards `inner` with `permit` until it ends or `deadline` passes.
+    pub fn new(inner: Body, permit: Permit, deadline: Instant) -> Self {
+        let deadline = Box::pin(sleep_until(deadline));
+        Self { inner: Some(inner), permit, deadline, stream: None, failed: false }
+    }
+
+    /// Marks an answer that is not a success.
+    #[must_use]
+    pub fn failed_if(mut self, failed: bool) -> Self {
+        self.failed = failed;
+        self
+    }
+
+    /// Treats the body as server-sent events: a comment after `keep_alive` of silence, errors as a last event.
+    #[must_use]
+    pub fn streaming(mut self, keep_alive: Duration) -> Self {
+        let silence = Box::pin(sleep_until(Instant::now() + keep_alive));
+        self.stream = Some(StreamState { keep_alive, silence, between_events: true });
+        self
+    }
+
+    fn finish(&mut self) {
+        self.inner = None;
+        self.permit.release(if self.failed { End::Failed } else { End::Finished });
+    }
+
+    /// Ends the body with an error: an event in a stream, a broken connection elsewhere.
+    fn fail(&mut self, error: Error, end: End) -> Option<Result<Frame<Bytes>, axum::Error>> {
+        self.inner = None;
+        self.permit.abandon(end);
+        match self.stream {
+            Some(_) => Some(Ok(Frame::data(error.event()))),
+            None => Some(Err(axum::Error::new(error))),
+        }
+    }
+
+    fn forward(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, axum::Error>> {
+        if let (Some(stream), Some(data)) = (&mut self.stream, frame.data_ref()) {
+            stream.passed(data);
+        }
+        // hyper does not ask again after the last byte of a body whose length it knows.
+        if self.inner.as_ref().is_some_and(HttpBody::is_end_stream) {
+            self.finish();
+        }
+        Some(Ok(frame))
+    }
+}
+
+impl StreamState {
+    fn passed(&mut self, data: &Bytes) {
+        self.between_events = data.ends_with(b"\n\n");
+        self.silence.as_mut().reset(Instant::now() + self.keep_alive);
+    }
+
+    fn poll_comment(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
+        std::task::ready!(self.silence.as_mut().poll(cx));
+        self.silence.as_mut().reset(Instant::now() + self.keep_alive);
+        if self.between_events {
+            return Poll::Ready(sse::KEEP_ALIVE);
+        }
+        // In the middle of an event: polled again so that the timer is registered.
+        let _ = self.silence.as_mut().poll(cx);
+        Poll::Pending
+    }
+}
+
+impl HttpBody for GuardedBody {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let this = &mut *self;
+        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
+        match Pin::new(inner).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => return Poll::Ready(this.forward(frame)),
+            Poll::Ready(Some(Err(error))) => {
+                let error =
+                    Error::new(ErrorKind::Backend, format!("the backend broke off its answer: {error}"));
+                return Poll::Ready(this.fail(error, End::Failed));
+            }
+            Poll::Ready(None) => {
+                this.finish();
+                return Poll::Ready(None);
+            }
+            Poll::Pending => {}
+        }
+        if this.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(this.fail(timed_out(), End::TimedOut));
+        }
+        match &mut this.stream {
+            Some(stream) => stream.poll_comment(cx).map(|comment| Some(Ok(Frame::data(comment)))),
+            None => Poll::Pending,
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match (&self.inner, &self.stream) {
+            (Some(inner), None) => inner.size_hint(),
+            (Some(_), Some(_)) => SizeHint::default(),
+            (None, _) => SizeHint::with_exact(0),
+        }
+    }
+}

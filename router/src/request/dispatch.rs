@@ -1,0 +1,239 @@
+//! Dispatch: sends an admitted job to the backend of its slot and returns the answer with the slot inside its body.
+
+use super::Job;
+use super::admission::{Admitted, Undelivered, timed_out};
+use super::body::GuardedBody;
+use super::permit::Permit;
+use crate::error::{Error, ErrorKind};
+use crate::ledger::{End, Grant, HandBack};
+use crate::upstream::{Upstream, UpstreamError};
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http_body_util::{BodyExt, Limited};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tidegate_wire::error::ErrorBody;
+use tidegate_wire::header as names;
+use tokio::time::Instant;
+use tower::Service;
+
+/// Headers that belong to one connection (RFC 9110, section 7.6.1) or that the client library sets itself.
+const NOT_FORWARDED: [HeaderName; 11] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    header::HOST,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+];
+
+/// Bytes of a 503 that are read to find out whether the backend was full.
+const MAX_REFUSAL_BODY: usize = 64 * 1024;
+
+/// The innermost service: one attempt on one backend.
+#[derive(Debug, Clone)]
+pub struct Dispatch {
+    /// Connections to backends.
+    pub upstream: Upstream,
+    /// `--keep-alive`: silence in a stream after which a comment is sent.
+    pub keep_alive: Duration,
+}
+
+impl Service<Admitted> for Dispatch {
+    type Response = Response<Body>;
+    type Error = Undelivered;
+    type Future = BoxFuture<'static, Result<Response<Body>, Undelivered>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Undelivered>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, admitted: Admitted) -> Self::Future {
+        let dispatch = self.clone();
+        Box::pin(async move { dispatch.deliver(admitted).await })
+    }
+}
+
+impl Dispatch {
+    async fn deliver(&self, Admitted { job, permit }: Admitted) -> Result<Response<Body>, Undelivered> {
+        let Some(grant) = permit.grant() else {
+            return Err(Undelivered::Failed(Error::new(ErrorKind::Internal, "a permit was used twice")));
+        };
+        let request = match upstream_request(&job, grant) {
+            Ok(request) => request,
+            Err(error) => {
+                // Nothing was sent, so nothing can still be running.
+                permit.finish(End::Failed);
+                return Err(Undelivered::Failed(error));
+            }
+        };
+        let answer = tokio::time::timeout_at(job.deadline, self.upstream.send(&grant.url, request)).await;
+        match answer {
+            Err(_) => Err(expired(permit)),
+            Ok(Err(error)) => Err(unreachable(permit, &error)),
+            Ok(Ok(response)) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
+                self.refused_or_passed(&job, permit, response).await
+            }
+            Ok(Ok(response)) => Ok(self.guard(&job, permit, response)),
+        }
+    }
+
+    /// Puts the slot into the body, so that it is held to the last byte.
+    fn guard(&self, job: &Job, permit: Permit, response: Response<Body>) -> Response<Body> {
+        let (mut parts, body) = response.into_parts();
+        strip(&mut parts.headers);
+        let is_stream = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
+        if is_stream {
+            parts.headers.insert(names::ACCEL_BUFFERING, HeaderValue::from_static("no"));
+        } else if let Some(length) = http_body::Body::size_hint(&body).exact() {
+            parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+        }
+        let succeeded = parts.status.is_success();
+        let body = GuardedBody::new(body, permit, job.deadline).failed_if(!succeeded);
+        let body = if is_stream { body.streaming(self.keep_alive) } else { body };
+        Response::from_parts(parts, Body::new(body))
+    }
+
+    /// A 503 may say that the backend was full or draining: then the ticket goes elsewhere, else it passes unchanged.
+    async fn refused_or_passed(
+        &self,
+        job: &Job,
+        permit: Permit,
+        response: Response<Body>,
+    ) -> Result<Response<Body>, Undelivered> {
+        let (parts, body) = response.into_parts();
+        let read =
+            tokio::time::timeout_at(job.deadline, Limited::new(body, MAX_REFUSAL_BODY).collect()).await;
+        let body = match read {
+            Err(_) => return Err(expired(permit)),
+            Ok(Err(error)) => {
+                permit.finish(End::Failed);
+                return Err(Undelivered::Failed(Error::new(
+                    ErrorKind::Backend,
+                    format!("the backend broke off: {error}"),
+                )));
+            }
+            Ok(Ok(body)) => body.to_bytes(),
+        };
+        match refusal(&body) {
+            Some(why) => Err(Undelivered::Refused {
+                permit,
+                why,
+                message: "every backend refused the request".to_owned(),
+            }),
+            None => Ok(self.guard(job, permit, Response::from_parts(parts, Body::from(body)))),
+        }
+    }
+}
+
+/// Reads why a backend of our own refused.
+fn refusal(body: &Bytes) -> Option<HandBack> {
+    let body: ErrorBody = serde_json::from_slice(body).ok()?;
+    match body.error.code.as_deref() {
+        Some("concurrency") => Some(HandBack::Concurrency),
+        Some("draining") => Some(HandBack::Unreachable),
+        _ => None,
+    }
+}
+
+/// The deadline passed while the backend was working.
+fn expired(mut permit: Permit) -> Undelivered {
+    permit.abandon(End::TimedOut);
+    Undelivered::Failed(timed_out())
+}
+
+fn unreachable(permit: Permit, error: &UpstreamError) -> Undelivered {
+    tracing::warn!(%error, "a backend could not be reached");
+    Undelivered::Refused {
+        permit,
+        why: HandBack::Unreachable,
+        message: format!("the backend could not be reached: {error}"),
+    }
+}
+
+/// The request as the backend gets it.
+fn upstream_request(job: &Job, grant: &Grant) -> Result<Request<Body>, Error> {
+    let mut request = Request::new(Body::from(job.body.clone()));
+    *request.method_mut() = Method::POST;
+    *request.uri_mut() = target(&grant.url, &job.target)?;
+    let headers = request.headers_mut();
+    headers.extend(job.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
+    strip(headers);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let remaining = job.deadline.saturating_duration_since(Instant::now()).as_millis();
+    headers.insert(
+        names::REQUEST_TIMEOUT_MS,
+        HeaderValue::from(u64::try_from(remaining).unwrap_or(u64::MAX).max(1)),
+    );
+    let attempt = HeaderValue::from_str(grant.attempt.as_str())
+        .map_err(|_| Error::new(ErrorKind::Internal, "the attempt's id is no header value"))?;
+    headers.insert(names::ATTEMPT, attempt);
+    tidegate_telemetry::inject_current(&tracing::Span::current(), headers);
+    Ok(request)
+}
+
+/// Joins a backend's base URL and the client's path.
+fn target(base: &str, path: &Uri) -> Result<Uri, Error> {
+    let path = path.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    format!("{}{path}", base.trim_end_matches('/')).parse().map_err(|error| {
+        Error::new(ErrorKind::Internal, format!("the backend's address '{base}' is no URL: {error}"))
+    })
+}
+
+/// Takes out what belongs to one connection, also what `connection` itself names.
+fn strip(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&NOT_FORWARDED) {
+        headers.remove(name);
+    }
+}
+
+fn is_event_stream(value: &HeaderValue) -> bool {
+    value.as_bytes().starts_with(tidegate_wire::sse::CONTENT_TYPE.as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strips_what_belongs_to_one_connection() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in
+            [("connection", "close, x-private"), ("x-private", "1"), ("te", "trailers"), ("x-kept", "1")]
+        {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        strip(&mut headers);
+        assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-kept"]);
+    }
+
+    #[test]
+    fn joins_base_and_path() {
+        let path: Uri = "/v1/chat/completions?x=1".parse().unwrap();
+        assert_eq!(target("http://h:1/", &path).unwrap(), "http://h:1/v1/chat/completions?x=1");
+        assert_eq!(target("http://h:1/base", &path).unwrap(), "http://h:1/base/v1/chat/completions?x=1");
+    }
+
+    #[test]
+    fn only_our_own_codes_send_a_ticket_elsewhere() {
+        let body = |code: &'static str| Bytes::from(ErrorBody::new("t", code, "m").to_json());
+        assert_eq!(refusal(&body("concurrency")), Some(HandBack::Concurrency));
+        assert_eq!(refusal(&body("draining")), Some(HandBack::Unreachable));
+        assert_eq!(refusal(&body("overloaded")), None);
+        assert_eq!(refusal(&Bytes::from_static(b"<html>")), None);
+    }
+}

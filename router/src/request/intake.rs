@@ -1,0 +1,281 @@
+//! Intake: reads a request whole and turns it into a [`Job`].
+//!
+//! The router reads three fields of the body (`model`, `stream`, `service_tier`); everything else is the backend's to
+//! check, since it has the tokenizer.
+
+use super::Job;
+use crate::catalogue::{Catalogue, UnknownModel};
+use crate::error::{Error, ErrorKind};
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Request, Response, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use serde::Deserialize;
+use serde_json::Value;
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tidegate_admission::Priority;
+use tidegate_wire::header as names;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower::{Layer, Service};
+
+/// What intake needs to know; the same for all requests.
+#[derive(Debug, Clone)]
+pub struct IntakeLayer {
+    /// Which pool serves which model.
+    pub catalogue: Catalogue,
+    /// Cancelled once this router takes no new work.
+    pub draining: CancellationToken,
+    /// `--request-timeout`: from arrival to the last byte.
+    pub request_timeout: Duration,
+    /// `--max-body-size`, in bytes.
+    pub max_body_size: usize,
+    /// `--max-client-priority`: the highest class that a client may ask for.
+    pub max_priority: Priority,
+}
+
+impl<S> Layer<S> for IntakeLayer {
+    type Service = Intake<S>;
+    fn layer(&self, inner: S) -> Intake<S> {
+        Intake { settings: self.clone(), inner }
+    }
+}
+
+/// The service that [`IntakeLayer`] makes.
+#[derive(Debug, Clone)]
+pub struct Intake<S> {
+    settings: IntakeLayer,
+    inner: S,
+}
+
+impl<S> Service<Request<Body>> for Intake<S>
+where
+    S: Service<Job, Response = Response<Body>, Error = Error> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Error;
+    type Future = BoxFuture<'static, Result<Response<Body>, Error>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        let arrived = Instant::now();
+        let settings = self.settings.clone();
+        let clone = self.inner.clone();
+        let mut inner = std::mem::replace(&mut self.inner, clone);
+        Box::pin(async move {
+            let job = settings.read(request, arrived).await?;
+            inner.call(job).await
+        })
+    }
+}
+
+impl IntakeLayer {
+    async fn read(&self, request: Request<Body>, arrived: Instant) -> Result<Job, Error> {
+        if self.draining.is_cancelled() {
+            return Err(Error::new(
+                ErrorKind::Draining,
+                "this router is shutting down; another one will serve you",
+            ));
+        }
+        let (parts, body) = request.into_parts();
+        check_content_type(&parts.headers)?;
+        let timeout = self.timeout(&parts.headers)?;
+        let deadline = arrived + timeout;
+        let body = tokio::time::timeout_at(deadline, self.collect(body)).await.map_err(|_| {
+            Error::new(ErrorKind::BodyIncomplete, "the request's body did not arrive before its deadline")
+        })??;
+        let envelope = Envelope::parse(&body)?;
+        let pool = self
+            .catalogue
+            .pool_of(&envelope.model)
+            .map_err(|unknown| unknown_model(&envelope.model, unknown))?;
+        let priority = asked_priority(&parts.headers, envelope.tier.as_deref())?.min(self.max_priority);
+        Ok(Job {
+            target: parts.uri,
+            headers: parts.headers,
+            body,
+            pool,
+            stream: envelope.stream,
+            priority,
+            arrived,
+            deadline,
+            draw: rand::random(),
+            jitter: rand::random(),
+        })
+    }
+
+    /// The smaller of `--request-timeout` and the client's `x-request-timeout-ms`.
+    fn timeout(&self, headers: &HeaderMap) -> Result<Duration, Error> {
+        let Some(value) = headers.get(names::REQUEST_TIMEOUT_MS) else { return Ok(self.request_timeout) };
+        let asked = value.to_str().ok().and_then(|text| text.trim().parse::<u64>().ok()).filter(|ms| *ms > 0);
+        let asked = asked.ok_or_else(|| {
+            Error::invalid(
+                "x-request-timeout-ms",
+                "the header x-request-timeout-ms must be a whole number of milliseconds above 0",
+            )
+        })?;
+        Ok(self.request_timeout.min(Duration::from_millis(asked)))
+    }
+
+    async fn collect(&self, body: Body) -> Result<Bytes, Error> {
+        match Limited::new(body, self.max_body_size).collect().await {
+            Ok(collected) => Ok(collected.to_bytes()),
+            Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Error::new(
+                ErrorKind::BodyTooLarge,
+                format!("the request's body is larger than {} bytes", self.max_body_size),
+            )),
+            Err(error) => Err(Error::new(
+                ErrorKind::BodyIncomplete,
+                format!("the request's body stopped before its end: {error}"),
+            )),
+        }
+    }
+}
+
+/// The fields of the body that the router reads.
+struct Envelope {
+    model: String,
+    stream: bool,
+    tier: Option<String>,
+}
+
+/// The same before their types are checked, so that a wrong type is reported with the field's name.
+#[derive(Deserialize)]
+struct RawEnvelope {
+    #[serde(default)]
+    model: Value,
+    #[serde(default)]
+    stream: Value,
+    #[serde(default)]
+    service_tier: Value,
+}
+
+impl Envelope {
+    fn parse(body: &[u8]) -> Result<Self, Error> {
+        let invalid = |message: String| Error::new(ErrorKind::InvalidRequest, message);
+        let text = std::str::from_utf8(body).map_err(|error| {
+            invalid(format!(
+                "the request's body is not UTF-8: invalid byte at offset {}",
+                error.valid_up_to()
+            ))
+        })?;
+        let raw: RawEnvelope = serde_json::from_str(text).map_err(|error| {
+            invalid(format!("the request's body is not a JSON object that can be read: {error}"))
+        })?;
+        let model = match raw.model {
+            Value::String(model) if !model.is_empty() => model,
+            Value::Null => {
+                return Err(Error::invalid("model", "you must name a model: the field 'model' is missing"));
+            }
+            _ => return Err(Error::invalid("model", "'model' must be a string that is not empty")),
+        };
+        let stream = match raw.stream {
+            Value::Null => false,
+            Value::Bool(stream) => stream,
+            _ => return Err(Error::invalid("stream", "'stream' must be true or false")),
+        };
+        let tier = match raw.service_tier {
+            Value::Null => None,
+            Value::String(tier) => Some(tier),
+            _ => return Err(Error::invalid("service_tier", "'service_tier' must be a string")),
+        };
+        Ok(Self { model, stream, tier })
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    Err(Error::new(
+        ErrorKind::UnsupportedMediaType,
+        format!(
+            "the content type must be application/json, not '{essence}': send the header content-type: application/json"
+        ),
+    ))
+}
+
+/// The class that the client asks for: the header wins over `service_tier` (priority, default, flex).
+fn asked_priority(headers: &HeaderMap, tier: Option<&str>) -> Result<Priority, Error> {
+    if let Some(value) = headers.get(names::PRIORITY) {
+        return match value.as_bytes() {
+            b"high" => Ok(Priority::High),
+            b"normal" => Ok(Priority::Normal),
+            b"low" => Ok(Priority::Low),
+            _ => Err(Error::invalid(
+                "x-tidegate-priority",
+                "the header x-tidegate-priority must be high, normal or low",
+            )),
+        };
+    }
+    match tier {
+        Some("priority") => Ok(Priority::High),
+        None | Some("default" | "auto") => Ok(Priority::Normal),
+        Some("flex") => Ok(Priority::Low),
+        Some(_) => {
+            Err(Error::invalid("service_tier", "'service_tier' must be auto, default, flex or priority"))
+        }
+    }
+}
+
+fn unknown_model(model: &str, unknown: UnknownModel) -> Error {
+    match unknown {
+        UnknownModel::OtherPoolsKnown => Error::new(
+            ErrorKind::ModelNotFound,
+            format!("the model '{model}' does not exist here; GET /v1/models lists those that do"),
+        )
+        .with_param("model"),
+        UnknownModel::NoPoolKnown => Error::new(
+            ErrorKind::Rejected(tidegate_admission::Reason::NoBackend),
+            "no backend has registered yet, so no model can be served",
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(body: &[u8]) -> String {
+        Envelope::parse(body).err().map(|error| error.to_string()).unwrap_or_default()
+    }
+
+    #[test]
+    fn reads_the_three_fields_and_ignores_the_rest() {
+        let envelope =
+            Envelope::parse(br#"{"model":"m","stream":true,"service_tier":"flex","messages":[{"x":1}]}"#)
+                .unwrap();
+        assert_eq!(
+            (envelope.model.as_str(), envelope.stream, envelope.tier.as_deref()),
+            ("m", true, Some("flex"))
+        );
+    }
+
+    #[test]
+    fn names_what_is_wrong_with_a_bad_body() {
+        assert!(refusal(b"{\"model\":").contains("not a JSON object"));
+        assert!(refusal(b"[1,2]").contains("not a JSON object"));
+        assert!(refusal(b"{}").contains("'model' is missing"));
+        assert!(refusal(b"{\"model\":3}").contains("'model' must be a string"));
+        assert!(refusal(b"{\"model\":\"m\",\"stream\":\"yes\"}").contains("'stream' must be"));
+        assert!(refusal(b"{\"model\":\"\xff\"}").contains("not UTF-8: invalid byte at offset 10"));
+    }
+
+    #[test]
+    fn the_header_wins_over_the_tier() {
+        let mut headers = HeaderMap::new();
+        assert_eq!(asked_priority(&headers, Some("flex")).unwrap(), Priority::Low);
+        headers.insert(names::PRIORITY, "high".parse().unwrap());
+        assert_eq!(asked_priority(&headers, Some("flex")).unwrap(), Priority::High);
+        headers.insert(names::PRIORITY, "urgent".parse().unwrap());
+        assert!(asked_priority(&headers, None).is_err());
+    }
+}

@@ -1,0 +1,179 @@
+//! The guards that hold a place in the ledger: a [`Claim`] until the grant, a [`Permit`] from the grant to the last byte.
+//!
+//! Dropping a guard gives back what it holds, whatever the reason: a client that left, a deadline, a panic. What the
+//! ledger must be told is told by a task of its own, so that a drop never blocks and never fails.
+
+use crate::confirm::Confirmer;
+use crate::ledger::{AttemptId, End, Grant, Ledger};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use tidegate_telemetry::metrics::{InFlight, RouterMetrics};
+use tracing::Instrument;
+
+/// What the guards of all requests share.
+#[derive(Debug)]
+pub struct Desk {
+    /// The account in which places are held.
+    pub ledger: Ledger,
+    /// Finds out when given-up work has stopped.
+    pub confirmer: Confirmer,
+    /// What this router counts.
+    pub metrics: Arc<RouterMetrics>,
+    router_id: String,
+    next_attempt: AtomicU64,
+}
+
+impl Desk {
+    /// A desk whose attempts are named after the router's life `router_id`.
+    pub fn new(ledger: Ledger, confirmer: Confirmer, metrics: Arc<RouterMetrics>, router_id: String) -> Self {
+        Self { ledger, confirmer, metrics, router_id, next_attempt: AtomicU64::new(1) }
+    }
+
+    /// A name for one try, never used before.
+    fn next_attempt(&self) -> AttemptId {
+        let number = self.next_attempt.fetch_add(1, Ordering::Relaxed);
+        AttemptId::from(format!("{}-{number}", self.router_id))
+    }
+
+    /// Opens a claim under a new attempt id. It exists before the ledger is asked, so that a call whose answer is never
+    /// awaited leaves nothing behind.
+    pub fn claim(self: &Arc<Self>, pool: &str) -> Claim {
+        let place = Place { desk: self.clone(), pool: pool.to_owned(), attempt: self.next_attempt() };
+        Claim { place: Some(place), end: End::ClientGone }
+    }
+}
+
+/// One attempt's place in the ledger.
+#[derive(Debug)]
+struct Place {
+    desk: Arc<Desk>,
+    pool: String,
+    attempt: AttemptId,
+}
+
+impl Place {
+    /// Tells the ledger in a task of its own; a ledger that is away reconciles by its leases later.
+    fn tell<F, Fut>(self, call: F)
+    where
+        F: FnOnce(Self) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        // A drop after the runtime has gone has nobody left to tell.
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(call(self).in_current_span());
+        }
+    }
+}
+
+/// A request that asks or waits. Dropped, it gives its ticket up, or the slot that it was granted meanwhile.
+#[derive(Debug)]
+pub struct Claim {
+    place: Option<Place>,
+    /// Why it was given up, if it is dropped.
+    end: End,
+}
+
+impl Claim {
+    /// The id under which the ledger knows this claim. A claim that has become a permit has none.
+    pub fn attempt(&self) -> Option<&AttemptId> {
+        self.place.as_ref().map(|place| &place.attempt)
+    }
+
+    /// The claim was granted: from now on the permit holds the slot.
+    pub fn granted(mut self, grant: Grant) -> Option<Permit> {
+        let place = self.place.take()?;
+        let running = place.desk.metrics.running(&place.pool);
+        Some(Permit { held: Some(Held { place, grant, _running: running }) })
+    }
+
+    /// Its time ran out: that, and not a client that left, is why it will be dropped.
+    pub fn expired(&mut self) {
+        self.end = End::TimedOut;
+    }
+
+    /// The ledger refused: there is nothing to give back.
+    pub fn refused(mut self) {
+        self.place = None;
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        let Some(place) = self.place.take() else { return };
+        let end = self.end;
+        place.tell(move |place| async move {
+            if let Err(error) = place.desk.ledger.cancel(&place.pool, &place.attempt, end).await {
+                tracing::warn!(%error, attempt = %place.attempt, "a ticket could not be given back; its lease will");
+            }
+        });
+    }
+}
+
+#[derive(Debug)]
+struct Held {
+    place: Place,
+    grant: Grant,
+    _running: InFlight,
+}
+
+/// The right to run on one backend. Dropped before [`Permit::finish`], it marks the slot abandoned: the backend may
+/// still work, and the slot counts until that is known to have stopped.
+#[derive(Debug)]
+pub struct Permit {
+    held: Option<Held>,
+}
+
+impl Permit {
+    /// Where the request may run. `None` only after the permit was used up.
+    pub fn grant(&self) -> Option<&Grant> {
+        self.held.as_ref().map(|held| &held.grant)
+    }
+
+    /// The work has ended and the slot is free.
+    pub fn finish(mut self, end: End) {
+        self.release(end);
+    }
+
+    /// The same through a reference, for a body that is being polled.
+    pub fn release(&mut self, end: End) {
+        let Some(Held { place, .. }) = self.held.take() else { return };
+        place.tell(move |place| async move {
+            if let Err(error) = place.desk.ledger.release(&place.pool, &place.attempt, end).await {
+                tracing::warn!(%error, attempt = %place.attempt, "a slot could not be given back; its lease will");
+            }
+        });
+    }
+
+    /// The request is given up while the backend may still work on it.
+    pub fn abandon(&mut self, end: End) {
+        let Some(Held { place, grant, .. }) = self.held.take() else { return };
+        place.tell(move |place| async move {
+            if let Err(error) = place.desk.ledger.abandon(&place.pool, &place.attempt, end).await {
+                tracing::warn!(%error, attempt = %place.attempt, "an abandoned slot could not be reported; its lease will");
+            }
+            let confirmer = place.desk.confirmer.clone();
+            confirmer.wait_until_stopped(&grant).await;
+            if let Err(error) = place.desk.ledger.confirm(&place.pool, &place.attempt).await {
+                tracing::warn!(%error, attempt = %place.attempt, "stopped work could not be confirmed; the next reset will");
+            }
+        });
+    }
+
+    /// A claim for the same request's next attempt, with this attempt's id for the ledger's call. The permit stays
+    /// alive until [`Permit::handed_back`], so that a call that is cut off leaves neither attempt behind.
+    pub fn successor(&self) -> Option<(AttemptId, Claim)> {
+        let Held { place, .. } = self.held.as_ref()?;
+        Some((place.attempt.clone(), place.desk.claim(&place.pool)))
+    }
+
+    /// The ledger has moved the ticket to the next attempt: this one holds nothing any more.
+    pub fn handed_back(mut self) {
+        self.held = None;
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        self.abandon(End::ClientGone);
+    }
+}

@@ -1,0 +1,122 @@
+//! Puts a router together and runs it until it is asked to end.
+
+use crate::admin::admin_paths;
+use crate::catalogue::Catalogue;
+use crate::config::{Config, Fleet};
+use crate::confirm::Confirmer;
+use crate::discovery::{Discovery, look_listed, watch_listed, watch_registered};
+use crate::fleet_watch::FleetWatch;
+use crate::ledger::{Ledger, LedgerOptions, MemoryLedger};
+use crate::request::permit::Desk;
+use crate::server::{Shared, client_paths, unix_seconds};
+use crate::upstream::{EMBEDDED_URL, Upstream};
+use anyhow::Context;
+use futures_util::future::join_all;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_telemetry::metrics::RouterMetrics;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+/// How long the start waits for a first look at the listed backends: those that answer later join later.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+
+/// The two sockets of a router.
+#[derive(Debug)]
+pub struct Listeners {
+    /// For clients.
+    pub client: TcpListener,
+    /// For operators.
+    pub admin: TcpListener,
+}
+
+/// Runs a router until `shutdown`, then drains. `local` is the embedded backend's service, where there is one.
+///
+/// # Errors
+/// If Redis does not answer at the start, or requests had to be cut at the end of the drain.
+pub async fn run(
+    config: Config,
+    local: Option<axum::Router>,
+    listeners: Listeners,
+    shutdown: CancellationToken,
+) -> anyhow::Result<()> {
+    let config = Arc::new(config);
+    let shared = assemble(config.clone(), local.clone(), shutdown.clone()).await?;
+    let discovery =
+        Discovery::new(shared.desk.ledger.clone(), shared.catalogue.clone(), shared.desk.confirmer.clone());
+    let mut watchers = watch(&config, local.is_some(), &discovery).await?;
+
+    // Operators see the drain to its end: the admin port closes last.
+    let admin_end = CancellationToken::new();
+    let admin = tidegate_serve::listen::serve(
+        listeners.admin,
+        admin_paths(shared.clone()),
+        admin_end.clone(),
+        Duration::from_secs(1),
+    );
+    let admin = tokio::spawn(admin);
+    let drained =
+        tidegate_serve::listen::serve(listeners.client, client_paths(shared), shutdown, config.drain_timeout)
+            .await;
+    admin_end.cancel();
+    admin.await.context("the admin port's task broke")?;
+    watchers.shutdown().await;
+    anyhow::ensure!(
+        drained,
+        "requests were still running after {} s of drain",
+        config.drain_timeout.as_secs_f64()
+    );
+    tracing::info!("drained");
+    Ok(())
+}
+
+async fn assemble(
+    config: Arc<Config>,
+    local: Option<axum::Router>,
+    draining: CancellationToken,
+) -> anyhow::Result<Shared> {
+    let router_id = format!("r{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
+    let metrics = Arc::new(RouterMetrics::new());
+    let ledger = open_ledger(&config, router_id.clone()).await?;
+    let upstream = Upstream::new(local);
+    let confirmer = Confirmer { upstream: upstream.clone(), grace: config.abandon_grace };
+    Ok(Shared {
+        desk: Arc::new(Desk::new(ledger.clone(), confirmer, metrics.clone(), router_id)),
+        catalogue: Catalogue::default(),
+        upstream,
+        fleet: FleetWatch::new(ledger),
+        metrics,
+        draining,
+        started: unix_seconds(),
+        config,
+    })
+}
+
+async fn open_ledger(config: &Config, router_id: String) -> anyhow::Result<Ledger> {
+    let options = LedgerOptions { router_id, limits: config.limits, reset_interval: config.reset_interval };
+    match &config.fleet {
+        Fleet::Redis { .. } => anyhow::bail!("the ledger in Redis is not there yet"),
+        Fleet::Embedded | Fleet::Static => Ok(Ledger::Memory(MemoryLedger::new(options))),
+    }
+}
+
+/// Starts the watchers of all backends. The listed ones have been looked at once when this returns.
+async fn watch(config: &Config, embedded: bool, discovery: &Discovery) -> anyhow::Result<JoinSet<()>> {
+    let mut watchers = JoinSet::new();
+    let mut listed = config.backends.clone();
+    if embedded {
+        listed.push(EMBEDDED_URL.to_owned());
+    }
+    let looks = listed.iter().map(|url| look_listed(discovery, url, config.backend_slots));
+    // A backend that does not answer now is looked at again every second, so a timeout here loses nothing.
+    let _in_time = tokio::time::timeout(FIRST_LOOK, join_all(looks)).await;
+    for url in listed {
+        watchers.spawn(watch_listed(discovery.clone(), url, config.backend_slots));
+    }
+    if let Fleet::Redis { url, prefix } = &config.fleet {
+        let redis = redis::Client::open(url.as_str())?.get_connection_manager().await?;
+        watchers.spawn(watch_registered(discovery.clone(), redis, prefix.clone()));
+    }
+    Ok(watchers)
+}

@@ -1,0 +1,115 @@
+//! What happens between checked flags and the first request: the embedded backend is loaded, and people are told what
+//! runs.
+
+use crate::config::{Config, Fleet};
+use crate::flags::{Flags, ModelFlags};
+use crate::run::Listeners;
+use std::net::SocketAddr;
+
+/// What the start has made.
+#[derive(Debug)]
+pub struct Started {
+    /// The embedded backend's service, where there is one.
+    pub local: Option<axum::Router>,
+    /// The first lines of the output.
+    pub banner: String,
+}
+
+/// Loads what runs in this process, and logs the values in force.
+///
+/// # Errors
+/// If the model cannot be loaded, or this build has no embedded backend and was given no other.
+pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow::Result<Started> {
+    let (client, admin) = (listeners.client.local_addr()?, listeners.admin.local_addr()?);
+    let (local, model, runs) = match &config.fleet {
+        Fleet::Embedded => {
+            let embedded = load_embedded(&flags.model, config)?;
+            (Some(embedded.service), Some(embedded.model), embedded.runs)
+        }
+        Fleet::Static => (None, None, format!("router for {}", config.backends.join(", "))),
+        Fleet::Redis { url, prefix } => {
+            (None, None, format!("router on {} (prefix {prefix})", without_password(url)))
+        }
+    };
+    if config.fleet != Fleet::Embedded && is_given(&flags.model) {
+        tracing::warn!(
+            "the backend's flags (--model and others) do nothing here: this router is not embedded"
+        );
+    }
+    Ok(Started { local, banner: banner(&runs, model.as_deref(), client, admin) })
+}
+
+fn banner(runs: &str, model: Option<&str>, client: SocketAddr, admin: SocketAddr) -> String {
+    let version = env!("CARGO_PKG_VERSION");
+    let base = format!("http://{client}");
+    let mut text =
+        format!("tidegate {version}: {runs}\n  clients    {base}/v1\n  operators  http://{admin}/fleet\n");
+    if let Some(model) = model {
+        text.push_str(&format!(
+            "\nTry it:\n  curl {base}/v1/chat/completions -H 'content-type: application/json' \\\n    -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"What is 17 + 25?\"}}]}}'\n"
+        ));
+    } else {
+        text.push_str(&format!("\nTry it:\n  curl {base}/v1/models\n"));
+    }
+    text
+}
+
+/// A URL that can be shown: what stands before the host may be a password.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
+        _ => url.to_owned(),
+    }
+}
+
+/// The embedded backend, as far as the start needs it.
+struct Loaded {
+    service: axum::Router,
+    model: String,
+    runs: String,
+}
+
+#[cfg(feature = "embedded")]
+fn load_embedded(flags: &ModelFlags, config: &Config) -> anyhow::Result<Loaded> {
+    let embedded = crate::embedded::Embedded::load(flags, config)?;
+    tracing::info!("values in force: {config} {}", embedded.values());
+    Ok(Loaded { service: embedded.service(), model: embedded.model_name(), runs: embedded.describe() })
+}
+
+#[cfg(not(feature = "embedded"))]
+fn load_embedded(_flags: &ModelFlags, _config: &Config) -> anyhow::Result<Loaded> {
+    anyhow::bail!("this build has no embedded backend: pass --redis-url URL or --backend URL")
+}
+
+#[cfg(feature = "embedded")]
+fn is_given(flags: &ModelFlags) -> bool {
+    flags.model.is_some() || flags.model_name.is_some()
+}
+
+#[cfg(not(feature = "embedded"))]
+fn is_given(flags: &ModelFlags) -> bool {
+    let ModelFlags { model, model_name, max_concurrent_requests, device, dtype, engine_stall_timeout } =
+        flags;
+    [model, model_name, max_concurrent_requests, device, dtype, engine_stall_timeout]
+        .iter()
+        .any(|flag| flag.is_some())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        assert_eq!(without_password("redis://user:p@ss@host:1/0"), "redis://host:1/0");
+        assert_eq!(without_password("redis://host:1"), "redis://host:1");
+    }
+
+    #[test]
+    fn the_banner_gives_a_line_to_paste() {
+        let address: SocketAddr = "127.0.0.1:8000".parse().unwrap();
+        let text = banner("embedded", Some("m"), address, address);
+        assert!(text.contains("curl http://127.0.0.1:8000/v1/chat/completions"), "{text}");
+        assert!(text.contains("\"model\": \"m\""), "{text}");
+    }
+}

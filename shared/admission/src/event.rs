@@ -1,0 +1,255 @@
+//! What happens to a pool, and what follows from it: the words of the state machine.
+//!
+//! Every event names its attempt, and every transition is idempotent by that name: an event that is applied a second
+//! time (because its answer was lost) changes nothing.
+
+use std::fmt;
+
+use crate::{
+    decide::{Numbers, Reason, Refusal},
+    limits::Limits,
+    priority::Priority,
+    time::Time,
+};
+
+/// Names one attempt to run one request: `{router id}-{counter}`. Made by a router, never taken from a client.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AttemptId(pub String);
+
+impl AttemptId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for AttemptId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<String> for AttemptId {
+    fn from(id: String) -> AttemptId {
+        AttemptId(id)
+    }
+}
+
+impl From<&str> for AttemptId {
+    fn from(id: &str) -> AttemptId {
+        AttemptId(id.to_owned())
+    }
+}
+
+/// How work ended, or why it was given up. Counted for `/health`; only what finished is a sample of service time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum End {
+    /// The answer was sent to its last byte.
+    Finished,
+    /// The backend broke, or the request was at fault.
+    Failed,
+    /// Its time ran out.
+    TimedOut,
+    /// The client hung up.
+    ClientGone,
+}
+
+impl End {
+    /// All ends.
+    pub const ALL: [End; 4] = [End::Finished, End::Failed, End::TimedOut, End::ClientGone];
+
+    /// The word for it in the account and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            End::Finished => "finished",
+            End::Failed => "failed",
+            End::TimedOut => "timed_out",
+            End::ClientGone => "client_gone",
+        }
+    }
+}
+
+/// Why a router gives a granted slot back before any work was done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum HandBack {
+    /// The backend said that it is full: the account was wrong by one. The slot counts as abandoned until the
+    /// backend's next report.
+    Concurrency,
+    /// The backend could not be reached. The slot is free, and this ticket avoids this life of that backend.
+    Unreachable,
+}
+
+/// A ticket's place: what it keeps when it is handed back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Place {
+    /// Its priority.
+    pub priority: Priority,
+    /// Its number among all arrivals of the pool; smaller goes first within a priority.
+    pub arrival: u64,
+    /// When it arrived.
+    pub entered: Time,
+    /// When its time is over.
+    pub deadline: Time,
+}
+
+/// A backend as it is registered.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Backend {
+    /// Stable name.
+    pub id: String,
+    /// Names this life of its process; a new one frees what the old one ran.
+    pub epoch: String,
+    /// Base URL.
+    pub url: String,
+    /// Requests that it runs at once.
+    pub slots: u32,
+    /// True once it takes no new work.
+    pub draining: bool,
+}
+
+/// A request that asks to come in.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Admit {
+    /// Its first attempt.
+    pub attempt: AttemptId,
+    /// The router that asks.
+    pub router: String,
+    /// The limits that this router decides by.
+    pub limits: Limits,
+    /// Its priority.
+    pub priority: Priority,
+    /// Microseconds that it has left from now to its last byte.
+    pub remaining: u64,
+    /// One uniform draw of [0, 1), for rule 4.
+    pub draw: f64,
+    /// One uniform draw of [0, 1), which spreads `retry-after`.
+    pub jitter: f64,
+}
+
+/// A granted slot that comes back unused: its ticket takes its old place under another attempt id.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Return {
+    /// The attempt that was granted.
+    pub attempt: AttemptId,
+    /// The attempt that waits in its place.
+    pub next: AttemptId,
+    /// The router that holds both.
+    pub router: String,
+    /// The queue limit that this router decides by.
+    pub max_queue_size: u32,
+    /// Why it comes back.
+    pub why: HandBack,
+    /// The place that it had, as its grant said.
+    pub place: Place,
+}
+
+/// A router's renewal of its lease, as a whole.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Renewal {
+    /// The router that renews.
+    pub router: String,
+    /// The limits that it decides by, for people.
+    pub flags: String,
+    /// The queue limit that it decides by.
+    pub max_queue_size: u32,
+    /// Every attempt that it knows. What it leaves out at two renewals running is freed.
+    pub known: Vec<AttemptId>,
+    /// Those whose fate it asks for: they wait, or they are abandoned.
+    pub check: Vec<AttemptId>,
+    /// Microseconds from one reconciliation of abandoned work to the next.
+    pub reset_interval: u64,
+}
+
+/// What happens to a pool.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Event {
+    /// A request asks to come in.
+    Admit(Admit),
+    /// An attempt's work has ended: running or abandoned to gone.
+    Release(AttemptId, End),
+    /// A ticket is given up. Where it was granted meanwhile, its slot is freed: nothing ran.
+    Cancel(AttemptId, End),
+    /// A running request is given up; it holds its slot until its work is known to have stopped.
+    Abandon(AttemptId, End),
+    /// The work of an abandoned request has stopped.
+    Confirm(AttemptId),
+    /// A granted slot is given back unused.
+    HandBack(Return),
+    /// A backend registers or renews.
+    PutBackend(Backend),
+    /// A backend has gone.
+    RemoveBackend(String),
+    /// A backend reports the attempts that it holds: abandoned ones that it does not hold have stopped.
+    Reconcile(String, Vec<AttemptId>),
+    /// A router renews its lease.
+    Renew(Renewal),
+    /// Nothing but that time passes.
+    Tick,
+}
+
+/// A slot given to an attempt.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Granted {
+    /// The attempt that may run.
+    pub attempt: AttemptId,
+    /// The router that holds it.
+    pub router: String,
+    /// Id of the backend.
+    pub backend: String,
+    /// Base URL of the backend.
+    pub url: String,
+    /// Its place, should it have to be handed back.
+    pub place: Place,
+}
+
+/// What follows for routers other than by the answer to their own call.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Action {
+    /// A waiting ticket got a slot.
+    Grant(Granted),
+    /// A waiting ticket is gone.
+    Drop {
+        /// Its attempt.
+        attempt: AttemptId,
+        /// The router that held it.
+        router: String,
+        /// Why it is gone.
+        reason: Reason,
+    },
+}
+
+/// The answer to the caller.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reply {
+    /// Done, or done before.
+    Done,
+    /// The attempt runs. Numbers where it was decided on in this call.
+    Granted(Granted, Option<Numbers>),
+    /// The attempt waits.
+    Queued {
+        /// 1 for the ticket that is served next.
+        position: u32,
+        /// Where it stands.
+        place: Place,
+        /// Where it was decided on in this call.
+        numbers: Option<Numbers>,
+    },
+    /// The attempt is refused and holds nothing.
+    Rejected(Refusal, Option<Numbers>),
+    /// The lease is renewed.
+    Renewed {
+        /// Of the checked attempts: those that run.
+        granted: Vec<Granted>,
+        /// Of the checked attempts: those that the account does not have.
+        gone: Vec<AttemptId>,
+    },
+}
+
+/// All that one event caused.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// For the caller.
+    pub reply: Reply,
+    /// For the routers that are named in them, in the order in which they happened.
+    pub actions: Vec<Action>,
+}

@@ -1,0 +1,194 @@
+//! The account of one pool as a state machine: events in, actions out.
+//!
+//! In the order of reading: [`clock`] lets time pass and expires what is due, [`admit`] takes requests in and tickets
+//! back, [`grant`] gives free slots to the first tickets, [`finish`] ends attempts, [`nodes`] keeps the backends,
+//! [`lease`] keeps the routers, [`record`] holds the records themselves.
+
+mod admit;
+mod clock;
+mod finish;
+mod grant;
+mod lease;
+mod nodes;
+mod record;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+pub use self::record::{Attempt, Node, Phase, RouterLease};
+use crate::{
+    estimate::Estimate,
+    event::{Action, AttemptId, Event, Outcome, Reply},
+    snapshot::{BUCKET, BUCKETS, Counted, RouterView, Snapshot, TicketView, Totals},
+    time::{SECOND, Time},
+    view::View,
+};
+
+/// Microseconds for which a router's lease holds without renewal.
+pub const ROUTER_LEASE: u64 = 5 * SECOND;
+/// Microseconds for which a backend counts as live without renewal.
+pub const BACKEND_LEASE: u64 = 5 * SECOND;
+/// Microseconds for which an abandoned attempt counts as provably running since its backend last said so.
+pub const PROOF_LASTS: u64 = 5 * SECOND;
+/// Microseconds for which a pool without backends and requests is remembered.
+pub const POOL_MEMORY: u64 = 60 * SECOND;
+
+/// The account of one pool.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pool {
+    /// The latest instant seen: time never runs backwards here.
+    pub(crate) now: Time,
+    /// Arrivals so far: the next one's place within its priority.
+    pub(crate) arrivals: u64,
+    /// Service time and drain rate.
+    pub(crate) estimate: Estimate,
+    /// Every attempt that holds a place or a slot.
+    pub(crate) attempts: BTreeMap<AttemptId, Attempt>,
+    /// Tickets in the order of service: rank of the priority, arrival.
+    pub(crate) queue: BTreeSet<(usize, u64, AttemptId)>,
+    /// The same tickets in the order in which their time runs out.
+    pub(crate) deadlines: BTreeSet<(Time, AttemptId)>,
+    /// Backends that take work, or on which something may still run.
+    pub(crate) nodes: BTreeMap<String, Node>,
+    /// Live backends with a free slot, the least loaded first (the load's bits order as the load does).
+    pub(crate) free: BTreeSet<(u64, String)>,
+    /// Slots of the live backends that are not draining.
+    pub(crate) slots: u32,
+    /// Attempts that run.
+    pub(crate) running: u32,
+    /// Attempts that were given up and still hold their slot.
+    pub(crate) abandoned: u32,
+    /// Tickets by rank of the priority.
+    pub(crate) queued: [u32; 3],
+    /// Routers with a lease.
+    pub(crate) routers: BTreeMap<String, RouterLease>,
+    /// What was counted, by number of the bucket.
+    pub(crate) counts: BTreeMap<u64, BTreeMap<Counted, u64>>,
+    /// When abandoned work was last reconciled.
+    pub(crate) last_reset: Time,
+    /// When a backend last registered or renewed.
+    pub(crate) backend_seen: Time,
+}
+
+impl Pool {
+    /// An empty account, opened at `now`.
+    pub fn new(now: Time) -> Pool {
+        Pool {
+            now,
+            arrivals: 0,
+            estimate: Estimate::default(),
+            attempts: BTreeMap::new(),
+            queue: BTreeSet::new(),
+            deadlines: BTreeSet::new(),
+            nodes: BTreeMap::new(),
+            free: BTreeSet::new(),
+            slots: 0,
+            running: 0,
+            abandoned: 0,
+            queued: [0; 3],
+            routers: BTreeMap::new(),
+            counts: BTreeMap::new(),
+            last_reset: now,
+            backend_seen: now,
+        }
+    }
+
+    /// Applies one event at `now` (or at the latest instant seen, where that is later).
+    pub fn apply(&mut self, now: Time, event: &Event) -> Outcome {
+        let mut actions = Vec::new();
+        self.advance(now, &mut actions);
+        let reply = match event {
+            Event::Admit(ask) => self.admit(ask, &mut actions),
+            Event::HandBack(returned) => self.hand_back(returned, &mut actions),
+            other => {
+                let reply = self.settle(other);
+                self.dispatch(&mut actions);
+                reply
+            }
+        };
+        Outcome { reply, actions }
+    }
+
+    /// The events that at most free something.
+    fn settle(&mut self, event: &Event) -> Reply {
+        match event {
+            Event::Release(attempt, end) => self.release(attempt, *end),
+            Event::Cancel(attempt, end) => self.cancel(attempt, *end),
+            Event::Abandon(attempt, end) => self.abandon(attempt, *end),
+            Event::Confirm(attempt) => self.confirm(attempt),
+            Event::PutBackend(backend) => self.put_backend(backend),
+            Event::RemoveBackend(id) => self.retire(id),
+            Event::Reconcile(id, held) => self.reconcile(id, held),
+            Event::Renew(renewal) => return self.renew(renewal),
+            Event::Tick | Event::Admit(_) | Event::HandBack(_) => {}
+        }
+        Reply::Done
+    }
+
+    /// Counts and estimates as they stand.
+    pub fn view(&self) -> View {
+        View {
+            at: self.now,
+            slots: self.slots,
+            free: !self.free.is_empty(),
+            running: self.running,
+            abandoned: self.abandoned,
+            queued: self.queued,
+            estimate: self.estimate,
+        }
+    }
+
+    /// The whole account as it stands.
+    pub fn snapshot(&self) -> Snapshot {
+        Snapshot {
+            view: self.view(),
+            totals: self.totals(),
+            backends: self.nodes.iter().map(|(id, node)| node.view(id)).collect(),
+            tickets: self.queue.iter().filter_map(|(_, _, id)| self.ticket_view(id)).collect(),
+            routers: self.routers.iter().map(|(id, lease)| self.router_view(id, lease)).collect(),
+            last_reset: self.last_reset,
+        }
+    }
+
+    /// Every attempt on the account.
+    pub fn attempts(&self) -> &BTreeMap<AttemptId, Attempt> {
+        &self.attempts
+    }
+
+    /// True when nothing is left and no backend was seen for [`POOL_MEMORY`]: whoever keeps the pool forgets it.
+    pub fn forgettable(&self) -> bool {
+        self.nodes.is_empty() && self.attempts.is_empty() && self.now.since(self.backend_seen) >= POOL_MEMORY
+    }
+
+    fn ticket_view(&self, id: &AttemptId) -> Option<TicketView> {
+        let ticket = self.attempts.get(id)?;
+        Some(TicketView {
+            id: id.0.clone(),
+            router: ticket.router.clone(),
+            priority: ticket.place.priority,
+            age: self.now.since(ticket.place.entered),
+        })
+    }
+
+    fn router_view(&self, id: &str, lease: &RouterLease) -> RouterView {
+        RouterView { id: id.to_owned(), age: self.now.since(lease.renewed), flags: lease.flags.clone() }
+    }
+
+    /// Counts one of something in the present bucket, and forgets the buckets that are too old.
+    pub(crate) fn count(&mut self, what: Counted) {
+        let bucket = self.now.0 / BUCKET;
+        self.counts = self.counts.split_off(&(bucket + 1).saturating_sub(BUCKETS));
+        *self.counts.entry(bucket).or_default().entry(what).or_default() += 1;
+    }
+
+    fn totals(&self) -> Totals {
+        let mut totals = Totals::default();
+        let oldest = (self.now.0 / BUCKET + 1).saturating_sub(BUCKETS);
+        for (what, count) in self.counts.range(oldest..).flat_map(|(_, counts)| counts) {
+            totals.add(what.as_str(), *count);
+        }
+        totals
+    }
+}
+
+/// Appends an action; the order is the order of what happened.
+pub(crate) type Actions = Vec<Action>;

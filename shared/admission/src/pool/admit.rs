@@ -1,0 +1,162 @@
+//! Requests come in, and tickets come back.
+
+use super::{Actions, Attempt, Pool, RouterLease, record::Phase};
+use crate::{
+    decide::{Asked, Decision, Numbers, Reason, Refusal, Verdict, decide},
+    event::{Action, Admit, AttemptId, End, HandBack, Place, Reply, Return},
+    priority::Priority,
+    snapshot::Counted,
+    time::seconds,
+};
+
+impl Pool {
+    /// Decides on a request. An attempt that is on the account already gets its present state as the answer.
+    pub(super) fn admit(&mut self, ask: &Admit, actions: &mut Actions) -> Reply {
+        if let Some(reply) = self.standing(&ask.attempt, None) {
+            return reply;
+        }
+        self.open_lease(&ask.router, ask.limits.max_queue_size);
+        self.estimate.attempts += 1.0;
+        let Decision { verdict, numbers } = decide(&self.view(), &ask.limits, &asked(ask));
+        if let Verdict::Reject(refusal) = verdict {
+            self.count(Counted::Rejected(refusal.reason));
+            return Reply::Rejected(refusal, Some(numbers));
+        }
+        self.count(Counted::Admitted);
+        if verdict == Verdict::Queue {
+            self.count_taken(ask.priority);
+        }
+        let place = self.next_place(ask);
+        self.arrivals += 1;
+        self.enqueue(&ask.attempt, &ask.router, place, Vec::new());
+        self.answer(&ask.attempt, Some(numbers), actions)
+    }
+
+    /// A granted slot comes back unused; its ticket waits again in its old place, even where the account has lost the
+    /// attempt meanwhile.
+    pub(super) fn hand_back(&mut self, returned: &Return, actions: &mut Actions) -> Reply {
+        let Return { attempt, next, router, max_queue_size, why, place } = returned;
+        if let Some(reply) = self.standing(next, None) {
+            return reply;
+        }
+        self.open_lease(router, *max_queue_size);
+        let avoid = self.give_back(attempt, *why);
+        if let Some(reason) = self.no_way_back(*place, &avoid) {
+            self.dispatch(actions);
+            return Reply::Rejected(Refusal { reason, retry_after: 1.0, hopeless: false }, None);
+        }
+        self.enqueue(next, router, *place, avoid);
+        let reply = self.answer(next, None, actions);
+        self.make_room(actions);
+        reply
+    }
+
+    /// Frees (or marks) the slot of an attempt that ran nothing; gives the lives that its ticket avoids from now on.
+    fn give_back(&mut self, id: &AttemptId, why: HandBack) -> Vec<String> {
+        let Some(attempt) = self.attempts.get(id) else { return Vec::new() };
+        let mut avoid = attempt.avoid.clone();
+        let life = attempt.backend().and_then(|backend| Some(self.nodes.get(backend)?.life(backend)));
+        match why {
+            HandBack::Concurrency if life.is_some() => self.mark_abandoned(id),
+            HandBack::Concurrency => drop(self.remove(id)),
+            HandBack::Unreachable => {
+                avoid.extend(life);
+                self.remove(id);
+            }
+        }
+        avoid
+    }
+
+    /// Why a ticket that comes back cannot wait again.
+    fn no_way_back(&mut self, place: Place, avoid: &[String]) -> Option<Reason> {
+        if place.deadline <= self.now {
+            self.count(Counted::Ended(End::TimedOut));
+            return Some(Reason::Deadline);
+        }
+        if !self.some_live(avoid) {
+            self.count(Counted::Ended(End::Failed));
+            return Some(Reason::NoBackend);
+        }
+        None
+    }
+
+    /// A ticket that came back may make the queue longer than any router allows. Then the last ticket goes: had the
+    /// account been right, it would have been refused at the door.
+    fn make_room(&mut self, actions: &mut Actions) {
+        let largest = self.routers.values().map(|lease| lease.max_queue_size).max().unwrap_or(0);
+        if self.queue.len() <= largest as usize {
+            return;
+        }
+        if let Some((_, _, last)) = self.queue.last().cloned() {
+            self.drop_ticket(&last, Reason::QueueFull, actions);
+            self.count(Counted::Ended(End::Failed));
+        }
+    }
+
+    /// Grants what can be granted, then tells how an attempt stands. Its own grant is the answer, not an action.
+    fn answer(&mut self, id: &AttemptId, numbers: Option<Numbers>, actions: &mut Actions) -> Reply {
+        self.dispatch(actions);
+        actions.retain(|action| !matches!(action, Action::Grant(granted) if granted.attempt == *id));
+        self.standing(id, numbers).unwrap_or(Reply::Done)
+    }
+
+    /// How an attempt stands that is on the account.
+    fn standing(&self, id: &AttemptId, numbers: Option<Numbers>) -> Option<Reply> {
+        let attempt = self.attempts.get(id)?;
+        match &attempt.phase {
+            Phase::Queued => {
+                let key = (attempt.place.priority.rank(), attempt.place.arrival, id.clone());
+                let position = self.queue.range(..=key).count() as u32;
+                Some(Reply::Queued { position, place: attempt.place, numbers })
+            }
+            Phase::Running { .. } => self.granted(id).map(|granted| Reply::Granted(granted, numbers)),
+            Phase::Abandoned { .. } => Some(Reply::Done),
+        }
+    }
+
+    fn next_place(&self, ask: &Admit) -> Place {
+        Place {
+            priority: ask.priority,
+            arrival: self.arrivals,
+            entered: self.now,
+            deadline: self.now.plus(ask.remaining),
+        }
+    }
+
+    fn enqueue(&mut self, id: &AttemptId, router: &str, place: Place, avoid: Vec<String>) {
+        let router = router.to_owned();
+        let attempt = Attempt { router, place, phase: Phase::Queued, avoid, suspect: false };
+        self.attempts.insert(id.clone(), attempt);
+        self.queue.insert((place.priority.rank(), place.arrival, id.clone()));
+        self.deadlines.insert((place.deadline, id.clone()));
+        self.queued[place.priority.rank()] += 1;
+    }
+
+    /// Takes a waiting attempt out of the queue; one that does not wait stays as it is.
+    pub(super) fn leave_queue(&mut self, id: &AttemptId) {
+        let Some(Attempt { place, phase: Phase::Queued, .. }) = self.attempts.get(id) else { return };
+        self.queue.remove(&(place.priority.rank(), place.arrival, id.clone()));
+        self.deadlines.remove(&(place.deadline, id.clone()));
+        self.queued[place.priority.rank()] -= 1;
+    }
+
+    /// A router that holds something must have a lease, so that its death is noticed.
+    fn open_lease(&mut self, router: &str, max_queue_size: u32) {
+        if !self.routers.contains_key(router) {
+            let lease = RouterLease { renewed: self.now, flags: String::new(), max_queue_size };
+            self.routers.insert(router.to_owned(), lease);
+        }
+    }
+
+    fn count_taken(&mut self, priority: Priority) {
+        match priority {
+            Priority::High => self.estimate.taken_high += 1.0,
+            Priority::Normal => self.estimate.taken_normal += 1.0,
+            Priority::Low => {}
+        }
+    }
+}
+
+fn asked(ask: &Admit) -> Asked {
+    Asked { priority: ask.priority, remaining: seconds(ask.remaining), draw: ask.draw, jitter: ask.jitter }
+}

@@ -1,0 +1,104 @@
+//! The backends of a pool: they register, renew, drain, report, restart and go.
+
+use super::{Node, Pool, record::Phase};
+use crate::event::{AttemptId, Backend};
+
+impl Pool {
+    /// Registers or renews. Another epoch is another life: what the old one ran has stopped.
+    pub(super) fn put_backend(&mut self, backend: &Backend) {
+        if self.nodes.get(&backend.id).is_some_and(|node| node.epoch != backend.epoch) {
+            self.free_all_on(&backend.id);
+            self.retire(&backend.id);
+        }
+        self.backend_seen = self.now;
+        let lease = Some(self.backend_lease());
+        if !self.nodes.contains_key(&backend.id) {
+            self.nodes.insert(backend.id.clone(), Node::new(&backend.epoch));
+        }
+        self.change_node(&backend.id, |node| {
+            node.url.clone_from(&backend.url);
+            node.slots = backend.slots;
+            node.draining = backend.draining;
+            node.lease = lease;
+        });
+    }
+
+    /// A backend takes no work any more. Its record stays while something may still run on it, so that a
+    /// registration that flaps loses no count.
+    pub(super) fn retire(&mut self, id: &str) {
+        self.change_node(id, |node| node.lease = None);
+        self.forget_node_if_idle(id);
+    }
+
+    /// Abandoned attempts that the backend does not hold have stopped; those that it holds are proven to run.
+    pub(super) fn reconcile(&mut self, id: &str, held: &[AttemptId]) {
+        let now = self.now;
+        let mut stopped = Vec::new();
+        for (attempt_id, attempt) in &mut self.attempts {
+            let Phase::Abandoned { backend, proof } = &mut attempt.phase else { continue };
+            if backend.as_str() != id {
+                continue;
+            }
+            if held.contains(attempt_id) {
+                *proof = now;
+            } else {
+                stopped.push(attempt_id.clone());
+            }
+        }
+        for attempt in stopped {
+            self.confirm(&attempt);
+        }
+    }
+
+    /// Changes a backend, and with it the pool's slots and the order of the free ones.
+    pub(super) fn change_node(&mut self, id: &str, change: impl FnOnce(&mut Node)) {
+        let Some(node) = self.nodes.get_mut(id) else { return };
+        if let Some(load) = node.load() {
+            self.free.remove(&(load.to_bits(), id.to_owned()));
+        }
+        self.slots -= node.offers();
+        change(node);
+        self.slots += node.offers();
+        if let Some(load) = node.load() {
+            self.free.insert((load.to_bits(), id.to_owned()));
+        }
+    }
+
+    /// Forgets a backend that has gone once nothing is left on it.
+    pub(super) fn forget_node_if_idle(&mut self, id: &str) {
+        if self.nodes.get(id).is_some_and(|node| node.lease.is_none() && node.used() == 0) {
+            self.nodes.remove(id);
+        }
+    }
+
+    /// Whether some backend takes work that a ticket with this `avoid` may have.
+    pub(super) fn some_live(&self, avoid: &[String]) -> bool {
+        self.nodes.iter().any(|(id, node)| node.offers() > 0 && !avoid.contains(&node.life(id)))
+    }
+
+    fn free_all_on(&mut self, id: &str) {
+        let on_it: Vec<AttemptId> = self
+            .attempts
+            .iter()
+            .filter(|(_, attempt)| attempt.backend() == Some(id))
+            .map(|(attempt, _)| attempt.clone())
+            .collect();
+        for attempt in on_it {
+            self.remove(&attempt);
+        }
+    }
+}
+
+impl Node {
+    fn new(epoch: &str) -> Node {
+        Node {
+            url: String::new(),
+            epoch: epoch.to_owned(),
+            slots: 0,
+            draining: false,
+            lease: None,
+            running: 0,
+            abandoned: 0,
+        }
+    }
+}

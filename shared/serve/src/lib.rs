@@ -1,0 +1,11 @@
+//! How both binaries listen: the same door for clients of the router and of a backend.
+//!
+//! Read in this order:
+//!
+//! 1. [`signal`]: what asks a process to end, and what a second asking does.
+//! 2. [`listen`]: binding an address, taking connections, letting them finish.
+//! 3. [`door`]: the layers that every request passes before a handler sees it.
+
+pub mod door;
+pub mod listen;
+pub mod signal;

@@ -1,0 +1,237 @@
+//! What the `OTEL_*` variables ask for.
+//!
+//! The Rust SDK reads some of them itself (sampler, batch sizes, headers, timeout, resource attributes) and ignores
+//! others: `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_PROPAGATORS`. Those, and the choice of endpoint and
+//! protocol, are decided here, without touching the process: the same map gives the same [`Settings`].
+//! Meaning of each variable: OpenTelemetry specification, "Environment Variable Specification" and "OTLP exporter".
+
+use std::collections::BTreeMap;
+
+use thiserror::Error;
+
+/// A snapshot of the variables that telemetry looks at.
+#[derive(Debug, Clone, Default)]
+pub struct Environment(BTreeMap<String, String>);
+
+impl Environment {
+    /// The variables of this process. Values that are not Unicode are left out.
+    #[must_use]
+    pub fn of_process() -> Self {
+        let text = |(name, value): (std::ffi::OsString, std::ffi::OsString)| {
+            Some((name.into_string().ok()?, value.into_string().ok()?))
+        };
+        Self(std::env::vars_os().filter_map(text).collect())
+    }
+
+    /// The value of `name`; an empty value counts as unset, as the OpenTelemetry specification wants it.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(|value| value.trim()).filter(|value| !value.is_empty())
+    }
+
+    /// The first of `names` that is set, with its value.
+    fn first<'a>(&'a self, names: &[&'static str]) -> Option<(&'static str, &'a str)> {
+        names.iter().find_map(|name| self.get(name).map(|value| (*name, value)))
+    }
+
+    /// A boolean as the specification defines it: only `true`, in any case, is true.
+    fn is_true(&self, name: &str) -> bool {
+        self.get(name).is_some_and(|value| value.eq_ignore_ascii_case("true"))
+    }
+}
+
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(variables: I) -> Self {
+        Self(variables.into_iter().map(|(name, value)| (name.into(), value.into())).collect())
+    }
+}
+
+/// How spans travel to the collector.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// OTLP over gRPC, usually port 4317.
+    Grpc,
+    /// OTLP as protobuf over HTTP, usually port 4318. The default of the specification.
+    HttpProtobuf,
+}
+
+/// Where spans go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Otlp {
+    /// How they travel.
+    pub protocol: Protocol,
+    /// The full URL; for HTTP with the path of the traces signal.
+    pub endpoint: String,
+}
+
+/// A format in which trace context crosses process borders.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Propagator {
+    /// W3C `traceparent` and `tracestate`.
+    TraceContext,
+    /// W3C `baggage`.
+    Baggage,
+}
+
+/// What the environment asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Settings {
+    /// The collector, or none: then spans are only propagated.
+    pub otlp: Option<Otlp>,
+    /// The formats read from requests and written to them.
+    pub propagators: Vec<Propagator>,
+    /// `OTEL_SERVICE_NAME`, if set.
+    pub service_name: Option<String>,
+    /// What was asked for and cannot be had; said in the log once logging runs.
+    pub warnings: Vec<String>,
+}
+
+/// A value that would silently lose every trace; start-up refuses it.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("{variable}={value}: {reason}")]
+pub struct EndpointError {
+    /// The variable that holds the value.
+    pub variable: &'static str,
+    /// The value as given.
+    pub value: String,
+    /// What is wrong, and what would be right.
+    pub reason: String,
+}
+
+const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
+const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
+const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
+const INSECURE: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"];
+const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
+const PROPAGATORS: &str = "OTEL_PROPAGATORS";
+
+impl Settings {
+    /// Reads the settings out of `environment`.
+    ///
+    /// # Errors
+    /// An endpoint that cannot work: not a URL, or https, which this build does not speak.
+    pub fn read(environment: &Environment) -> Result<Self, EndpointError> {
+        let mut warnings = Vec::new();
+        let wanted = exporter_wanted(environment, &mut warnings);
+        let otlp = match wanted {
+            Wanted::No => None,
+            Wanted::IfEndpoint | Wanted::Yes => otlp(environment, wanted, &mut warnings)?,
+        };
+        Ok(Self {
+            otlp,
+            propagators: propagators(environment, &mut warnings),
+            service_name: environment.get("OTEL_SERVICE_NAME").map(str::to_owned),
+            warnings,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    No,
+    /// Nobody asked by name: the presence of an endpoint decides.
+    IfEndpoint,
+    /// Asked for by name: without an endpoint, the specification's default is used.
+    Yes,
+}
+
+fn exporter_wanted(environment: &Environment, warnings: &mut Vec<String>) -> Wanted {
+    if environment.is_true("OTEL_SDK_DISABLED") {
+        return Wanted::No;
+    }
+    let Some(list) = environment.get(EXPORTER) else { return Wanted::IfEndpoint };
+    let mut wanted = Wanted::No;
+    for name in list.split(',').map(str::trim) {
+        match name {
+            "otlp" => wanted = Wanted::Yes,
+            "none" => {}
+            other => warnings.push(format!("{EXPORTER}: {other:?} is not supported (otlp, none)")),
+        }
+    }
+    wanted
+}
+
+fn otlp(
+    environment: &Environment,
+    wanted: Wanted,
+    warnings: &mut Vec<String>,
+) -> Result<Option<Otlp>, EndpointError> {
+    let protocol = protocol(environment, warnings);
+    let (variable, value) = match environment.first(&[TRACES_ENDPOINT, ENDPOINT]) {
+        Some(found) => found,
+        None if wanted == Wanted::Yes => (ENDPOINT, default_endpoint(protocol)),
+        None => return Ok(None),
+    };
+    let mut endpoint = with_scheme(environment, protocol, value);
+    check(&endpoint).map_err(|reason| EndpointError { variable, value: value.to_owned(), reason })?;
+    // The general endpoint is a base for all signals; the one for traces is used as it stands.
+    if protocol == Protocol::HttpProtobuf && variable == ENDPOINT {
+        endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+    }
+    Ok(Some(Otlp { protocol, endpoint }))
+}
+
+fn protocol(environment: &Environment, warnings: &mut Vec<String>) -> Protocol {
+    match environment.first(&PROTOCOLS) {
+        None | Some((_, "http/protobuf")) => Protocol::HttpProtobuf,
+        Some((_, "grpc")) => Protocol::Grpc,
+        Some((variable, other)) => {
+            let message = "is not supported (grpc, http/protobuf); http/protobuf is used";
+            warnings.push(format!("{variable}: {other:?} {message}"));
+            Protocol::HttpProtobuf
+        }
+    }
+}
+
+fn default_endpoint(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Grpc => "http://localhost:4317",
+        Protocol::HttpProtobuf => "http://localhost:4318",
+    }
+}
+
+/// gRPC endpoints may come as `host:port`; then the INSECURE variable says whether TLS is meant.
+fn with_scheme(environment: &Environment, protocol: Protocol, endpoint: &str) -> String {
+    let insecure = environment.first(&INSECURE).is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+    if protocol == Protocol::Grpc && insecure && !endpoint.contains("://") {
+        return format!("http://{endpoint}");
+    }
+    endpoint.to_owned()
+}
+
+fn check(endpoint: &str) -> Result<(), String> {
+    let uri: http::Uri = endpoint.parse().map_err(|error| format!("not a URL: {error}"))?;
+    match (uri.scheme_str(), uri.host()) {
+        (Some("http"), Some(_)) => Ok(()),
+        (Some("https"), _) => {
+            Err("https is not built in; send to a collector beside this process over http://".to_owned())
+        }
+        _ => Err("a URL like http://127.0.0.1:4318 is needed".to_owned()),
+    }
+}
+
+fn propagators(environment: &Environment, warnings: &mut Vec<String>) -> Vec<Propagator> {
+    let Some(list) = environment.get(PROPAGATORS) else {
+        return vec![Propagator::TraceContext, Propagator::Baggage];
+    };
+    let mut found = Vec::new();
+    for name in list.split(',').map(str::trim) {
+        let propagator = match name {
+            "tracecontext" => Propagator::TraceContext,
+            "baggage" => Propagator::Baggage,
+            "none" => continue,
+            other => {
+                warnings
+                    .push(format!("{PROPAGATORS}: {other:?} is not supported (tracecontext, baggage, none)"));
+                continue;
+            }
+        };
+        if !found.contains(&propagator) {
+            found.push(propagator);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests;

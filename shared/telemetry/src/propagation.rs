@@ -1,0 +1,56 @@
+//! Trace context across process borders: `traceparent`, `tracestate` and `baggage` (W3C), in and out.
+//!
+//! It works without an exporter too: then a client's context passes through unchanged, so that one trace id runs from
+//! the client to the backend even where only one of the processes on the way exports.
+
+use http::HeaderMap;
+use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
+use opentelemetry::trace::TraceContextExt;
+use opentelemetry::{Context, global};
+use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::environment::Propagator;
+
+/// Makes `span` a child of the context that the request's headers carry, if they carry one.
+///
+/// To be called right after the span is made: once it is entered, or asked for its context, its parent is fixed.
+pub fn set_parent_from(headers: &HeaderMap, span: &Span) {
+    let parent = global::get_text_map_propagator(|propagator| {
+        propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers))
+    });
+    // No layer or a filtered span leaves the request without a parent, never without an answer.
+    if let Err(error) = span.set_parent(parent) {
+        tracing::trace!(%error, "the request's trace context is not taken over");
+    }
+}
+
+/// Writes the context of `span` into `headers`, replacing what they carry. A span without context writes nothing.
+pub fn inject_current(span: &Span, headers: &mut HeaderMap) {
+    let context = span.context();
+    global::get_text_map_propagator(|propagator| {
+        propagator.inject_context(&context, &mut HeaderInjector(headers));
+    });
+}
+
+/// The trace id of `span` as 32 hex digits; none where nothing is exported and the client sent none.
+#[must_use]
+pub fn trace_id(span: &Span) -> Option<String> {
+    let context = span.context();
+    let reference = context.span();
+    let identity = reference.span_context();
+    identity.is_valid().then(|| identity.trace_id().to_string())
+}
+
+/// One propagator that speaks all the given formats.
+pub(crate) fn composite(chosen: &[Propagator]) -> TextMapCompositePropagator {
+    let boxed = |propagator: &Propagator| -> Box<dyn TextMapPropagator + Send + Sync> {
+        match propagator {
+            Propagator::TraceContext => Box::new(TraceContextPropagator::new()),
+            Propagator::Baggage => Box::new(BaggagePropagator::new()),
+        }
+    };
+    TextMapCompositePropagator::new(chosen.iter().map(boxed).collect())
+}

@@ -1,0 +1,73 @@
+"""Checks the rules of the house that no compiler knows (CONTRIBUTING.md): a rule without a gate rots.
+
+Prints each breach as `file: what is wrong` and exits with 1 if there is one.
+"""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+MAX_LINES = 400
+BANNED_NAMES = {"mod.rs", "util.rs", "utils.rs", "common.rs", "helpers.rs", "misc.rs"}
+TOP_LEVEL = {"Cargo.toml", "Cargo.lock", "router", "backend", "shared", "deploy", "tests", "docs", "README.md"}
+TOP_LEVEL |= {"CONTRIBUTING.md", "LICENSE-MIT", "LICENSE-APACHE", "clippy.toml", "deny.toml", "rustfmt.toml"}
+MARKERS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\bunimplemented!|\btodo!")
+ALLOW = re.compile(r"#!?\[allow\(")
+EXPECT = re.compile(r"#!?\[expect\((?:[^()]|\([^()]*\))*\)\]")
+IGNORED = re.compile(r"#\[ignore\b|pytest\.mark\.skip|pytest\.skip\(|\btest\.skip\(|\bskip: *true")
+
+
+def tracked() -> list[Path]:
+    """All files that belong to the repository, also those not committed yet."""
+    listing = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+    return [path for name in names.split("\0") if name and (path := ROOT / name).is_file()]
+
+
+def rust(path: Path, text: str) -> list[str]:
+    """What a Rust file breaks."""
+    found = []
+    if path.name in BANNED_NAMES:
+        found.append("a name that says nothing; name the file after what it holds, `name.rs` beside `name/`")
+    if not text.startswith("//!"):
+        found.append("does not open with `//!` and its duty")
+    if ALLOW.search(text):
+        found.append("#[allow]; use #[expect(.., reason = \"..\")]")
+    if any("reason" not in match.group() for match in EXPECT.finditer(text)):
+        found.append("#[expect] without a reason")
+    return found
+
+
+def source(path: Path, text: str) -> list[str]:
+    """What any source file breaks."""
+    found = []
+    if (lines := text.count("\n")) >= MAX_LINES:
+        found.append(f"{lines} lines; fewer than {MAX_LINES} are wanted")
+    if path != Path(__file__).resolve() and MARKERS.search(text):
+        found.append("a marker of unfinished work")
+    if path != Path(__file__).resolve() and IGNORED.search(text):
+        found.append("a test that is skipped")
+    return found
+
+
+def main() -> int:
+    """Looks at every file; returns the exit status."""
+    breaches = []
+    files = tracked()
+    for name in sorted({path.relative_to(ROOT).parts[0] for path in files}):
+        if name not in TOP_LEVEL and not name.startswith("."):
+            breaches.append(f"{name}: does not belong at the top level")
+    for path in files:
+        if path.suffix not in {".rs", ".py", ".mjs", ".lua", ".sh"}:
+            continue
+        text = path.read_text(encoding="utf-8")
+        found = source(path, text) + (rust(path, text) if path.suffix == ".rs" else [])
+        breaches += [f"{path.relative_to(ROOT)}: {what}" for what in found]
+    print("\n".join(breaches) if breaches else f"{len(files)} files keep the rules of the house")
+    return 1 if breaches else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
