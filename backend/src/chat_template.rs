@@ -25,7 +25,11 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// When it is not valid Jinja.
-    pub fn new(source: &str, bos_token: Option<&str>, eos_token: Option<&str>) -> Result<Self, TemplateError> {
+    pub fn new(
+        source: &str,
+        bos_token: Option<&str>,
+        eos_token: Option<&str>,
+    ) -> Result<Self, TemplateError> {
         let _ = (source, bos_token, eos_token);
         Ok(Self)
     }
@@ -34,7 +38,11 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// When the template refuses or cannot handle the messages.
-    pub fn render<M: Serialize>(&self, messages: &[M], add_generation_prompt: bool) -> Result<String, TemplateError> {
+    pub fn render<M: Serialize>(
+        &self,
+        messages: &[M],
+        add_generation_prompt: bool,
+    ) -> Result<String, TemplateError> {
         let _ = (messages, add_generation_prompt);
         Ok(String::new())
     }

@@ -150,7 +150,10 @@ impl Engine {
     }
 }
 
-#[expect(clippy::disallowed_methods, reason = "each entry is a request that holds a slot of the backend: these bound it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "each entry is a request that holds a slot of the backend: these bound it"
+)]
 fn arrivals() -> (Sender<Sequence>, Receiver<Sequence>) {
     channel()
 }

@@ -88,7 +88,9 @@ impl Sequence {
     /// Chooses the next token from its logits and sends it; says whether one was made.
     pub(super) fn sample(&mut self, logits: &mut [f32]) -> bool {
         match self.sampler.sample(logits) {
-            Ok(token) if self.eos.contains(&token) => self.ending = Some(EngineEvent::Finished(FinishReason::Stop)),
+            Ok(token) if self.eos.contains(&token) => {
+                self.ending = Some(EngineEvent::Finished(FinishReason::Stop))
+            }
             Ok(token) => {
                 self.tokens.push(token);
                 // A reader that has left is noticed at the beginning of the next step.

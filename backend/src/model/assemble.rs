@@ -23,7 +23,8 @@ impl Assembler<'_> {
     pub(crate) fn decoder(&mut self, config: DecoderConfig) -> Result<Decoder, LoadError> {
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
         let embedding = self.tensor("model.embed_tokens.weight", &[vocab, hidden])?;
-        let layers = (0..config.layers).map(|index| self.layer(&config, index)).collect::<Result<Vec<_>, _>>()?;
+        let layers =
+            (0..config.layers).map(|index| self.layer(&config, index)).collect::<Result<Vec<_>, _>>()?;
         let norm = self.tensor("model.norm.weight", &[hidden])?;
         // Some checkpoints say "not tied" and leave the output out, or the other way round: config.json decides.
         let output = if config.tied_embeddings {
@@ -54,7 +55,8 @@ impl Assembler<'_> {
             attention_norm: self.tensor(&format!("{prefix}.input_layernorm.weight"), &[hidden])?,
             qkv: self.joined(&prefix, &qkv, hidden, attention)?,
             attention_output: self.joined(&prefix, &[("self_attn.o_proj", hidden)], query, attention)?,
-            feed_forward_norm: self.tensor(&format!("{prefix}.post_attention_layernorm.weight"), &[hidden])?,
+            feed_forward_norm: self
+                .tensor(&format!("{prefix}.post_attention_layernorm.weight"), &[hidden])?,
             gate_up: self.joined(&prefix, &gate_up, hidden, mlp)?,
             down: self.joined(&prefix, &[("mlp.down_proj", hidden)], inner, mlp)?,
         })

@@ -32,7 +32,8 @@ impl<'a> Span<'a> {
     /// The slots of the positions from `first` to before `end`.
     pub(crate) fn slots(&self, first: usize, end: usize) -> impl Iterator<Item = u32> + use<'a> {
         let blocks = self.blocks;
-        (first..end).map(move |at| blocks[at / BLOCK_TOKENS] * BLOCK_TOKENS as u32 + (at % BLOCK_TOKENS) as u32)
+        (first..end)
+            .map(move |at| blocks[at / BLOCK_TOKENS] * BLOCK_TOKENS as u32 + (at % BLOCK_TOKENS) as u32)
     }
 
     /// Position after the last token.

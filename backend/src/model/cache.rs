@@ -22,7 +22,8 @@ pub struct KvCache {
 impl KvCache {
     pub(crate) fn new(config: &DecoderConfig, blocks: usize, dtype: DType, device: &Device) -> Result<Self> {
         let shape = (blocks * BLOCK_TOKENS, config.kv_width());
-        let pools = || (0..config.layers).map(|_| Tensor::zeros(shape, dtype, device)).collect::<Result<Vec<_>>>();
+        let pools =
+            || (0..config.layers).map(|_| Tensor::zeros(shape, dtype, device)).collect::<Result<Vec<_>>>();
         Ok(Self { keys: pools()?, values: pools()?, width: config.kv_width() })
     }
 

@@ -136,7 +136,8 @@ impl DecoderConfig {
         }
         if !self.heads.is_multiple_of(self.kv_heads) {
             let (heads, kv_heads) = (self.heads, self.kv_heads);
-            let problem = format!("num_attention_heads {heads} is no multiple of num_key_value_heads {kv_heads}");
+            let problem =
+                format!("num_attention_heads {heads} is no multiple of num_key_value_heads {kv_heads}");
             return Err(malformed(file, problem));
         }
         if !self.head_dim.is_multiple_of(2) {
@@ -165,7 +166,12 @@ impl Raw {
     fn refuse_unsupported(&self, file: &str) -> Result<(), LoadError> {
         if let Some(quantization) = self.quantization_config.as_ref().filter(|value| !value.is_null()) {
             let method = quantization.get("quant_method").and_then(Value::as_str).unwrap_or("set");
-            return Err(unsupported(file, "quantization_config", method.to_owned(), "f32, f16 or bf16 weights"));
+            return Err(unsupported(
+                file,
+                "quantization_config",
+                method.to_owned(),
+                "f32, f16 or bf16 weights",
+            ));
         }
         if let Some(window) = self.sliding_window.as_ref().filter(|value| !value.is_null()) {
             return Err(unsupported(file, "sliding_window", window.to_string(), "null"));

@@ -117,7 +117,14 @@ impl Decoder {
         Geometry { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt() }
     }
 
-    fn attend(&self, index: usize, layer: &Layer, cache: &KvCache, step: &Step<'_>, x: &Tensor) -> Result<Tensor> {
+    fn attend(
+        &self,
+        index: usize,
+        layer: &Layer,
+        cache: &KvCache,
+        step: &Step<'_>,
+        x: &Tensor,
+    ) -> Result<Tensor> {
         let (query_width, kv_width) = (self.config.query_width(), self.config.kv_width());
         let qkv = layer.qkv.forward(&self.normed(x, &layer.attention_norm)?)?;
         let queries = self.rotate(&qkv.narrow(1, 0, query_width)?, step)?;
@@ -131,7 +138,8 @@ impl Decoder {
     /// Turns `[tokens, heads * head_dim]` by each token's position.
     fn rotate(&self, x: &Tensor, step: &Step<'_>) -> Result<Tensor> {
         let (tokens, width) = x.dims2()?;
-        let heads = x.contiguous()?.reshape((1, tokens, width / self.config.head_dim, self.config.head_dim))?;
+        let heads =
+            x.contiguous()?.reshape((1, tokens, width / self.config.head_dim, self.config.head_dim))?;
         rope_thd(&heads, &step.cosines, &step.sines)?.reshape((tokens, width))
     }
 

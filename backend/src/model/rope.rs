@@ -94,7 +94,10 @@ impl RopeConfig {
 
     /// One frequency (radians per position) for each pair of a head's dimensions.
     fn frequencies(&self, head_dim: usize) -> Vec<f32> {
-        (0..head_dim).step_by(2).map(|i| self.scale(self.theta.powf(-(i as f64) / head_dim as f64)) as f32).collect()
+        (0..head_dim)
+            .step_by(2)
+            .map(|i| self.scale(self.theta.powf(-(i as f64) / head_dim as f64)) as f32)
+            .collect()
     }
 
     fn scale(&self, frequency: f64) -> f64 {
@@ -133,7 +136,12 @@ impl Rope {
     }
 
     /// Cosines and sines, each `[positions, head_dim / 2]`.
-    pub(crate) fn angles(&self, positions: &[u32], dtype: DType, device: &Device) -> Result<(Tensor, Tensor)> {
+    pub(crate) fn angles(
+        &self,
+        positions: &[u32],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<(Tensor, Tensor)> {
         let angles = || positions.iter().flat_map(|p| self.frequencies.iter().map(move |f| *p as f32 * f));
         let shape = (positions.len(), self.frequencies.len());
         let cosines: Vec<f32> = angles().map(f32::cos).collect();

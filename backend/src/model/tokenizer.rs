@@ -69,12 +69,15 @@ pub(crate) fn load_tokenizer(files: &ModelFiles, config: &DecoderConfig) -> Resu
         && *id as usize >= config.vocab_size
     {
         let size = config.vocab_size;
-        let problem = format!("token {token:?} has id {id}, but the model's vocabulary (vocab_size) is {size}");
+        let problem =
+            format!("token {token:?} has id {id}, but the model's vocabulary (vocab_size) is {size}");
         return Err(LoadError::Malformed { file, problem });
     }
     // The file may carry the settings of a training run; a prompt is never cut or filled up.
     tokenizer.with_padding(None);
-    tokenizer.with_truncation(None).map_err(|error| LoadError::Malformed { file, problem: error.to_string() })?;
+    tokenizer
+        .with_truncation(None)
+        .map_err(|error| LoadError::Malformed { file, problem: error.to_string() })?;
     Ok(tokenizer)
 }
 

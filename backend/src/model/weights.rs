@@ -59,14 +59,21 @@ impl Weights {
         names.sort_unstable();
         names.dedup();
         let shards = names.iter().map(|name| open_shard(files, name)).collect::<Result<Vec<_>, _>>()?;
-        let places = index.weight_map.iter().map(|(tensor, shard)| {
-            (tensor.clone(), names.binary_search(&shard).unwrap_or_default())
-        });
+        let places = index
+            .weight_map
+            .iter()
+            .map(|(tensor, shard)| (tensor.clone(), names.binary_search(&shard).unwrap_or_default()));
         Ok(Self { places: places.collect(), shards, file })
     }
 
     /// Brings a tensor to a device, converted to `dtype`.
-    pub(crate) fn get(&self, name: &str, shape: &[usize], dtype: DType, device: &Device) -> Result<Tensor, LoadError> {
+    pub(crate) fn get(
+        &self,
+        name: &str,
+        shape: &[usize],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Tensor, LoadError> {
         let (view, file) = self.view(name, shape)?;
         let loaded = view.load(device).and_then(|tensor| tensor.to_dtype(dtype));
         loaded.map_err(|source| LoadError::Compute { what: format!("{file}: tensor {name}"), source })
@@ -78,7 +85,8 @@ impl Weights {
             tensor: name.to_owned(),
             expected: expected.to_vec(),
         };
-        let shard = self.places.get(name).map(|index| &self.shards[*index]).ok_or_else(|| missing(&self.file))?;
+        let shard =
+            self.places.get(name).map(|index| &self.shards[*index]).ok_or_else(|| missing(&self.file))?;
         let info = shard.tensors.info(name).ok_or_else(|| missing(&shard.file))?;
         if info.shape != expected {
             return Err(LoadError::TensorShape {
@@ -112,7 +120,9 @@ fn check_dtype(dtype: safetensors::Dtype, tensor: &str, file: &str) -> Result<()
 /// Maps one file and reads its header. Not `SafeTensors::read_metadata`, which does not say what is cut off.
 fn open_shard(files: &ModelFiles, name: &str) -> Result<Shard, LoadError> {
     let file = files.name(name);
-    let bytes = files.map(name)?.ok_or(LoadError::MissingFile { file: file.clone(), purpose: "the model's weights" })?;
+    let bytes = files
+        .map(name)?
+        .ok_or(LoadError::MissingFile { file: file.clone(), purpose: "the model's weights" })?;
     let cut = |problem: &str| malformed(&file, format!("the file is cut short: {problem}"));
     let length = bytes.first_chunk::<PREFIX>().ok_or_else(|| cut("it has no header"))?;
     let length = usize::try_from(u64::from_le_bytes(*length)).unwrap_or(usize::MAX);
@@ -122,14 +132,20 @@ fn open_shard(files: &ModelFiles, name: &str) -> Result<Shard, LoadError> {
         .map_err(|error| malformed(&file, format!("not a safetensors file: {error}")))?;
     let available = bytes.len() - data_start;
     if let Some(tensor) = first_cut(&tensors, available) {
-        return Err(cut(&format!("tensor {tensor} is incomplete ({available} of {} bytes)", tensors.data_len())));
+        return Err(cut(&format!(
+            "tensor {tensor} is incomplete ({available} of {} bytes)",
+            tensors.data_len()
+        )));
     }
     Ok(Shard { file, bytes, data_start, tensors })
 }
 
 /// The first tensor that ends after what the file holds.
 fn first_cut(tensors: &Metadata, available: usize) -> Option<String> {
-    tensors.offset_keys().into_iter().find(|name| tensors.info(name).is_some_and(|t| t.data_offsets.1 > available))
+    tensors
+        .offset_keys()
+        .into_iter()
+        .find(|name| tensors.info(name).is_some_and(|t| t.data_offsets.1 > available))
 }
 
 fn malformed(file: &str, problem: impl std::fmt::Display) -> LoadError {

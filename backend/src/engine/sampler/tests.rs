@@ -69,7 +69,14 @@ fn leaving_out_the_needless_changes_no_nucleus() {
         let mut sorted = weights.clone();
         sorted.sort_unstable_by(|a, b| b.total_cmp(a));
         let mut mass = 0.0;
-        let needed = sorted.iter().take_while(|w| { let more = mass < wanted; mass += f64::from(**w); more }).count();
+        let needed = sorted
+            .iter()
+            .take_while(|w| {
+                let more = mass < wanted;
+                mass += f64::from(**w);
+                more
+            })
+            .count();
         assert_eq!(nucleus(&weights, wanted, total).0.len(), needed.max(1));
     }
 }

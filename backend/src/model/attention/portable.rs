@@ -22,7 +22,13 @@ pub(super) fn forward(
     Tensor::cat(&outputs, 0)
 }
 
-fn sequence(geometry: Geometry, span: &Span<'_>, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
+fn sequence(
+    geometry: Geometry,
+    span: &Span<'_>,
+    queries: &Tensor,
+    keys: &Tensor,
+    values: &Tensor,
+) -> Result<Tensor> {
     let Geometry { heads, kv_heads, head_dim, scale } = geometry;
     let (tokens, length, device) = (span.tokens, span.end(), queries.device());
     let slots = Tensor::from_vec(span.slots(0, length).collect(), length, device)?;

@@ -137,7 +137,14 @@ fn softmax_numerators(scores: &mut [f32]) -> f32 {
 
 /// Adds a block's values, each times its weight, to `out`.
 #[inline(always)]
-fn add_weighted<S: Simd>(simd: S, values: &[f32], width: usize, column: usize, weights: &[f32], out: &mut [f32]) {
+fn add_weighted<S: Simd>(
+    simd: S,
+    values: &[f32],
+    width: usize,
+    column: usize,
+    weights: &[f32],
+    out: &mut [f32],
+) {
     let head_dim = out.len();
     let (out_vectors, out_rest) = S::as_mut_simd_f32s(out);
     let vectors = out_vectors.len();

@@ -26,7 +26,13 @@ impl CustomOp2 for DotRows {
         "dot-rows"
     }
 
-    fn cpu_fwd(&self, x: &CpuStorage, lx: &Layout, w: &CpuStorage, lw: &Layout) -> Result<(CpuStorage, Shape)> {
+    fn cpu_fwd(
+        &self,
+        x: &CpuStorage,
+        lx: &Layout,
+        w: &CpuStorage,
+        lw: &Layout,
+    ) -> Result<(CpuStorage, Shape)> {
         let ((rows, k), (n, k_w)) = (lx.shape().dims2()?, lw.shape().dims2()?);
         if k != k_w {
             bail!("dot-rows: {rows} x {k} with {n} x {k_w}");

@@ -1,0 +1,110 @@
+//! One sequence: its tokens as text that is whole characters and holds no part of a stop string.
+
+use crate::{
+    engine::{self, EngineEvent, TokenStream},
+    model::Tokenizer,
+    text::{StopMatcher, StopOutput, TextStream},
+};
+use futures_util::Stream;
+use std::{
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+use tidegate_wire::openai::FinishReason;
+
+/// What is new in one sequence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Piece {
+    /// Text that follows what came before; never empty.
+    Text { index: u32, text: String },
+    /// The rest of the text, which may be empty, and why it ends.
+    End { index: u32, text: String, reason: FinishReason },
+    /// The engine could not go on.
+    Failed { message: String },
+}
+
+impl Piece {
+    /// True where nothing follows in this sequence.
+    pub(super) fn is_last(&self) -> bool {
+        !matches!(self, Self::Text { .. })
+    }
+}
+
+/// One running sequence. Dropping it cancels.
+#[derive(Debug)]
+pub(super) struct Choice {
+    index: u32,
+    tokens: TokenStream,
+    text: TextStream,
+    stops: StopMatcher,
+}
+
+impl Choice {
+    pub(super) fn new(
+        index: u32,
+        tokens: TokenStream,
+        tokenizer: Arc<Tokenizer>,
+        stops: Vec<String>,
+    ) -> Self {
+        Self { index, tokens, text: TextStream::new(tokenizer), stops: StopMatcher::new(stops) }
+    }
+
+    /// The next piece. Each token is added to `completion_tokens`. Not to be called after the last piece.
+    pub(super) fn poll(&mut self, context: &mut Context<'_>, completion_tokens: &mut u64) -> Poll<Piece> {
+        loop {
+            let event = ready!(Pin::new(&mut self.tokens).poll_next(context));
+            let piece = match event {
+                Some(EngineEvent::Token(token)) => {
+                    *completion_tokens += 1;
+                    self.token(token)
+                }
+                Some(EngineEvent::Finished(reason)) => Some(self.finish(reason)),
+                Some(EngineEvent::Failed(message)) => Some(Piece::Failed { message }),
+                None => {
+                    Some(Piece::Failed { message: "the engine ended the sequence without a word".to_owned() })
+                }
+            };
+            if let Some(piece) = piece {
+                return Poll::Ready(piece);
+            }
+        }
+    }
+
+    /// The text that a token makes certain, if any.
+    fn token(&mut self, token: u32) -> Option<Piece> {
+        let index = self.index;
+        let text = match self.text.push(token) {
+            Ok(text) => text,
+            Err(error) => return Some(Piece::Failed { message: error.to_string() }),
+        };
+        match self.stops.push(&text) {
+            StopOutput::Text(text) if text.is_empty() => None,
+            StopOutput::Text(text) => Some(Piece::Text { index, text }),
+            StopOutput::Stop(text) => Some(Piece::End { index, text, reason: FinishReason::Stop }),
+        }
+    }
+
+    /// What was held back, now that nothing can follow. It may still complete a stop string.
+    fn finish(&mut self, reason: engine::FinishReason) -> Piece {
+        let index = self.index;
+        let tail = match self.text.flush() {
+            Ok(tail) => tail,
+            Err(error) => return Piece::Failed { message: error.to_string() },
+        };
+        match self.stops.push(&tail) {
+            StopOutput::Stop(text) => Piece::End { index, text, reason: FinishReason::Stop },
+            StopOutput::Text(mut text) => {
+                text.push_str(&self.stops.flush());
+                Piece::End { index, text, reason: finish_reason(reason) }
+            }
+        }
+    }
+}
+
+fn finish_reason(reason: engine::FinishReason) -> FinishReason {
+    match reason {
+        engine::FinishReason::Stop => FinishReason::Stop,
+        engine::FinishReason::Length => FinishReason::Length,
+    }
+}

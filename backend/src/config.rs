@@ -1,0 +1,191 @@
+//! The backend's settings: flags and environment variables in, one checked [`Config`] out.
+
+mod flags;
+
+pub use flags::{Flags, ModelFlags, ServerFlags};
+
+use crate::model::{DeviceChoice, ModelSource};
+use candle_core::DType;
+use std::{path::Path, time::Duration};
+use tidegate_wire::flags::{BadFlags, FlagChecks};
+
+/// Name under which the compiled-in model is served unless it is given another.
+pub const DEMO_MODEL_NAME: &str = "tidegate-demo";
+/// Bytes that a request's body may have.
+pub const BODY_LIMIT: usize = 8 * 1024 * 1024;
+/// Time after which a silent stream gets a comment.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(15);
+/// What a drain waits beyond the request timeout, by which every request has ended.
+const DRAIN_MARGIN: Duration = Duration::from_secs(5);
+
+/// Everything a backend needs to know, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Address or name to listen on.
+    pub host: String,
+    /// Port to listen on; 0 lets the system choose.
+    pub port: u16,
+    /// Where the model comes from.
+    pub model: ModelSource,
+    /// Name that requests ask for.
+    pub model_name: String,
+    /// Where the model runs.
+    pub device: DeviceChoice,
+    /// Precision of weights and cache; the device decides where none is given.
+    pub dtype: Option<DType>,
+    /// Slots.
+    pub max_concurrent_requests: u32,
+    /// Time from a request's arrival to the last byte of its answer.
+    pub request_timeout: Duration,
+    /// Time between two resets of the abandoned count.
+    pub reset_interval: Duration,
+    /// Time without a step after which a busy engine counts as broken.
+    pub engine_stall_timeout: Duration,
+    /// Time that a drain waits for what runs.
+    pub drain_timeout: Duration,
+    /// Redis in which the backend registers itself.
+    pub redis_url: Option<String>,
+    /// Prefix of all keys in Redis.
+    pub redis_prefix: String,
+    /// URL under which routers reach this backend; derived from the listening address where none is given.
+    pub advertise_url: Option<String>,
+    /// Bytes that a request's body may have.
+    pub body_limit: usize,
+    /// Time after which a silent stream gets a comment.
+    pub keep_alive: Duration,
+}
+
+impl Config {
+    /// Checks all flags of the backend's own binary.
+    ///
+    /// # Errors
+    /// Names every flag whose value cannot be used, with what it accepts.
+    pub fn from_flags(flags: &Flags) -> Result<Self, BadFlags> {
+        let mut checks = FlagChecks::new();
+        let config = Self::read(flags, &mut checks);
+        checks.finish().map(|()| config)
+    }
+
+    fn read(flags: &Flags, checks: &mut FlagChecks) -> Self {
+        let server = &flags.server;
+        let request_timeout = checks.seconds("request-timeout", &server.request_timeout, 0.1..=86_400.0);
+        let reset_interval = checks.seconds("reset-interval", &server.reset_interval, 1.0..=86_400.0);
+        let mut config = Self::embedded(&flags.model, request_timeout, reset_interval, checks);
+        config.host.clone_from(&server.host);
+        config.port = checks.whole("port", &server.port, 0..=u16::MAX);
+        if let Some(text) = &server.drain_timeout {
+            config.drain_timeout = checks.seconds("drain-timeout", text, 0.0..=86_400.0);
+        }
+        config.redis_url =
+            read_url(checks, "redis-url", server.redis_url.as_deref(), &["redis", "valkey", "unix"]);
+        config.redis_prefix.clone_from(&server.redis_prefix);
+        config.advertise_url = read_url(checks, "advertise-url", server.advertise_url.as_deref(), &["http"]);
+        config
+    }
+
+    /// The part that an embedding router needs: the model's flags, and the times that both sides share.
+    pub fn embedded(
+        flags: &ModelFlags,
+        request_timeout: Duration,
+        reset_interval: Duration,
+        checks: &mut FlagChecks,
+    ) -> Self {
+        let (model, model_name) = read_model(checks, flags);
+        Self {
+            host: "127.0.0.1".to_owned(),
+            port: 0,
+            model,
+            model_name,
+            device: read_device(checks, &flags.device),
+            dtype: read_dtype(checks, &flags.dtype),
+            max_concurrent_requests: checks.whole(
+                "max-concurrent-requests",
+                &flags.max_concurrent_requests,
+                1..=4096,
+            ),
+            request_timeout,
+            reset_interval,
+            engine_stall_timeout: checks.seconds(
+                "engine-stall-timeout",
+                &flags.engine_stall_timeout,
+                1.0..=86_400.0,
+            ),
+            drain_timeout: request_timeout + DRAIN_MARGIN,
+            redis_url: None,
+            redis_prefix: String::new(),
+            advertise_url: None,
+            body_limit: BODY_LIMIT,
+            keep_alive: KEEP_ALIVE,
+        }
+    }
+}
+
+/// An empty variable counts as left out: compose files and charts write `TIDEGATE_MODEL=""`.
+fn given(text: Option<&str>) -> Option<&str> {
+    text.filter(|text| !text.is_empty())
+}
+
+fn read_model(checks: &mut FlagChecks, flags: &ModelFlags) -> (ModelSource, String) {
+    let name = given(flags.model_name.as_deref());
+    match given(flags.model.as_deref()) {
+        Some(folder) => {
+            let name = name.map_or_else(|| folder_name(Path::new(folder)), str::to_owned);
+            (ModelSource::Folder(folder.into()), name)
+        }
+        None => (default_model(checks), name.unwrap_or(DEMO_MODEL_NAME).to_owned()),
+    }
+}
+
+#[cfg(feature = "demo-model")]
+fn default_model(_checks: &mut FlagChecks) -> ModelSource {
+    ModelSource::Demo
+}
+
+#[cfg(not(feature = "demo-model"))]
+fn default_model(checks: &mut FlagChecks) -> ModelSource {
+    checks.refuse("model", "", "a model's folder (this build has no demo model)");
+    ModelSource::Folder(std::path::PathBuf::new())
+}
+
+/// The folder's own name, also of `.` and of links; what was given where there is no such folder, so that the loader can
+/// say so.
+fn folder_name(folder: &Path) -> String {
+    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
+    real.file_name().unwrap_or(real.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn read_device(checks: &mut FlagChecks, text: &str) -> DeviceChoice {
+    text.parse().unwrap_or_else(|_: String| {
+        checks.refuse("device", text, "auto, cpu, cuda:N or metal");
+        DeviceChoice::Auto
+    })
+}
+
+fn read_dtype(checks: &mut FlagChecks, text: &str) -> Option<DType> {
+    match text {
+        "auto" => None,
+        "f32" => Some(DType::F32),
+        "f16" => Some(DType::F16),
+        "bf16" => Some(DType::BF16),
+        other => {
+            checks.refuse("dtype", other, "auto, f32, f16 or bf16");
+            None
+        }
+    }
+}
+
+fn read_url(checks: &mut FlagChecks, flag: &str, text: Option<&str>, schemes: &[&str]) -> Option<String> {
+    let text = given(text)?;
+    let known =
+        text.split_once("://").is_some_and(|(scheme, rest)| schemes.contains(&scheme) && !rest.is_empty());
+    if !known {
+        // A Redis URL may hold a password, so that no more of it is repeated than the part that is wrong.
+        let scheme =
+            text.split("://").next().filter(|_| text.contains("://")).unwrap_or("text without a scheme");
+        checks.refuse(flag, scheme, format_args!("a URL that begins with {}://", schemes.join(":// or ")));
+    }
+    Some(text.trim_end_matches('/').to_owned())
+}
+
+#[cfg(test)]
+mod tests;

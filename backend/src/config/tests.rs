@@ -1,0 +1,68 @@
+//! Flags to settings: defaults, names, and all that is wrong at once.
+
+use super::*;
+use clap::Parser;
+
+fn config(args: &[&str]) -> Result<Config, BadFlags> {
+    let args = std::iter::once("tidegate-backend").chain(args.iter().copied());
+    Config::from_flags(&Flags::parse_from(args))
+}
+
+#[test]
+fn defaults_are_those_of_the_design() {
+    let config = config(&[]).expect("defaults are good");
+    assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 8100));
+    assert_eq!((config.max_concurrent_requests, config.model_name.as_str()), (3, "tidegate-demo"));
+    assert_eq!(config.request_timeout, Duration::from_secs(60));
+    assert_eq!(config.reset_interval, Duration::from_secs(300));
+    assert_eq!(config.engine_stall_timeout, Duration::from_secs(60));
+    assert_eq!(config.drain_timeout, Duration::from_secs(65));
+    assert_eq!((config.redis_url, config.advertise_url), (None, None));
+    assert_eq!(config.body_limit, 8 * 1024 * 1024);
+}
+
+#[test]
+fn a_model_without_a_name_has_its_folders_name() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("my-model");
+    std::fs::create_dir(&path).expect("a folder in it");
+    let text = path.to_str().expect("UTF-8");
+    assert_eq!(config(&["--model", text]).expect("good").model_name, "my-model");
+    assert_eq!(config(&["--model", &format!("{text}/.")]).expect("good").model_name, "my-model");
+    assert_eq!(config(&["--model", text, "--model-name", "x"]).expect("good").model_name, "x");
+    assert_eq!(config(&["--model", "no/such/thing"]).expect("the loader refuses it").model_name, "thing");
+}
+
+#[test]
+fn every_bad_flag_is_named_at_once() {
+    let error = config(&[
+        "--max-concurrent-requests",
+        "0",
+        "--request-timeout",
+        "-1",
+        "--port",
+        "70000",
+        "--device",
+        "tpu",
+        "--dtype",
+        "f8",
+        "--redis-url",
+        "http://secret@host",
+        "--engine-stall-timeout",
+        "soon",
+    ])
+    .expect_err("seven are bad");
+    assert_eq!(error.bad.len(), 7, "{error}");
+    for part in ["--max-concurrent-requests", "from 1 to 4096", "TIDEGATE_PORT", "cuda:N", "bf16", "redis://"]
+    {
+        assert!(error.to_string().contains(part), "{part} is not in {error}");
+    }
+    assert!(!error.to_string().contains("secret"));
+}
+
+#[test]
+fn times_may_have_fractions() {
+    let config = config(&["--request-timeout", "0.5", "--drain-timeout", "2"]).expect("good");
+    assert_eq!(config.request_timeout, Duration::from_millis(500));
+    assert_eq!(config.drain_timeout, Duration::from_secs(2));
+}

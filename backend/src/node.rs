@@ -1,0 +1,239 @@
+//! One backend: a loaded model, the engine that steps it, its slots, and what it reports about itself.
+
+mod supervisor;
+
+pub use supervisor::Stalled;
+
+use crate::{
+    chat_template::ChatTemplate,
+    config::Config,
+    engine::{Engine, EngineError, EngineOptions},
+    error::{ApiError, ErrorKind},
+    health::Outcomes,
+    model::{self, LoadError, LoadOptions, LoadedModel, ModelInfo, Tokenizer},
+    slots::Slots,
+};
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::{Duration, UNIX_EPOCH},
+};
+use tidegate_wire::{node::NodeReport, openai::MAX_SEQUENCES};
+use tokio::sync::watch;
+
+/// A backend whose model is loaded and whose engine steps. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Backend {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    settings: Settings,
+    engine: Engine,
+    tokenizer: Arc<Tokenizer>,
+    chat_template: Option<ChatTemplate>,
+    info: ModelInfo,
+    slots: Slots,
+    outcomes: Outcomes,
+    /// Names this life of the backend, so that a router can tell a restart.
+    epoch: String,
+    /// Unix seconds: when the model was loaded.
+    created: u64,
+    /// See [`Backend::fingerprint`].
+    fingerprint: String,
+    draining: watch::Sender<bool>,
+    /// Set once the engine has made no step for too long; never cleared.
+    stalled: AtomicBool,
+    /// When the abandoned count is next reset, for `/health`.
+    next_reset: watch::Sender<Option<tokio::time::Instant>>,
+}
+
+/// The part of [`Config`] that requests meet.
+#[derive(Debug, Clone)]
+pub(crate) struct Settings {
+    pub(crate) model_name: String,
+    pub(crate) request_timeout: Duration,
+    pub(crate) reset_interval: Duration,
+    pub(crate) engine_stall_timeout: Duration,
+    pub(crate) body_limit: usize,
+    pub(crate) keep_alive: Duration,
+}
+
+/// Why a backend does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The model cannot be loaded.
+    #[error("cannot load the model: {0}")]
+    Model(#[from] LoadError),
+    /// The engine cannot run it.
+    #[error("cannot start the engine: {0}")]
+    Engine(#[from] EngineError),
+}
+
+impl Backend {
+    /// Loads the model and starts the engine. Blocking: seconds for a large model.
+    ///
+    /// # Errors
+    /// Names the file and tensor of a model that cannot be used.
+    pub fn load(config: &Config) -> Result<Self, StartError> {
+        let options = LoadOptions { device: config.device, dtype: config.dtype };
+        let LoadedModel { decoder, tokenizer, chat_template, info } = model::load(&config.model, &options)?;
+        // A request with several answers is one slot, and still decodes them all together.
+        let max_sequences = config.max_concurrent_requests.max(MAX_SEQUENCES) as usize;
+        let engine = Engine::start(decoder, EngineOptions { max_sequences, ..EngineOptions::default() })?;
+        let inner = Inner {
+            settings: Settings::of(config),
+            engine,
+            tokenizer,
+            chat_template,
+            slots: Slots::new(config.max_concurrent_requests),
+            outcomes: Outcomes::new(),
+            epoch: uuid::Uuid::new_v4().simple().to_string(),
+            created: unix_seconds(),
+            fingerprint: fingerprint(&config.model_name, &info),
+            draining: watch::Sender::new(false),
+            stalled: AtomicBool::new(false),
+            next_reset: watch::Sender::new(None),
+            info,
+        };
+        Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// What runs here.
+    pub fn model_info(&self) -> &ModelInfo {
+        &self.inner.info
+    }
+
+    /// Name that requests ask for.
+    pub fn model_name(&self) -> &str {
+        &self.inner.settings.model_name
+    }
+
+    /// The account of itself that `GET /node` gives.
+    pub fn report(&self) -> NodeReport {
+        let attempts = self.inner.slots.attempts();
+        NodeReport {
+            epoch: self.inner.epoch.clone(),
+            models: vec![self.model_name().to_owned()],
+            slots: self.inner.slots.capacity(),
+            running: attempts.running,
+            abandoned: attempts.abandoned,
+            draining: self.is_draining(),
+            ready: self.is_ready(),
+        }
+    }
+
+    /// Takes no new work from now on; what runs goes on.
+    pub fn begin_drain(&self) {
+        self.inner.draining.send_replace(true);
+    }
+
+    /// Waits until nothing runs any more.
+    pub async fn drained(&self) {
+        self.inner.slots.emptied().await;
+    }
+
+    /// True once [`Backend::begin_drain`] was called.
+    pub fn is_draining(&self) -> bool {
+        *self.inner.draining.borrow()
+    }
+
+    /// True while the engine steps and new work is taken.
+    pub fn is_ready(&self) -> bool {
+        !self.is_stalled() && !self.is_draining()
+    }
+
+    /// True once the engine has made no step for too long.
+    pub fn is_stalled(&self) -> bool {
+        self.inner.stalled.load(Ordering::Relaxed)
+    }
+
+    /// Tells when draining begins.
+    pub(crate) fn draining(&self) -> watch::Receiver<bool> {
+        self.inner.draining.subscribe()
+    }
+
+    pub(crate) fn settings(&self) -> &Settings {
+        &self.inner.settings
+    }
+
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.inner.engine
+    }
+
+    pub(crate) fn tokenizer(&self) -> &Arc<Tokenizer> {
+        &self.inner.tokenizer
+    }
+
+    pub(crate) fn chat_template(&self) -> Option<&ChatTemplate> {
+        self.inner.chat_template.as_ref()
+    }
+
+    pub(crate) fn slots(&self) -> &Slots {
+        &self.inner.slots
+    }
+
+    pub(crate) fn outcomes(&self) -> &Outcomes {
+        &self.inner.outcomes
+    }
+
+    pub(crate) fn created(&self) -> u64 {
+        self.inner.created
+    }
+
+    /// Changes when model, precision or code change: a `seed` repeats its answer only under the same fingerprint.
+    pub(crate) fn fingerprint(&self) -> &str {
+        &self.inner.fingerprint
+    }
+
+    /// Time until the abandoned count is next reset.
+    pub(crate) fn until_reset(&self) -> Duration {
+        let next = *self.inner.next_reset.borrow();
+        next.map_or(self.settings().reset_interval, |next| {
+            next.saturating_duration_since(tokio::time::Instant::now())
+        })
+    }
+
+    /// Refuses any model but the one that runs here.
+    pub(crate) fn expect_model(&self, asked: &str) -> Result<(), ApiError> {
+        let served = self.model_name();
+        if asked == served {
+            return Ok(());
+        }
+        let message = format!("The model '{asked}' does not exist here; this backend serves '{served}'.");
+        Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"))
+    }
+}
+
+impl Settings {
+    fn of(config: &Config) -> Self {
+        Self {
+            model_name: config.model_name.clone(),
+            request_timeout: config.request_timeout,
+            reset_interval: config.reset_interval,
+            engine_stall_timeout: config.engine_stall_timeout,
+            body_limit: config.body_limit,
+            keep_alive: config.keep_alive,
+        }
+    }
+}
+
+/// The wall clock, for the `created` members of the API.
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the API tells people the time of day; nothing is decided by it"
+)]
+pub(crate) fn unix_seconds() -> u64 {
+    std::time::SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+fn fingerprint(model_name: &str, info: &ModelInfo) -> String {
+    let mut hasher = DefaultHasher::new();
+    (model_name, &info.architecture, info.parameters, &info.dtype, &info.device).hash(&mut hasher);
+    env!("CARGO_PKG_VERSION").hash(&mut hasher);
+    format!("fp_{:016x}", hasher.finish())
+}

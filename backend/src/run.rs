@@ -1,0 +1,97 @@
+//! A backend as a process of its own: load, register, serve, drain.
+
+use crate::{config::Config, node::Backend, register::Registrar, server::serve};
+use anyhow::Context;
+use std::net::SocketAddr;
+use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+
+/// Runs a backend on `listener` until `shutdown` completes and what runs has ended.
+///
+/// # Errors
+/// A model that cannot be loaded, an engine that stalled, work that did not end within the drain timeout.
+pub async fn run(
+    config: Config,
+    listener: TcpListener,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let address = listener.local_addr().context("the listening socket has no address")?;
+    log_settings(&config, address);
+    let mut shutdown = std::pin::pin!(shutdown);
+    let loading = config.clone();
+    let loading = tokio::task::spawn_blocking(move || Backend::load(&loading));
+    let backend = tokio::select! {
+        loaded = loading => loaded.context("loading the model panicked")??,
+        () = &mut shutdown => return Ok(()),
+    };
+    let registrar = Registrar::start(&config, address, &backend).await?;
+    let (stop, stopped) = oneshot::channel::<()>();
+    let server = tokio::spawn(serve(listener, backend.service(), async {
+        stopped.await.unwrap_or_default();
+    }));
+    log_ready(&backend, address);
+    let ended = until_ended(&config, &backend, shutdown).await;
+    registrar.leave().await;
+    drop(stop);
+    server.await.context("the server panicked")?;
+    ended
+}
+
+/// Waits for the end: a shutdown and the drain after it, or a stalled engine at any time.
+async fn until_ended(
+    config: &Config,
+    backend: &Backend,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
+    let drain = async {
+        shutdown.await;
+        backend.begin_drain();
+        tracing::info!(
+            running = backend.slots().counts().running,
+            "draining: no new work, what runs goes on"
+        );
+        timeout(config.drain_timeout, backend.drained()).await
+    };
+    tokio::select! {
+        drained = drain => {
+            let running = backend.slots().counts();
+            drained.with_context(|| format!("the drain timeout has passed; still held: {running:?}"))?;
+            tracing::info!("drained");
+            Ok(())
+        }
+        stalled = backend.supervise() => {
+            tracing::error!(%stalled, "unready");
+            Err(stalled.into())
+        }
+    }
+}
+
+fn log_settings(config: &Config, address: SocketAddr) {
+    tracing::info!(
+        %address,
+        model = ?config.model,
+        model_name = %config.model_name,
+        max_concurrent_requests = config.max_concurrent_requests,
+        request_timeout = ?config.request_timeout,
+        reset_interval = ?config.reset_interval,
+        engine_stall_timeout = ?config.engine_stall_timeout,
+        drain_timeout = ?config.drain_timeout,
+        redis = config.redis_url.is_some(),
+        device = ?config.device,
+        dtype = ?config.dtype,
+        "starting"
+    );
+}
+
+fn log_ready(backend: &Backend, address: SocketAddr) {
+    let info = backend.model_info();
+    tracing::info!(
+        %address,
+        model = backend.model_name(),
+        architecture = %info.architecture,
+        parameters = info.parameters,
+        dtype = %info.dtype,
+        device = %info.device,
+        context = backend.engine().context_length(),
+        "ready"
+    );
+}
