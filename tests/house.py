@@ -10,12 +10,14 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
+CHECKED = {".rs", ".py", ".mjs", ".lua", ".sh", ".md"}
 BANNED_NAMES = {"mod.rs", "util.rs", "utils.rs", "common.rs", "helpers.rs", "misc.rs"}
 TOP_LEVEL = {"Cargo.toml", "Cargo.lock", "router", "backend", "shared", "deploy", "tests", "docs", "README.md"}
 TOP_LEVEL |= {"CONTRIBUTING.md", "LICENSE-MIT", "LICENSE-APACHE", "clippy.toml", "deny.toml", "rustfmt.toml"}
 MARKERS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\bunimplemented!|\btodo!")
 ALLOW = re.compile(r"#!?\[allow\(")
 EXPECT = re.compile(r"#!?\[expect\((?:[^()]|\([^()]*\))*\)\]")
+MENTIONED = re.compile(r"`((?:router|backend|shared|tests|docs|deploy)/[\w./-]+)`")
 IGNORED = re.compile(r"#\[ignore\b|pytest\.mark\.skip|pytest\.skip\(|\btest\.skip\(|\bskip: *true")
 
 
@@ -52,6 +54,12 @@ def source(path: Path, text: str) -> list[str]:
     return found
 
 
+def page(path: Path, text: str) -> list[str]:
+    """What a page for people breaks."""
+    missing = sorted({name for name in MENTIONED.findall(text) if not (ROOT / name).exists()})
+    return [f"names {name}, which is not there" for name in missing]
+
+
 def main() -> int:
     """Looks at every file; returns the exit status."""
     breaches = []
@@ -60,10 +68,11 @@ def main() -> int:
         if name not in TOP_LEVEL and not name.startswith("."):
             breaches.append(f"{name}: does not belong at the top level")
     for path in files:
-        if path.suffix not in {".rs", ".py", ".mjs", ".lua", ".sh"}:
+        if path.suffix not in CHECKED:
             continue
         text = path.read_text(encoding="utf-8")
-        found = source(path, text) + (rust(path, text) if path.suffix == ".rs" else [])
+        found = page(path, text) if path.suffix == ".md" else source(path, text)
+        found += rust(path, text) if path.suffix == ".rs" else []
         breaches += [f"{path.relative_to(ROOT)}: {what}" for what in found]
     print("\n".join(breaches) if breaches else f"{len(files)} files keep the rules of the house")
     return 1 if breaches else 0
