@@ -10,6 +10,8 @@ mod fleet;
 mod holding;
 mod memory;
 mod redis;
+#[cfg(test)]
+mod suite;
 
 use std::time::Duration;
 

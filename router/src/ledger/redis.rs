@@ -4,8 +4,8 @@
 //! reads what they answer, [`link`] is the connection with its patience and its subscription.
 
 mod keys;
-mod link;
-mod reply;
+pub(super) mod link;
+pub(super) mod reply;
 mod scripts;
 
 use std::sync::{Arc, Weak};
@@ -14,7 +14,7 @@ use tidegate_admission::{Action, Event, Reply, View, snapshot::Snapshot};
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::{
-    link::{Link, Now},
+    link::{Link, Terms},
     reply::Answer,
 };
 use super::{
@@ -46,7 +46,8 @@ impl RedisLedger {
         options: LedgerOptions,
     ) -> Result<RedisLedger, LedgerError> {
         let holdings = Arc::new(Holdings::default());
-        let link = Link::open(url, prefix, &options.router_id, Arc::clone(&holdings), Now::Redis).await?;
+        let link =
+            Link::open(url, prefix, &options.router_id, Arc::clone(&holdings), Terms::default()).await?;
         let ledger = RedisLedger::at(link, holdings, options);
         ledger.desk.renew().await?;
         tokio::spawn(keep_lease(Arc::downgrade(&ledger.desk)));
@@ -54,7 +55,7 @@ impl RedisLedger {
     }
 
     /// A router at an open link, which renews nothing by itself.
-    fn at(link: Link, holdings: Arc<Holdings>, options: LedgerOptions) -> RedisLedger {
+    pub(super) fn at(link: Link, holdings: Arc<Holdings>, options: LedgerOptions) -> RedisLedger {
         let account = Remote { link, router_id: options.router_id.clone(), holdings: Arc::clone(&holdings) };
         RedisLedger { desk: Arc::new(Desk { account, holdings, options }) }
     }

@@ -1,11 +1,9 @@
 -- A backend registers, goes or reports. ARGV: what (put, remove, reconcile), id, then epoch, url, slots, draining for put, or
 -- the attempts that it holds for reconcile. Mirrors pool/nodes.rs.
 local what, id = ARGV[3], ARGV[4]
-local exists = open()
-if not exists and what ~= 'put' then return { { 'unknown' }, {} } end
-if not exists then
-  S.now = clock()
-  S.last_reset, S.backend_seen = S.now, S.now
+if not open() then
+  if what ~= 'put' then return { { 'unknown' }, {} } end
+  create(clock())
 end
 advance()
 

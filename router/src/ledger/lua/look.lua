@@ -1,7 +1,10 @@
 -- The account as it stands. ARGV: view (counts and estimates only) or all. Mirrors Pool::view and Pool::snapshot.
 if not present() then return { { 'unknown' }, {} } end
 local figures = {}
-for _, name in ipairs(NAMES) do figures[#figures + 1] = text(S[name]) end
+for i, figure in ipairs({ S.now, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean, S.p90, S.releases,
+  S.busy, S.taken_high, S.taken_normal, S.attempts, S.last_reset }) do
+  figures[i] = text(figure)
+end
 local view = { 'view', call('ZCARD', FREE) > 0 and '1' or '0', figures }
 if ARGV[3] == 'view' then
   save()

@@ -2,7 +2,7 @@
 -- Every script is this file, the other parts in their order, and one file of its own event. Each mirrors the file of the
 -- same name (or of the name said at its top) in the crate tidegate-admission; random traces through both must agree.
 --
--- POOL hash: counts and estimates       QUEUE zset: attempt -> rank * 2^50 + arrival
+-- POOL string: counts and estimates     QUEUE zset: attempt -> rank * 2^50 + arrival
 -- DEADLINES zset: waiting attempt -> us ATTEMPTS hash: attempt -> record
 -- NODES hash: backend -> record         FREE zset: live backend with a free slot -> load
 -- LEASES zset: backend -> us            ON zset: backend NUL attempt, for all that holds a slot
@@ -19,9 +19,7 @@ local ROUTER_LEASE, BACKEND_LEASE, PROOF_LASTS, POOL_MEMORY = 5 * SECOND, 5 * SE
 local BUCKET, BUCKETS = 5 * SECOND, 12
 local PER_RANK = 1125899906842624
 
-local NAMES = { 'now', 'arrivals', 'slots', 'running', 'abandoned', 'q0', 'q1', 'q2', 'samples', 'mean', 'p90',
-  'releases', 'busy', 'taken_high', 'taken_normal', 'attempts', 'last_reset', 'backend_seen', 'bucket' }
-local S, loaded = {}, {}
+local S = {}
 local actions = {}
 
 -- The clock: what a test says, else Redis's own.
@@ -33,29 +31,29 @@ end
 
 -- Reads the counts and estimates; false where there is no such pool.
 local function open()
-  local values = call('HMGET', POOL, unpack(NAMES))
-  for i, name in ipairs(NAMES) do
-    loaded[name] = tonumber(values[i])
-    S[name] = loaded[name] or 0
-  end
-  return loaded.now ~= nil
+  local raw = call('GET', POOL)
+  if not raw then return false end
+  S.now, S.arrivals, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean, S.p90, S.releases, S.busy,
+    S.taken_high, S.taken_normal, S.attempts, S.last_reset, S.backend_seen, S.bucket = cmsgpack.unpack(raw)
+  return true
 end
 
--- Writes back what has changed, or forgets a pool of which nothing is left.
+-- Writes them back, or forgets a pool of which nothing is left.
 local function save()
   if S.slots == 0 and S.now - S.backend_seen >= POOL_MEMORY
     and call('HLEN', NODES) == 0 and call('HLEN', ATTEMPTS) == 0 then
     call('DEL', unpack(KEYS))
     return
   end
-  local changes = {}
-  for _, name in ipairs(NAMES) do
-    if S[name] ~= loaded[name] then
-      changes[#changes + 1] = name
-      changes[#changes + 1] = S[name]
-    end
-  end
-  if #changes > 0 then call('HSET', POOL, unpack(changes)) end
+  call('SET', POOL, cmsgpack.pack(S.now, S.arrivals, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean,
+    S.p90, S.releases, S.busy, S.taken_high, S.taken_normal, S.attempts, S.last_reset, S.backend_seen, S.bucket))
+end
+
+-- An account that nothing has happened on.
+local function create(now)
+  S = { now = now, arrivals = 0, slots = 0, running = 0, abandoned = 0, q0 = 0, q1 = 0, q2 = 0, samples = 0, mean = 0,
+    p90 = 0, releases = 0, busy = 0, taken_high = 0, taken_normal = 0, attempts = 0, last_reset = now,
+    backend_seen = now, bucket = 0 }
 end
 
 -- Numbers leave as text: Redis would cut them to integers.

@@ -28,17 +28,32 @@ const RECONNECT: (Duration, Duration) = (Duration::from_millis(20), Duration::fr
 const LINE: usize = 1024;
 
 /// One router's connection.
-pub(super) struct Link {
+pub(in crate::ledger) struct Link {
     manager: ConnectionManager,
     scripts: Scripts,
     prefix: String,
     channel: String,
-    now: Now,
+    terms: Terms,
+}
+
+/// What a link goes by.
+#[derive(Debug, Clone)]
+pub(in crate::ledger) struct Terms {
+    /// Whose clock counts.
+    pub(in crate::ledger) now: Now,
+    /// Time that one call may take in all, reconnecting included.
+    pub(in crate::ledger) patience: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms { now: Now::Redis, patience: PATIENCE }
+    }
 }
 
 /// Whose clock counts.
 #[derive(Debug, Clone)]
-pub(super) enum Now {
+pub(in crate::ledger) enum Now {
     /// Redis's own: max(last seen, `TIME`).
     Redis,
     /// A test's.
@@ -65,12 +80,12 @@ impl std::fmt::Debug for Link {
 
 impl Link {
     /// Connects, subscribes to what becomes of the router's tickets, and loads the scripts.
-    pub(super) async fn open(
+    pub(in crate::ledger) async fn open(
         url: &str,
         prefix: &str,
         router_id: &str,
         holdings: Arc<Holdings>,
-        now: Now,
+        terms: Terms,
     ) -> Result<Link, LedgerError> {
         let client = client(url)?;
         let (scripts, channel) = (Scripts::new(), keys::channel(prefix));
@@ -83,55 +98,56 @@ impl Link {
             RedisResult::Ok(manager)
         };
         let manager = within(CONNECT_PATIENCE, opened).await?;
-        Ok(Link { manager, scripts, prefix: prefix.to_owned(), channel, now })
+        Ok(Link { manager, scripts, prefix: prefix.to_owned(), channel, terms })
     }
 
     /// One transition.
-    pub(super) async fn apply(&self, pool: &str, event: &Event) -> Result<Answer, LedgerError> {
+    pub(in crate::ledger) async fn apply(&self, pool: &str, event: &Event) -> Result<Answer, LedgerError> {
         let keys = keys::of_pool(&self.prefix, pool);
-        let call = self.scripts.call(event, &keys, &self.now.text(), &self.channel);
+        let call = self.scripts.call(event, &keys, &self.terms.now.text(), &self.channel);
         reply::answer(self.call(&call).await?)
     }
 
     /// Counts and estimates of a pool.
-    pub(super) async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
+    pub(in crate::ledger) async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
         reply::view(self.look(pool, false).await?)
     }
 
     /// The whole account of a pool.
-    pub(super) async fn snapshot(&self, pool: &str) -> Result<Option<Snapshot>, LedgerError> {
+    pub(in crate::ledger) async fn snapshot(&self, pool: &str) -> Result<Option<Snapshot>, LedgerError> {
         reply::snapshot(self.look(pool, true).await?)
     }
 
     /// Puts a pool's name where [`Link::pools`] finds it. A name is put before its pool, and again at each renewal.
-    pub(super) async fn name_pool(&self, pool: &str) -> Result<(), LedgerError> {
+    pub(in crate::ledger) async fn name_pool(&self, pool: &str) -> Result<(), LedgerError> {
         let mut manager = self.manager.clone();
-        within(PATIENCE, manager.sadd(keys::pools(&self.prefix), pool)).await
+        within(self.terms.patience, manager.sadd(keys::pools(&self.prefix), pool)).await
     }
 
     /// Takes away the name of a pool that has been forgotten.
-    pub(super) async fn forget_pool(&self, pool: &str) -> Result<(), LedgerError> {
+    pub(in crate::ledger) async fn forget_pool(&self, pool: &str) -> Result<(), LedgerError> {
         let mut manager = self.manager.clone();
-        within(PATIENCE, manager.srem(keys::pools(&self.prefix), pool)).await
+        within(self.terms.patience, manager.srem(keys::pools(&self.prefix), pool)).await
     }
 
     /// Names of all pools, in order.
-    pub(super) async fn pools(&self) -> Result<Vec<String>, LedgerError> {
+    pub(in crate::ledger) async fn pools(&self) -> Result<Vec<String>, LedgerError> {
         let mut manager = self.manager.clone();
-        let mut names: Vec<String> = within(PATIENCE, manager.smembers(keys::pools(&self.prefix))).await?;
+        let mut names: Vec<String> =
+            within(self.terms.patience, manager.smembers(keys::pools(&self.prefix))).await?;
         names.sort_unstable();
         Ok(names)
     }
 
     async fn look(&self, pool: &str, all: bool) -> Result<Value, LedgerError> {
         let keys = keys::of_pool(&self.prefix, pool);
-        self.call(&self.scripts.look(all, &keys, &self.now.text(), &self.channel)).await
+        self.call(&self.scripts.look(all, &keys, &self.terms.now.text(), &self.channel)).await
     }
 
     /// Calls a script by its hash; one that Redis no longer has is loaded again.
     async fn call(&self, call: &ScriptInvocation<'_>) -> Result<Value, LedgerError> {
         let mut manager = self.manager.clone();
-        within(PATIENCE, call.invoke_async(&mut manager)).await
+        within(self.terms.patience, call.invoke_async(&mut manager)).await
     }
 }
 

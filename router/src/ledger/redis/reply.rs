@@ -13,11 +13,11 @@ use super::LedgerError;
 
 /// What a transition answered.
 #[derive(Debug, Default, PartialEq)]
-pub(super) struct Answer {
+pub(in crate::ledger) struct Answer {
     /// For the caller; `None` where there is no such pool.
-    pub(super) reply: Option<Reply>,
+    pub(in crate::ledger) reply: Option<Reply>,
     /// What became of waiting tickets, of all routers.
-    pub(super) actions: Vec<Action>,
+    pub(in crate::ledger) actions: Vec<Action>,
 }
 
 /// The answer of a transition's script.
@@ -186,7 +186,7 @@ fn read_measured(words: &mut Words) -> Result<Measured, LedgerError> {
     })
 }
 
-/// Counts and estimates in the order of `NAMES` in state.lua, and when abandoned work was last reconciled.
+/// Counts and estimates in the order of look.lua, and when abandoned work was last reconciled.
 fn read_view(mut words: Words) -> Result<Option<(View, Time)>, LedgerError> {
     if words.word()? == "unknown" {
         return Ok(None);
@@ -194,7 +194,6 @@ fn read_view(mut words: Words) -> Result<Option<(View, Time)>, LedgerError> {
     let free = words.word()? == "1";
     let mut figures = words.list()?;
     let at = Time(figures.number()?);
-    let _arrivals: u64 = figures.number()?;
     let (slots, running, abandoned) = (figures.number()?, figures.number()?, figures.number()?);
     let queued = [figures.number()?, figures.number()?, figures.number()?];
     let estimate = Estimate {

@@ -231,7 +231,9 @@ fn a_renewal_tells_the_fate_of_what_it_asks_for() {
 fn a_reset_frees_what_is_not_provably_running_and_nothing_else() {
     let mut scene = Scene::new();
     scene.apply(Event::PutBackend(backend(2, 0, false)));
-    ["a", "b", "c"].into_iter().for_each(|attempt| drop(scene.runs(attempt)));
+    for attempt in ["a", "b", "c"] {
+        scene.runs(attempt);
+    }
     scene.apply(Event::Abandon("a".into(), End::TimedOut));
     scene.apply(Event::Abandon("b".into(), End::TimedOut));
     for _ in 0..299 {
