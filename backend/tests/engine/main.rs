@@ -1,0 +1,13 @@
+//! The engine from outside: models as transformers computes them, refusals at load, batches that change nothing,
+//! chat templates as transformers renders them. One binary, because linking costs more than the tests.
+
+#[cfg(test)]
+mod chat_templates;
+#[cfg(test)]
+mod invariance;
+#[cfg(test)]
+mod loading;
+#[cfg(test)]
+mod reference;
+#[cfg(test)]
+mod support;

@@ -1,0 +1,119 @@
+//! Logits and greedy tokens against PyTorch and transformers (`fixtures/make_fixtures.py`).
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use tidegate_backend::model::cache::{BLOCK_TOKENS, KvCache};
+use tidegate_backend::model::{Chunk, Decoder};
+
+use crate::support::{copy_of, engine, fixture, fixtures, greedy, load, tokens};
+
+/// In f32, over logits of a few units.
+const TOLERANCE: f32 = 1e-4;
+
+/// A prompt, the logits after each of its tokens, and the greedy tokens that follow it.
+struct Reference {
+    prompt: Vec<u32>,
+    logits: Vec<Vec<f32>>,
+    greedy: Vec<u32>,
+}
+
+fn references(name: &str) -> Vec<Reference> {
+    let file = fixture(name).join("reference.safetensors");
+    let tensors: HashMap<String, Tensor> = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
+    let ids = |name: &str| tensors[name].to_dtype(DType::U32).unwrap().to_vec1().unwrap();
+    let one = |index: usize| Reference {
+        prompt: ids(&format!("prompt.{index}")),
+        logits: tensors[&format!("logits.{index}")].to_vec2().unwrap(),
+        greedy: ids(&format!("greedy.{index}")),
+    };
+    (0..3).map(one).collect()
+}
+
+/// Blocks `first..` of the cache, scattered: the table must count, not the neighbourhood.
+fn blocks(sequence: usize) -> Vec<u32> {
+    (0..10).map(|i| (i * 7 + sequence as u32 * 3) % 31).collect()
+}
+
+fn step(decoder: &Decoder, cache: &KvCache, chunks: &[Chunk<'_>]) -> Vec<Vec<f32>> {
+    decoder.forward(cache, chunks).unwrap().map_or_else(Vec::new, |logits| logits.to_vec2().unwrap())
+}
+
+/// The prompt in chunks of `size`; logits after each chunk.
+fn in_chunks(decoder: &Decoder, prompt: &[u32], size: usize) -> Vec<Vec<f32>> {
+    let (cache, blocks) = (decoder.new_cache(31).unwrap(), blocks(0));
+    let chunk = |(i, tokens)| Chunk { tokens, start: i * size, blocks: &blocks, logits: true };
+    prompt.chunks(size).enumerate().map(chunk).flat_map(|chunk| step(decoder, &cache, &[chunk])).collect()
+}
+
+fn difference(a: &[f32], b: &[f32]) -> f32 {
+    assert_eq!(a.len(), b.len());
+    a.iter().zip(b).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+}
+
+/// The largest difference from the reference over all prompts, whole, in chunks, and token by token.
+fn worst_difference(folder: &Path, references: &[Reference]) -> f32 {
+    let decoder = load(folder).unwrap().decoder;
+    let mut worst = 0f32;
+    for reference in references {
+        let prompt = &reference.prompt;
+        for size in [prompt.len(), 7, BLOCK_TOKENS, 1] {
+            let logits = in_chunks(&decoder, prompt, size);
+            for (chunk, logits) in logits.iter().enumerate() {
+                let last = ((chunk + 1) * size).min(prompt.len()) - 1;
+                worst = worst.max(difference(logits, &reference.logits[last]));
+            }
+        }
+    }
+    worst
+}
+
+#[test]
+fn logits_agree_with_transformers() {
+    for name in fixtures() {
+        let references = references(&name);
+        let copy = copy_of(&name);
+        std::fs::rename(copy.path().join("config.v4.json"), copy.path().join("config.json")).unwrap();
+        for (folder, writer) in [(fixture(&name), 5), (copy.path().to_owned(), 4)] {
+            let worst = worst_difference(&folder, &references);
+            println!("{name}, config of transformers {writer}: max |difference of logits| {worst:.1e}");
+            assert!(worst < TOLERANCE, "{name}, config of transformers {writer}: {worst}");
+        }
+    }
+}
+
+/// What makes batching invisible on the CPU: each row's arithmetic is its own.
+#[test]
+fn a_step_gives_the_same_bits_however_prompts_are_cut_and_mixed() {
+    for name in fixtures() {
+        let decoder = load(&fixture(&name)).unwrap().decoder;
+        let prompts: Vec<_> = references(&name).into_iter().map(|r| r.prompt).collect();
+        let alone: Vec<_> = prompts.iter().map(|p| in_chunks(&decoder, p, p.len()).remove(0)).collect();
+        for prompt in &prompts {
+            let whole = in_chunks(&decoder, prompt, prompt.len());
+            assert_eq!(in_chunks(&decoder, prompt, 1).last(), whole.last(), "{name}");
+            assert_eq!(in_chunks(&decoder, prompt, 7).last(), whole.last(), "{name}");
+        }
+        let cache = decoder.new_cache(31).unwrap();
+        let tables: Vec<_> = (0..3).map(|i| (0..10).map(|b| b * 3 + i).collect::<Vec<u32>>()).collect();
+        let chunk = |i: usize| Chunk { tokens: &prompts[i], start: 0, blocks: &tables[i], logits: true };
+        assert_eq!(step(&decoder, &cache, &[chunk(0), chunk(1), chunk(2)]), alone, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn greedy_tokens_agree_with_transformers_alone_in_chunks_and_together() {
+    for name in fixtures() {
+        let references = references(&name);
+        for (max_sequences, budget) in [(1, 256), (1, 5), (3, 256), (3, 17), (2, 32)] {
+            let engine = engine(&name, max_sequences, budget);
+            let requests = references.iter().map(|r| engine.generate(greedy(&r.prompt, r.greedy.len())).unwrap());
+            let streams: Vec<_> = requests.collect();
+            for (stream, reference) in streams.into_iter().zip(&references) {
+                let (made, prompt) = (tokens(stream).await, reference.prompt.len());
+                assert_eq!(made, reference.greedy, "{name}, prompt of {prompt}, {max_sequences} at once, {budget}");
+            }
+        }
+    }
+}
