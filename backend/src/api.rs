@@ -5,7 +5,7 @@
 //! 1. [`call`]: a request as it arrives: media type, size, time left, attempt id.
 //! 2. [`chat`], [`completions`]: the two calls that generate; [`models`], [`embeddings`]: the two that do not.
 //! 3. [`prompt`]: messages or text to tokens, and whether they fit.
-//! 4. [`running`]: the guards of a request that runs.
+//! 4. [`running`]: the guards of a request that runs; [`tally`]: what is counted and timed of it.
 //! 5. [`choices`]: the sequences of one request, as text that is safe to send.
 //! 6. [`format`](mod@format): what differs between the answers of the two calls.
 //! 7. [`answer`]: whole answers; [`stream`]: streamed ones.
@@ -21,6 +21,7 @@ pub(crate) mod models;
 pub(crate) mod prompt;
 pub(crate) mod running;
 pub(crate) mod stream;
+pub(crate) mod tally;
 
 use crate::error::{ApiError, ErrorKind};
 use axum::response::{IntoResponse, Response};

@@ -6,7 +6,13 @@ pub use flags::{Flags, ModelFlags, ServerFlags};
 
 use crate::model::{DeviceChoice, ModelSource};
 use candle_core::DType;
-use std::{path::Path, time::Duration};
+use std::{
+    fmt,
+    net::{IpAddr, Ipv4Addr},
+    path::Path,
+    time::Duration,
+};
+use tidegate_telemetry::LogFormat;
 use tidegate_wire::flags::{BadFlags, FlagChecks};
 
 /// Name under which the compiled-in model is served unless it is given another.
@@ -21,8 +27,8 @@ const DRAIN_MARGIN: Duration = Duration::from_secs(5);
 /// Everything a backend needs to know, checked.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Address or name to listen on.
-    pub host: String,
+    /// Address to listen on.
+    pub host: IpAddr,
     /// Port to listen on; 0 lets the system choose.
     pub port: u16,
     /// Where the model comes from.
@@ -53,6 +59,8 @@ pub struct Config {
     pub body_limit: usize,
     /// Time after which a silent stream gets a comment.
     pub keep_alive: Duration,
+    /// Shape of log lines.
+    pub log_format: LogFormat,
 }
 
 impl Config {
@@ -71,13 +79,17 @@ impl Config {
         let request_timeout = checks.seconds("request-timeout", &server.request_timeout, 0.1..=86_400.0);
         let reset_interval = checks.seconds("reset-interval", &server.reset_interval, 1.0..=86_400.0);
         let mut config = Self::embedded(&flags.model, request_timeout, reset_interval, checks);
-        config.host.clone_from(&server.host);
+        config.host = read_host(checks, &server.host);
         config.port = checks.whole("port", &server.port, 0..=u16::MAX);
         if let Some(text) = &server.drain_timeout {
             config.drain_timeout = checks.seconds("drain-timeout", text, 0.0..=86_400.0);
         }
         config.redis_url =
             read_url(checks, "redis-url", server.redis_url.as_deref(), &["redis", "valkey", "unix"]);
+        config.log_format = server.log_format.parse().unwrap_or_else(|_: String| {
+            checks.refuse("log-format", &server.log_format, "auto, text or json");
+            LogFormat::default()
+        });
         config.redis_prefix.clone_from(&server.redis_prefix);
         config.advertise_url = read_url(checks, "advertise-url", server.advertise_url.as_deref(), &["http"]);
         config
@@ -92,7 +104,7 @@ impl Config {
     ) -> Self {
         let (model, model_name) = read_model(checks, flags);
         Self {
-            host: "127.0.0.1".to_owned(),
+            host: Ipv4Addr::LOCALHOST.into(),
             port: 0,
             model,
             model_name,
@@ -116,7 +128,33 @@ impl Config {
             advertise_url: None,
             body_limit: BODY_LIMIT,
             keep_alive: KEEP_ALIVE,
+            log_format: LogFormat::default(),
         }
+    }
+}
+
+impl fmt::Display for Config {
+    /// The values in force, on one line, as flags would give them.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = |time: Duration| time.as_secs_f64();
+        let model = match &self.model {
+            ModelSource::Folder(folder) => folder.display().to_string(),
+            #[cfg(feature = "demo-model")]
+            ModelSource::Demo => "(demo)".to_owned(),
+        };
+        write!(f, "--model {model} --model-name {}", self.model_name)?;
+        write!(f, " --max-concurrent-requests {}", self.max_concurrent_requests)?;
+        write!(f, " --request-timeout {}", seconds(self.request_timeout))?;
+        write!(f, " --reset-interval {}", seconds(self.reset_interval))?;
+        write!(f, " --engine-stall-timeout {}", seconds(self.engine_stall_timeout))?;
+        write!(f, " --drain-timeout {}", seconds(self.drain_timeout))?;
+        let device = match self.device {
+            DeviceChoice::Auto => "auto".to_owned(),
+            DeviceChoice::Cpu => "cpu".to_owned(),
+            DeviceChoice::Cuda(number) => format!("cuda:{number}"),
+            DeviceChoice::Metal => "metal".to_owned(),
+        };
+        write!(f, " --device {device} --dtype {}", self.dtype.map_or("auto", |dtype| dtype.as_str()))
     }
 }
 
@@ -152,6 +190,14 @@ fn default_model(checks: &mut FlagChecks) -> ModelSource {
 fn folder_name(folder: &Path) -> String {
     let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
     real.file_name().unwrap_or(real.as_os_str()).to_string_lossy().into_owned()
+}
+
+fn read_host(checks: &mut FlagChecks, text: &str) -> IpAddr {
+    let text = if text == "localhost" { "127.0.0.1" } else { text };
+    text.parse().unwrap_or_else(|_| {
+        checks.refuse("host", text, "an IP address such as 127.0.0.1, 0.0.0.0 or ::");
+        Ipv4Addr::LOCALHOST.into()
+    })
 }
 
 fn read_device(checks: &mut FlagChecks, text: &str) -> DeviceChoice {

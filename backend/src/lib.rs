@@ -4,12 +4,13 @@
 //! Read in this order:
 //!
 //! 1. [`config`]: flags and variables to one checked [`Config`].
-//! 2. [`run`](run()): a backend as a process: load, register, serve, drain. [`signal`]: what asks it to stop.
+//! 2. [`run`](run()): a backend as a process: load, register, serve, drain.
 //! 3. [`node`]: [`Backend`], the loaded model with its engine and slots, and what it reports about itself.
 //! 4. [`server`](Backend::service): every path, and what every request passes before it gets there.
 //! 5. `api`: the OpenAI calls, from a request's bytes to the last byte of its answer.
 //! 6. [`slots`]: who runs, who was given up; the guards that keep that account true.
-//! 7. [`error`]: kinds of refusal, and the answers that derive from them. [`health`]: `/health` and the probes.
+//! 7. [`error`]: kinds of refusal, and the answers that derive from them. [`health`]: `/health` and the probes;
+//!    `metrics`.
 //! 8. `register`: how routers find this backend through Redis.
 //! 9. [`model`]: folder to decoder. [`chat_template`]: messages to a prompt. [`text`]: tokens to text, stop strings.
 //! 10. [`engine`]: the step loop that decodes all sequences together.
@@ -20,12 +21,12 @@ pub mod config;
 pub mod engine;
 pub mod error;
 pub mod health;
+mod metrics;
 pub mod model;
 pub mod node;
 mod register;
 mod run;
 mod server;
-pub mod signal;
 pub mod slots;
 pub mod text;
 

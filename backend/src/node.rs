@@ -21,6 +21,7 @@ use std::{
     },
     time::{Duration, UNIX_EPOCH},
 };
+use tidegate_telemetry::metrics::BackendMetrics;
 use tidegate_wire::{node::NodeReport, openai::MAX_SEQUENCES};
 use tokio::sync::watch;
 
@@ -39,6 +40,7 @@ struct Inner {
     info: ModelInfo,
     slots: Slots,
     outcomes: Outcomes,
+    metrics: BackendMetrics,
     /// Names this life of the backend, so that a router can tell a restart.
     epoch: String,
     /// Unix seconds: when the model was loaded.
@@ -92,6 +94,7 @@ impl Backend {
             chat_template,
             slots: Slots::new(config.max_concurrent_requests),
             outcomes: Outcomes::new(),
+            metrics: BackendMetrics::new(&config.model_name),
             epoch: uuid::Uuid::new_v4().simple().to_string(),
             created: unix_seconds(),
             fingerprint: fingerprint(&config.model_name, &info),
@@ -179,6 +182,10 @@ impl Backend {
 
     pub(crate) fn outcomes(&self) -> &Outcomes {
         &self.inner.outcomes
+    }
+
+    pub(crate) fn metrics(&self) -> &BackendMetrics {
+        &self.inner.metrics
     }
 
     pub(crate) fn created(&self) -> u64 {

@@ -1,9 +1,14 @@
 //! A backend as a process of its own: load, register, serve, drain.
 
-use crate::{config::Config, node::Backend, register::Registrar, server::serve};
+use crate::{config::Config, node::Backend, register::Registrar};
 use anyhow::Context;
-use std::net::SocketAddr;
-use tokio::{net::TcpListener, sync::oneshot, time::timeout};
+use std::{net::SocketAddr, time::Duration};
+use tidegate_serve::listen::serve;
+use tokio::{net::TcpListener, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+/// Time that connections have to close once all answers are complete.
+const CLOSE_TIME: Duration = Duration::from_secs(2);
 
 /// Runs a backend on `listener` until `shutdown` completes and what runs has ended.
 ///
@@ -15,7 +20,7 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the listening socket has no address")?;
-    log_settings(&config, address);
+    tracing::info!(%address, redis = config.redis_url.is_some(), "starting with {config}");
     let mut shutdown = std::pin::pin!(shutdown);
     let loading = config.clone();
     let loading = tokio::task::spawn_blocking(move || Backend::load(&loading));
@@ -24,14 +29,13 @@ pub async fn run(
         () = &mut shutdown => return Ok(()),
     };
     let registrar = Registrar::start(&config, address, &backend).await?;
-    let (stop, stopped) = oneshot::channel::<()>();
-    let server = tokio::spawn(serve(listener, backend.service(), async {
-        stopped.await.unwrap_or_default();
-    }));
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(serve(listener, backend.service(), stop.clone(), CLOSE_TIME));
     log_ready(&backend, address);
     let ended = until_ended(&config, &backend, shutdown).await;
     registrar.leave().await;
-    drop(stop);
+    stop.cancel();
+    // A connection that is cut here belongs to a client that keeps it without using it: all answers are complete.
     server.await.context("the server panicked")?;
     ended
 }
@@ -63,23 +67,6 @@ async fn until_ended(
             Err(stalled.into())
         }
     }
-}
-
-fn log_settings(config: &Config, address: SocketAddr) {
-    tracing::info!(
-        %address,
-        model = ?config.model,
-        model_name = %config.model_name,
-        max_concurrent_requests = config.max_concurrent_requests,
-        request_timeout = ?config.request_timeout,
-        reset_interval = ?config.reset_interval,
-        engine_stall_timeout = ?config.engine_stall_timeout,
-        drain_timeout = ?config.drain_timeout,
-        redis = config.redis_url.is_some(),
-        device = ?config.device,
-        dtype = ?config.dtype,
-        "starting"
-    );
 }
 
 fn log_ready(backend: &Backend, address: SocketAddr) {

@@ -16,6 +16,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use tidegate_wire::openai::{FinishReason, Generation};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 /// What a call asks for, once its parameters are checked.
 #[derive(Debug)]
@@ -45,33 +46,37 @@ where
     F: Format,
 {
     let Work { generation, prompt_param, encode, format } = work;
-    let running = Running::admit(&backend, call.attempt)?;
-    let encoder = backend.clone();
-    let encoded = prompt::encode(call.body.len(), move || encode(&encoder));
-    let started =
-        timeout_at(call.deadline, encoded).await.unwrap_or_else(|_| Err(timeout())).and_then(|tokens| {
+    let running = Running::admit(&backend, &call)?;
+    let span = running.tally.span.clone();
+    let keep_alive = backend.settings().keep_alive;
+    let deadline = call.deadline;
+    let answered = async {
+        let encoder = backend.clone();
+        let encoded = prompt::encode(call.body.len(), move || encode(&encoder));
+        let tokens = timeout_at(deadline, encoded).await.unwrap_or_else(|_| Err(timeout()));
+        let started = tokens.and_then(|tokens| {
+            running.tally.tokenized(tokens.iter().map(Vec::len).sum());
             prompt::expect_fit(&tokens, &generation, backend.engine().context_length(), prompt_param)?;
             Choices::start(&backend, tokens, &generation, &running.slot())
         });
-    let choices = match started {
-        Ok(choices) => choices,
-        Err(error) => return Err(running.failed(error)),
+        let choices = match started {
+            Ok(choices) => choices,
+            Err(error) => return Err(running.failed(error)),
+        };
+        let started = Started { running, choices, format, deadline };
+        if generation.stream { stream::open(started, keep_alive).await } else { whole(started).await }
     };
-    let started = Started { running, choices, format, deadline: call.deadline };
-    if generation.stream {
-        stream::open(started, backend.settings().keep_alive).await
-    } else {
-        whole(started).await
-    }
+    answered.instrument(span).await
 }
 
 /// Answers when all sequences have ended.
 async fn whole<F: Format>(mut started: Started<F>) -> Result<Response, ApiError> {
-    let collected = timeout_at(started.deadline, collect(&mut started.choices)).await;
+    let deadline = started.deadline;
+    let collected = timeout_at(deadline, collect(&mut started)).await;
     let usage = started.choices.usage();
     match collected.unwrap_or_else(|_| Err(timeout())) {
         Ok(finished) => {
-            started.running.succeeded();
+            started.running.succeeded(usage.completion_tokens);
             let json = HeaderValue::from_static("application/json");
             Ok(([(header::CONTENT_TYPE, json)], started.format.whole(finished, usage)).into_response())
         }
@@ -89,9 +94,10 @@ pub(crate) fn engine_failed(message: &str) -> ApiError {
     ApiError::new(ErrorKind::Internal, format!("The engine failed: {message}."))
 }
 
-async fn collect(choices: &mut Choices) -> Result<Finished, ApiError> {
-    let mut texts: Vec<(String, Option<FinishReason>)> = vec![(String::new(), None); choices.asked()];
-    while let Some(piece) = choices.next().await {
+async fn collect<F>(started: &mut Started<F>) -> Result<Finished, ApiError> {
+    let mut texts: Vec<(String, Option<FinishReason>)> = vec![(String::new(), None); started.choices.asked()];
+    while let Some(piece) = started.choices.next().await {
+        started.running.tally.piece();
         let (index, text, reason) = match piece {
             Piece::Text { index, text } => (index, text, None),
             Piece::End { index, text, reason } => (index, text, Some(reason)),

@@ -1,9 +1,9 @@
 //! A call as it arrives: announced as JSON, within the size limit, with the time that is left for it.
 
+use super::tally::route;
 use crate::{
     error::{ApiError, ErrorKind},
     node::Backend,
-    server::arrival::Arrival,
 };
 use axum::{
     body::Body,
@@ -26,6 +26,10 @@ const LINGER_TIME: Duration = Duration::from_secs(2);
 pub(crate) struct Call {
     /// The body.
     pub(crate) body: Bytes,
+    /// The path, as the route table has it.
+    pub(crate) route: &'static str,
+    /// When the headers had arrived.
+    pub(crate) arrived: Instant,
     /// When the last byte of the answer must have been sent.
     pub(crate) deadline: Instant,
     /// The router's name for this attempt, or one made here.
@@ -36,12 +40,12 @@ impl FromRequest<Backend> for Call {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, backend: &Backend) -> Result<Self, ApiError> {
+        let arrived = Instant::now();
         let (parts, body) = request.into_parts();
         expect_json(&parts.headers)?;
-        let deadline =
-            deadline(&parts.headers, Arrival::of(&parts.extensions), backend.settings().request_timeout)?;
+        let deadline = deadline(&parts.headers, arrived, backend.settings().request_timeout)?;
         let body = read(&parts.headers, body, backend.settings().body_limit, deadline).await?;
-        Ok(Self { body, deadline, attempt: attempt(&parts.headers) })
+        Ok(Self { body, route: route(parts.uri.path()), arrived, deadline, attempt: attempt(&parts.headers) })
     }
 }
 
@@ -71,7 +75,12 @@ fn attempt(headers: &HeaderMap) -> String {
     given.map_or_else(|| format!("direct-{}", uuid::Uuid::new_v4().simple()), str::to_owned)
 }
 
-async fn read(headers: &HeaderMap, mut body: Body, limit: usize, deadline: Instant) -> Result<Bytes, ApiError> {
+async fn read(
+    headers: &HeaderMap,
+    mut body: Body,
+    limit: usize,
+    deadline: Instant,
+) -> Result<Bytes, ApiError> {
     let announced =
         headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
     if announced.is_some_and(|length| length > limit as u64) {

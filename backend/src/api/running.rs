@@ -1,5 +1,9 @@
 //! The guards of a request that runs: its slot, whoever waits for it, and the count of how it ended.
 
+use super::{
+    call::Call,
+    tally::{CLIENT_LEFT, Tally},
+};
 use crate::{
     error::{ApiError, ErrorKind},
     health::Outcome,
@@ -8,7 +12,8 @@ use crate::{
 };
 use std::sync::Arc;
 
-/// A request that got a slot. Dropped before [`Running::end`], it counts as left by its client.
+/// A request that got a slot. Dropped before it has [succeeded](Running::succeeded) or [failed](Running::failed), it
+/// counts as left by its client.
 #[derive(Debug)]
 pub(crate) struct Running {
     backend: Backend,
@@ -16,27 +21,29 @@ pub(crate) struct Running {
     slot: Arc<Slot>,
     /// None once it has ended.
     waiter: Option<Waiter>,
+    /// True once a stream has begun, so that its status is on the way already.
+    opened: bool,
+    pub(crate) tally: Tally,
 }
 
 impl Running {
-    /// Takes a slot for `attempt`.
+    /// Takes a slot for `call`.
     ///
     /// # Errors
     /// `draining`, or `concurrency` where no slot is free.
-    pub(crate) fn admit(backend: &Backend, attempt: String) -> Result<Self, ApiError> {
+    pub(crate) fn admit(backend: &Backend, call: &Call) -> Result<Self, ApiError> {
         if backend.is_draining() {
             let message = "This backend takes no new work; it is about to stop.";
             return Err(ApiError::new(ErrorKind::Draining, message));
         }
-        match backend.slots().take(attempt) {
-            Some((slot, waiter)) => Ok(Self { backend: backend.clone(), slot, waiter: Some(waiter) }),
-            None => {
-                backend.outcomes().record(Outcome::Rejected);
-                let slots = backend.slots().capacity();
-                let message = format!("All {slots} slots of this backend are taken.");
-                Err(ApiError::new(ErrorKind::Concurrency, message))
-            }
-        }
+        let Some((slot, waiter)) = backend.slots().take(call.attempt.clone()) else {
+            backend.outcomes().record(Outcome::Rejected);
+            backend.metrics().refused_concurrency();
+            let message = format!("All {} slots of this backend are taken.", backend.slots().capacity());
+            return Err(ApiError::new(ErrorKind::Concurrency, message));
+        };
+        let tally = Tally::new(backend, call.route, call.arrived);
+        Ok(Self { backend: backend.clone(), slot, waiter: Some(waiter), opened: false, tally })
     }
 
     /// What the engine holds until the sequence has left.
@@ -44,23 +51,31 @@ impl Running {
         Arc::clone(&self.slot)
     }
 
-    /// The whole answer is made.
-    pub(crate) fn succeeded(mut self) {
+    /// The status has been sent; what goes wrong from here on is told inside the stream.
+    pub(crate) fn opened(&mut self) {
+        self.opened = true;
+    }
+
+    /// The whole answer is made, of `tokens` tokens.
+    pub(crate) fn succeeded(mut self, tokens: u64) {
         if let Some(waiter) = self.waiter.take() {
             waiter.served();
+            self.tally.succeeded(tokens);
             self.backend.outcomes().record(Outcome::Succeeded);
         }
     }
 
     /// It ended with an error, which is given back: what the engine still does for it is abandoned.
     pub(crate) fn failed(mut self, error: ApiError) -> ApiError {
-        if let Some(waiter) = self.waiter.take() {
-            match error.kind() {
-                // The client's own mistake: it never ran.
-                ErrorKind::Invalid(_) => waiter.served(),
-                ErrorKind::Timeout => self.backend.outcomes().record(Outcome::TimedOut),
-                _ => self.backend.outcomes().record(Outcome::Failed),
-            }
+        let Some(waiter) = self.waiter.take() else { return error };
+        match error.kind() {
+            // The client's own mistake: it never ran.
+            ErrorKind::Invalid(_) => waiter.served(),
+            ErrorKind::Timeout => self.backend.outcomes().record(Outcome::TimedOut),
+            _ => self.backend.outcomes().record(Outcome::Failed),
+        }
+        if self.opened {
+            self.tally.ended(error.kind().status().as_u16());
         }
         error
     }
@@ -69,6 +84,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.waiter.take().is_some() {
+            self.tally.ended(CLIENT_LEFT);
             self.backend.outcomes().record(Outcome::Left);
         }
     }

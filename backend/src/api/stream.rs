@@ -18,6 +18,7 @@ use http::{HeaderValue, header};
 use std::time::Duration;
 use tidegate_wire::{header::ACCEL_BUFFERING, sse};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 
 /// Opens the stream with its first piece, so that what fails before is answered with a real status; but not later than
 /// after one keep-alive interval.
@@ -37,7 +38,9 @@ pub(super) async fn open<F: Format>(
         Err(error) => return Err(started.running.failed(error)),
     };
     let (events, body) = events::channel(started.deadline, keep_alive);
-    tokio::spawn(send(started, events, first));
+    started.running.opened();
+    let span = started.running.tally.span.clone();
+    tokio::spawn(send(started, events, first).instrument(span));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(sse::CONTENT_TYPE)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
@@ -48,7 +51,7 @@ pub(super) async fn open<F: Format>(
 
 async fn send<F: Format>(mut started: Started<F>, events: Events, first: Option<Piece>) {
     match send_all(&mut started, &events, first).await {
-        Ok(()) => started.running.succeeded(),
+        Ok(()) => started.running.succeeded(started.choices.usage().completion_tokens),
         Err(Cut::Left) => drop(started),
         Err(Cut::Failed(error)) => {
             // The work is cancelled before the client hears of it: a retry then finds the slot free.
@@ -64,8 +67,8 @@ async fn send_all<F: Format>(
     events: &Events,
     first: Option<Piece>,
 ) -> Result<(), Cut> {
-    let format = &started.format;
-    for index in 0..u32::try_from(started.choices.asked()).unwrap_or(u32::MAX) {
+    let Started { running, choices, format, .. } = started;
+    for index in 0..u32::try_from(choices.asked()).unwrap_or(u32::MAX) {
         if let Some(opening) = format.opening(index) {
             events.send(sse::data(&opening)).await?;
         }
@@ -74,8 +77,9 @@ async fn send_all<F: Format>(
     loop {
         let piece = match next.take() {
             Some(piece) => Some(piece),
-            None => events.unless_cut(started.choices.next()).await?,
+            None => events.unless_cut(choices.next()).await?,
         };
+        running.tally.piece();
         match piece {
             Some(Piece::Text { index, text }) => events.send(sse::data(&format.text(index, text))).await?,
             Some(Piece::End { index, text, reason }) => {
@@ -87,7 +91,7 @@ async fn send_all<F: Format>(
             None => break,
         }
     }
-    if let Some(usage) = format.usage(started.choices.usage()) {
+    if let Some(usage) = format.usage(choices.usage()) {
         events.send(sse::data(&usage)).await?;
     }
     events.send(sse::DONE).await

@@ -101,6 +101,15 @@ pub struct ServerFlags {
         allow_negative_numbers = true
     )]
     pub drain_timeout: Option<String>,
+    /// Form of the log: auto (text on a terminal, JSON elsewhere), text or json
+    #[arg(
+        long,
+        env = "TIDEGATE_LOG_FORMAT",
+        value_name = "FORMAT",
+        default_value = "auto",
+        help_heading = "Telemetry"
+    )]
+    pub log_format: String,
     /// Redis in which routers find this backend, such as redis://host:6379 [default: none, it does not register]
     #[arg(
         long,

@@ -11,7 +11,7 @@ fn config(args: &[&str]) -> Result<Config, BadFlags> {
 #[test]
 fn defaults_are_those_of_the_design() {
     let config = config(&[]).expect("defaults are good");
-    assert_eq!((config.host.as_str(), config.port), ("127.0.0.1", 8100));
+    assert_eq!((config.host.to_string().as_str(), config.port), ("127.0.0.1", 8100));
     assert_eq!((config.max_concurrent_requests, config.model_name.as_str()), (3, "tidegate-demo"));
     assert_eq!(config.request_timeout, Duration::from_secs(60));
     assert_eq!(config.reset_interval, Duration::from_secs(300));

@@ -1,0 +1,13 @@
+//! The backend over real sockets: what it answers, what it refuses, and that nothing leaks when something goes wrong.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod bad_input;
+mod chat;
+mod client;
+mod completions;
+mod drain;
+mod limits;
+mod node;
+mod probes;
+mod register;
+mod streams;

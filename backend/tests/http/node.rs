@@ -1,0 +1,125 @@
+//! A backend of this process on a free port, for one test.
+
+use crate::client::Client;
+use clap::Parser;
+use std::{future::Future, path::Path, sync::Arc, time::Duration};
+use tempfile::TempDir;
+use tidegate_backend::{Config, Flags, run};
+use tidegate_wire::node::NodeReport;
+use tokio::{
+    net::TcpListener,
+    task::JoinHandle,
+    time::{sleep, timeout},
+};
+use tokio_util::sync::CancellationToken;
+
+/// Name of the model in all tests.
+pub(crate) const MODEL: &str = "test-model";
+/// Longest that a test waits for something that should come at once.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running backend; stopped when dropped.
+pub(crate) struct Node {
+    pub(crate) client: Client,
+    stop: CancellationToken,
+    ended: JoinHandle<anyhow::Result<()>>,
+    _model: Arc<TempDir>,
+}
+
+impl Node {
+    /// Starts a backend whose model ends its answers by itself.
+    pub(crate) async fn start(flags: &[&str]) -> Self {
+        Self::start_model(model_folder(257, 1024), flags, |_| {}).await
+    }
+
+    /// Starts a backend whose answers go on until something else ends them.
+    pub(crate) async fn endless(flags: &[&str]) -> Self {
+        Self::start_model(model_folder(258, 16_384), flags, |_| {}).await
+    }
+
+    /// As [`Node::endless`], with settings that have no flag.
+    pub(crate) async fn endless_with(flags: &[&str], change: impl FnOnce(&mut Config)) -> Self {
+        Self::start_model(model_folder(258, 16_384), flags, change).await
+    }
+
+    async fn start_model(model: TempDir, flags: &[&str], change: impl FnOnce(&mut Config)) -> Self {
+        let folder = model.path().to_str().expect("UTF-8");
+        let first = ["tidegate-backend", "--model", folder, "--model-name", MODEL, "--port", "0"];
+        let flags = Flags::parse_from(first.iter().chain(flags));
+        let mut config = Config::from_flags(&flags).expect("good flags");
+        change(&mut config);
+        let listener = TcpListener::bind((config.host, 0)).await.expect("a free port");
+        let address = listener.local_addr().expect("an address");
+        let stop = CancellationToken::new();
+        let ended = tokio::spawn(run(config, listener, stop.clone().cancelled_owned()));
+        let node = Self { client: Client::new(address), stop, ended, _model: Arc::new(model) };
+        node.until("it is ready", async || node.client.get("/readyz").await.status == 200).await;
+        node
+    }
+
+    /// Asks it to stop, as a signal does.
+    pub(crate) fn stop(&self) {
+        self.stop.cancel();
+    }
+
+    /// Waits for its end.
+    pub(crate) async fn ended(self) -> anyhow::Result<()> {
+        timeout(PATIENCE, self.ended).await.expect("it ends").expect("it does not panic")
+    }
+
+    /// Its account of itself.
+    pub(crate) async fn report(&self) -> NodeReport {
+        serde_json::from_value(self.client.get("/node").await.json()).expect("a report")
+    }
+
+    /// Waits until nothing runs and nothing is abandoned.
+    pub(crate) async fn until_idle(&self) {
+        let idle = async || {
+            let report = self.report().await;
+            report.running.is_empty() && report.abandoned.is_empty()
+        };
+        self.until("all slots are free", idle).await;
+    }
+
+    /// Waits until `count` requests run.
+    pub(crate) async fn until_running(&self, count: usize) {
+        self.until("they run", async || self.report().await.running.len() == count).await;
+    }
+
+    /// Asks again and again until `holds`.
+    pub(crate) async fn until<F: Future<Output = bool>>(&self, what: &str, holds: impl Fn() -> F) {
+        let held = async {
+            while !holds().await {
+                sleep(Duration::from_millis(5)).await;
+            }
+        };
+        assert!(timeout(PATIENCE, held).await.is_ok(), "still not so after {PATIENCE:?}: {what}");
+    }
+
+    /// The value of one line of `/metrics`.
+    pub(crate) async fn metric(&self, name: &str) -> Option<f64> {
+        let text = self.client.get("/metrics").await.text();
+        let line = text.lines().find(|line| line.starts_with(name))?;
+        line.rsplit(' ').next()?.parse().ok()
+    }
+}
+
+/// The demo model with another end token and another context: with the padding token, which it does not write, in the
+/// place of the end token its answers do not end by themselves.
+fn model_folder(eos: u32, context: u32) -> TempDir {
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demo-model");
+    let folder = tempfile::tempdir().expect("a folder");
+    for name in ["model.safetensors", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"] {
+        std::fs::copy(demo.join(name), folder.path().join(name)).expect("the demo model is there");
+    }
+    for name in ["config.json", "generation_config.json"] {
+        let text = std::fs::read_to_string(demo.join(name)).expect("the demo model is there");
+        let mut json: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+        json["eos_token_id"] = eos.into();
+        if name == "config.json" {
+            json["max_position_embeddings"] = context.into();
+        }
+        std::fs::write(folder.path().join(name), json.to_string()).expect("it can be written");
+    }
+    folder
+}

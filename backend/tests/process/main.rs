@@ -1,0 +1,6 @@
+//! The backend's binary as a process: how it refuses to start, and how it stops.
+#![expect(clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod process;
+mod signals;
+mod start;
