@@ -10,6 +10,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
+MAX_FUNCTION = 35
 CHECKED = {".rs", ".py", ".mjs", ".lua", ".sh", ".md"}
 BANNED_NAMES = {"mod.rs", "util.rs", "utils.rs", "common.rs", "helpers.rs", "misc.rs"}
 TOP_LEVEL = {"Cargo.toml", "Cargo.lock", "router", "backend", "shared", "deploy", "tests", "docs", "README.md"}
@@ -17,6 +18,7 @@ TOP_LEVEL |= {"CONTRIBUTING.md", "LICENSE-MIT", "LICENSE-APACHE", "clippy.toml",
 MARKERS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\bunimplemented!|\btodo!")
 ALLOW = re.compile(r"#!?\[allow\(")
 EXPECT = re.compile(r"#!?\[expect\((?:[^()]|\([^()]*\))*\)\]")
+FUNCTION = re.compile(r"^( *)(?:pub(?:\([^)]*\))? )?(?:const )?(?:async )?(?:unsafe )?fn (\w+)")
 MENTIONED = re.compile(r"`((?:router|backend|shared|tests|docs|deploy)/[\w./-]+)`")
 IGNORED = re.compile(r"#\[ignore\b|pytest\.mark\.skip|pytest\.skip\(|\btest\.skip\(|\bskip: *true")
 
@@ -39,6 +41,20 @@ def rust(path: Path, text: str) -> list[str]:
         found.append("#[allow]; use #[expect(.., reason = \"..\")]")
     if any("reason" not in match.group() for match in EXPECT.finditer(text)):
         found.append("#[expect] without a reason")
+    return found + long_functions(text)
+
+
+def long_functions(text: str) -> list[str]:
+    """Rust functions of too many lines, blank ones and comments not counted; rustfmt's layout shows where one ends."""
+    found = []
+    lines = text.split("\n")
+    for start, line in enumerate(lines):
+        if not (match := FUNCTION.match(line)) or line.endswith((";", "}")):
+            continue
+        end = next((at for at in range(start, len(lines)) if lines[at] == match[1] + "}"), start)
+        body = [each for each in lines[start + 1 : end] if each.strip() and not each.lstrip().startswith("//")]
+        if len(body) > MAX_FUNCTION:
+            found.append(f"{match[2]} has {len(body)} lines; at most {MAX_FUNCTION} are wanted")
     return found
 
 
