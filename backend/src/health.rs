@@ -52,6 +52,32 @@ pub fn report(backend: &Backend) -> HealthReport {
     }
 }
 
+/// The report of a backend of `slots` slots whose model is not loaded yet.
+pub(crate) fn loading(slots: u32) -> HealthReport {
+    let nothing = Window::default();
+    let backend_statistics = BackendStatistics {
+        total_requests: 0,
+        successful_requests: 0,
+        timeout_requests: 0,
+        success_rate: nothing.success_rate(),
+        timeout_rate: nothing.timeout_rate(),
+        slots: u64::from(slots),
+        running: 0,
+        abandoned: 0,
+        capacity_used: 0.0,
+        time_until_reset: 0.0,
+        rejection_threshold: 1.0,
+    };
+    HealthReport {
+        status: HealthStatus::Critical,
+        graceful_degradation: GracefulDegradation {
+            rejection_rate: nothing.rejection_rate(),
+            queue_statistics: no_queue(),
+            backend_statistics,
+        },
+    }
+}
+
 fn status(ready: bool, counts: Counts, slots: u32, window: &Window) -> HealthStatus {
     if !ready {
         HealthStatus::Critical

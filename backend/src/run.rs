@@ -1,14 +1,15 @@
 //! A backend as a process of its own: load, register, serve, drain.
 
-use crate::{config::Config, node::Backend, register::Registrar};
+use crate::{config::Config, node::Backend, register::Registrar, server::loading};
 use anyhow::Context;
+use axum::Router;
 use std::{net::SocketAddr, time::Duration};
 use tidegate_serve::listen::serve;
-use tokio::{net::TcpListener, time::timeout};
+use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-/// Time that connections have to close once all answers are complete.
-const CLOSE_TIME: Duration = Duration::from_secs(2);
+/// Time that clients have to take their answers once all of them are complete; connections that only wait close at once.
+const CLOSE_TIME: Duration = Duration::from_secs(10);
 
 /// Runs a backend on `listener` until `shutdown` completes and what runs has ended.
 ///
@@ -21,6 +22,24 @@ pub async fn run(
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the listening socket has no address")?;
     tracing::info!(%address, redis = config.redis_url.is_some(), "starting with {config}");
+    let (service, current) = watch::channel(loading::service(config.max_concurrent_requests));
+    let stop = CancellationToken::new();
+    let server = tokio::spawn(serve(listener, loading::following(current), stop.clone(), CLOSE_TIME));
+    let ended = live(&config, address, &service, shutdown).await;
+    stop.cancel();
+    if !server.await.context("the server panicked")? {
+        tracing::warn!("connections were cut that had not taken their answers");
+    }
+    ended
+}
+
+/// From loading to the end of the drain.
+async fn live(
+    config: &Config,
+    address: SocketAddr,
+    service: &watch::Sender<Router>,
+    shutdown: impl Future<Output = ()>,
+) -> anyhow::Result<()> {
     let mut shutdown = std::pin::pin!(shutdown);
     let loading = config.clone();
     let loading = tokio::task::spawn_blocking(move || Backend::load(&loading));
@@ -28,15 +47,11 @@ pub async fn run(
         loaded = loading => loaded.context("loading the model panicked")??,
         () = &mut shutdown => return Ok(()),
     };
-    let registrar = Registrar::start(&config, address, &backend).await?;
-    let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, backend.service(), stop.clone(), CLOSE_TIME));
+    drop(service.send_replace(backend.service()));
+    let registrar = Registrar::start(config, address, &backend).await?;
     log_ready(&backend, address);
-    let ended = until_ended(&config, &backend, shutdown).await;
+    let ended = until_ended(config, &backend, shutdown).await;
     registrar.leave().await;
-    stop.cancel();
-    // A connection that is cut here belongs to a client that keeps it without using it: all answers are complete.
-    server.await.context("the server panicked")?;
     ended
 }
 

@@ -1,5 +1,7 @@
 //! The backend's HTTP service: every path of port 8100, behind the door that all of Tidegate's requests pass.
 
+pub(crate) mod loading;
+
 use crate::{
     api::{chat, completions, embeddings, models, tally},
     health, metrics,
