@@ -42,7 +42,10 @@ async fn main() -> anyhow::Result<()> {
     decode(&engine, 1, 8, vocabulary).await?;
     for streams in args.streams {
         let rate = decode(&engine, streams, args.tokens, vocabulary).await?;
-        say(&format!("decode, {streams:2} streams: {rate:8.1} tokens/s in all, {:7.1} each", rate / streams as f64));
+        say(&format!(
+            "decode, {streams:2} streams: {rate:8.1} tokens/s in all, {:7.1} each",
+            rate / streams as f64
+        ));
     }
     let length = args.prompt.min(engine.context_length() - 1);
     let time = first_token(&engine, length, vocabulary).await?;

@@ -70,7 +70,13 @@ fn bench(stepwise: bool, blocks: usize, resets: bool) -> Bench {
 }
 
 fn ask(prompt: &[u32], max_tokens: usize) -> GenerateRequest {
-    GenerateRequest { prompt: prompt.to_vec(), max_tokens, sampling: Sampling::greedy(), eos: vec![], hold: None }
+    GenerateRequest {
+        prompt: prompt.to_vec(),
+        max_tokens,
+        sampling: Sampling::greedy(),
+        eos: vec![],
+        hold: None,
+    }
 }
 
 async fn all(mut stream: TokenStream) -> Vec<EngineEvent> {
@@ -142,13 +148,17 @@ async fn what_the_caller_holds_is_let_go_before_the_last_event() {
 async fn a_failed_step_tells_its_readers_and_the_engine_goes_on() {
     for (act, why) in [(Act::Fail, "the device is on fire"), (Act::Panic, "an index ran out")] {
         let Bench { engine, acts, .. } = bench(true, 100, true);
-        let (first, second) = (engine.generate(ask(&[1], 5)).unwrap(), engine.generate(ask(&[2], 5)).unwrap());
+        let (first, second) =
+            (engine.generate(ask(&[1], 5)).unwrap(), engine.generate(ask(&[2], 5)).unwrap());
         until("both are known", || engine.stats().running + engine.stats().waiting == 2).await;
         acts.send(Act::Compute).unwrap();
         acts.send(act).unwrap();
         for stream in [first, second] {
             let events = all(stream).await;
-            assert!(matches!(events.last(), Some(EngineEvent::Failed(text)) if text.contains(why)), "{events:?}");
+            assert!(
+                matches!(events.last(), Some(EngineEvent::Failed(text)) if text.contains(why)),
+                "{events:?}"
+            );
         }
         (0..9).for_each(|_| acts.send(Act::Compute).unwrap());
         assert_eq!(all(engine.generate(ask(&[4], 2)).unwrap()).await, counted(4, 2));
@@ -229,5 +239,7 @@ fn requests_that_cannot_be_served_are_refused() {
     assert!(sampled(Sampling { temperature: -0.1, ..Sampling::default() }).contains("temperature is -0.1"));
     assert!(sampled(Sampling { temperature: f32::NAN, ..Sampling::default() }).contains("temperature"));
     assert!(sampled(Sampling { top_p: 1.5, ..Sampling::default() }).contains("top_p is 1.5"));
-    assert!(sampled(Sampling { presence_penalty: f32::INFINITY, ..Sampling::default() }).contains("presence"));
+    assert!(
+        sampled(Sampling { presence_penalty: f32::INFINITY, ..Sampling::default() }).contains("presence")
+    );
 }

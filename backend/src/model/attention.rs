@@ -107,7 +107,8 @@ mod tests {
             let (keys, values) = (pool(), pool());
             let ours = StepAttention::new(geometry, &spans).forward(&queries, &keys, &values).unwrap();
             let theirs = portable::forward(geometry, &spans, &queries, &keys, &values).unwrap();
-            let difference = (ours - theirs).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
+            let difference =
+                (ours - theirs).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
             assert!(difference < 1e-5, "{heads} heads, {kv_heads} of keys, {head_dim} wide: {difference}");
         }
     }

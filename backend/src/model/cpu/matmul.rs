@@ -172,7 +172,14 @@ mod tests {
 
     /// Sizes beside every border: vectors, tiles, blocks, tasks, and from one thread to several.
     const SIZES: [(usize, usize, usize); 9] = [
-        (1, 1, 1), (1, 7, 5), (2, 8, 4), (3, 33, 31), (5, 64, 130), (49, 20, 65), (97, 130, 66), (1, 700, 600),
+        (1, 1, 1),
+        (1, 7, 5),
+        (2, 8, 4),
+        (3, 33, 31),
+        (5, 64, 130),
+        (49, 20, 65),
+        (97, 130, 66),
+        (1, 700, 600),
         (50, 100, 70),
     ];
 
