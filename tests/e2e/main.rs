@@ -8,4 +8,7 @@ mod bad_input;
 mod drain;
 mod failover;
 mod hangup;
+mod processes;
+mod redis_fleet;
 mod streams;
+mod truth;

@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 use tidegate_wire::error::ErrorBody;
 use tidegate_wire::node::NodeReport;
+use tidegate_wire::registration::{LEASE_MS, RENEW_MS, Registration, index_key, key};
 
 /// The model that a fake node serves.
 pub const MODEL: &str = "fake";
@@ -52,6 +53,7 @@ type Shared = Arc<Mutex<Account>>;
 pub struct FakeNode {
     /// Its base URL.
     pub url: String,
+    slots: u32,
     account: Shared,
 }
 
@@ -90,7 +92,36 @@ impl FakeNode {
         }
         let app = app.with_state(Node { account: account.clone(), slots });
         tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-        Self { url, account }
+        Self { url, slots, account }
+    }
+
+    /// Registers itself in Redis and renews that until the test ends.
+    pub async fn register(&self, redis_url: &str, prefix: &str) {
+        let registration = Registration {
+            id: self.url.clone(),
+            epoch: "1".to_owned(),
+            url: self.url.clone(),
+            models: vec![MODEL.to_owned()],
+            slots: self.slots,
+            draining: false,
+        };
+        let client = redis::Client::open(redis_url).unwrap();
+        let mut redis = client.get_multiplexed_async_connection().await.unwrap();
+        let (record, key, index) =
+            (serde_json::to_string(&registration).unwrap(), key(prefix, &self.url), index_key(prefix));
+        tokio::spawn(async move {
+            loop {
+                let written: redis::RedisResult<()> = redis::pipe()
+                    .sadd(&index, &registration.id)
+                    .pset_ex(&key, &record, LEASE_MS)
+                    .query_async(&mut redis)
+                    .await;
+                if written.is_err() {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(RENEW_MS)).await;
+            }
+        });
     }
 
     fn account(&self) -> MutexGuard<'_, Account> {

@@ -2,9 +2,10 @@
 //!
 //! 1. [`fake_node`]: a backend with fixed slots and service times from timers, that can be told to misbehave.
 //! 2. [`router`]: a real router in this process, on ports of its own.
-//! 3. [`redis`]: a real Redis server on a port of its own.
-//! 4. [`client`]: HTTP as a client speaks it, down to hanging up.
-//! 5. [`wait`]: waiting for a condition instead of sleeping.
+//! 3. [`process`]: the real binaries, started as a user starts them.
+//! 4. [`redis`]: a real Redis server on a port of its own.
+//! 5. [`client`]: HTTP as a client speaks it, down to hanging up.
+//! 6. [`wait`]: waiting for a condition instead of sleeping.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
 
 pub mod client;
 pub mod fake_node;
+pub mod process;
 pub mod redis;
 pub mod router;
 pub mod wait;

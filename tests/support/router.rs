@@ -5,6 +5,7 @@ use crate::wait;
 use clap::Parser;
 use serde_json::Value;
 use tidegate_router::config::Config;
+use tidegate_router::embedded::Embedded;
 use tidegate_router::flags::Flags;
 use tidegate_router::run::{Listeners, run};
 use tokio::net::TcpListener;
@@ -27,6 +28,15 @@ pub struct TestRouter {
 impl TestRouter {
     /// Starts a router with these flags, which must name its backends (`--backend` or `--redis-url`).
     pub async fn start(flags: &[&str]) -> Self {
+        Self::assemble(flags, false).await
+    }
+
+    /// Starts a router with a backend of the demo model in the same process.
+    pub async fn start_embedded(flags: &[&str]) -> Self {
+        Self::assemble(flags, true).await
+    }
+
+    async fn assemble(flags: &[&str], embedded: bool) -> Self {
         let flags = Flags::parse_from(std::iter::once("tidegate-router").chain(flags.iter().copied()));
         let config = Config::check(&flags).unwrap();
         let listeners = Listeners {
@@ -36,7 +46,8 @@ impl TestRouter {
         let base = format!("http://{}", listeners.client.local_addr().unwrap());
         let admin = Client::new(&format!("http://{}", listeners.admin.local_addr().unwrap()));
         let shutdown = CancellationToken::new();
-        let task = tokio::spawn(run(config, None, listeners, shutdown.clone()));
+        let local = embedded.then(|| Embedded::load(&flags.model, &config).unwrap().service());
+        let task = tokio::spawn(run(config, local, listeners, shutdown.clone()));
         Self { client: Client::new(&base), admin, base, shutdown, task }
     }
 

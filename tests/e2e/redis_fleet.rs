@@ -1,0 +1,58 @@
+//! Two routers, one Redis, backends that register themselves: one queue, one limit.
+
+use http::StatusCode;
+use std::time::Duration;
+use tidegate_tests::fake_node::{FakeNode, MODEL, Plan};
+use tidegate_tests::redis::RedisServer;
+use tidegate_tests::router::TestRouter;
+
+async fn routers(redis: &RedisServer, flags: &[&str]) -> [TestRouter; 2] {
+    let all = [&["--redis-url", redis.url.as_str()], flags].concat();
+    [
+        TestRouter::start(&all).await.with_backends(1).await,
+        TestRouter::start(&all).await.with_backends(1).await,
+    ]
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_routers_share_slots_and_queue() {
+    let redis = RedisServer::start().await;
+    let node = FakeNode::start(2, Plan::Answer(Duration::from_secs(20))).await;
+    node.register(&redis.url, "tidegate").await;
+    let flags =
+        ["--max-queue-size", "4", "--queue-rejection-threshold", "1", "--vllm-rejection-threshold", "1"];
+    let [one, two] = routers(&redis, &flags).await;
+    let asking: Vec<_> = (0..6)
+        .map(|number| {
+            let client = if number % 2 == 0 { one.client.clone() } else { two.client.clone() };
+            tokio::spawn(async move { client.chat(MODEL, "x").await })
+        })
+        .collect();
+    for router in [&one, &two] {
+        router.until_counts(&[("running", 2), ("queued", 4)]).await;
+        let refused = router.client.chat(MODEL, "x").await;
+        assert_eq!((refused.status, refused.code().as_str()), (StatusCode::TOO_MANY_REQUESTS, "queue_full"));
+    }
+    assert_eq!(one.fleet().await["routers"].as_array().map(Vec::len), Some(2));
+    for task in asking {
+        task.abort();
+    }
+    one.until_counts(&[("running", 0), ("abandoned", 0), ("queued", 0)]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_slot_that_frees_on_one_router_serves_a_ticket_of_the_other() {
+    let redis = RedisServer::start().await;
+    let node = FakeNode::start(1, Plan::Answer(Duration::from_millis(50))).await;
+    node.register(&redis.url, "tidegate").await;
+    let [one, two] = routers(&redis, &["--wait-share", "1"]).await;
+    let chats = (0..20).map(|number| {
+        let client = if number % 2 == 0 { one.client.clone() } else { two.client.clone() };
+        tokio::spawn(async move { client.chat(MODEL, "x").await.status })
+    });
+    let answers: Vec<_> =
+        futures_util::future::join_all(chats).await.into_iter().map(Result::unwrap).collect();
+    assert_eq!(answers, vec![StatusCode::OK; 20]);
+    assert_eq!(node.most_running(), 1);
+    two.until_counts(&[("running", 0), ("abandoned", 0), ("queued", 0)]).await;
+}
