@@ -92,12 +92,13 @@ impl Trace {
         // One in ten is an attempt that asks once more.
         let again = if self.below(10) == 0 { self.pick() } else { None };
         let attempt = again.map_or_else(|| self.fresh(&router), |(attempt, ..)| attempt);
+        let longest = if self.below(2) == 0 { 1_500_000 } else { 20_000_000 };
         Event::Admit(Admit {
             attempt,
             router,
             limits,
             priority: Priority::ALL[self.below(3)],
-            remaining: self.random.random_range(0..20_000_000),
+            remaining: self.random.random_range(0..longest),
             draw: self.random.random(),
             jitter: self.random.random(),
         })
@@ -181,7 +182,7 @@ impl Trace {
             (Some(Reply::Granted(granted, _)), _) => note(&granted.attempt, &granted.router, granted.place),
             (Some(Reply::Queued { place, .. }), Event::Admit(ask)) => note(&ask.attempt, &ask.router, *place),
             (Some(Reply::Queued { place, .. }), Event::HandBack(back)) => {
-                note(&back.next, &back.router, *place)
+                note(&back.next, &back.router, *place);
             }
             _ => {}
         }
@@ -216,7 +217,7 @@ impl Seen {
     /// Whether so many traces have met enough of everything to prove something.
     fn is_rich(&self, traces: u64) -> bool {
         self.grants > 2 * traces
-            && 2 * self.drops > traces
+            && 4 * self.drops > traces
             && self.rejected > traces
             && 20 * self.forgotten > traces
     }

@@ -124,8 +124,14 @@ impl World {
         let handed_back = self.attempts.iter().any(|(id, ..)| *id == next);
         let why = if unreachable { HandBack::Unreachable } else { HandBack::Concurrency };
         let max_queue_size = self.limits.max_queue_size;
-        (!waits && !handed_back)
-            .then(|| Event::HandBack(Return { attempt, next, router, max_queue_size, why, place }))
+        (!waits && !handed_back).then_some(Event::HandBack(Return {
+            attempt,
+            next,
+            router,
+            max_queue_size,
+            why,
+            place,
+        }))
     }
 
     fn renew(&self, router: &str, forgets: usize) -> Event {
