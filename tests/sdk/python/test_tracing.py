@@ -15,15 +15,22 @@ from openai import OpenAI
 SERVER = 2
 
 
-def spans_of(trace: str, wanted: int) -> list[dict[str, Any]]:
-    """The spans of a trace, once at least `wanted` of them have arrived."""
-    file = Path(setting("TIDEGATE_TEST_SPANS"))
+def exported() -> list[dict[str, Any]]:
+    """All spans that have reached the collector."""
+    return [json.loads(line) for line in Path(setting("TIDEGATE_TEST_SPANS")).read_text().splitlines()]
+
+
+def spans_of(trace: str, served: int) -> list[dict[str, Any]]:
+    """The spans of a trace, once `served` SERVER spans of it have arrived and nothing has followed for a while."""
     deadline = time.monotonic() + 10
+    spans: list[dict[str, Any]] = []
     while True:
-        spans = [json.loads(line) for line in file.read_text().splitlines() if trace in line]
-        if len(spans) >= wanted or time.monotonic() > deadline:
+        before, spans = spans, [span for span in exported() if span["trace"] == trace]
+        complete = sum(span["kind"] == SERVER for span in spans) >= served and spans == before
+        if complete or time.monotonic() > deadline:
             return spans
-        time.sleep(0.05)
+        # Longer than the processes gather spans before they send them.
+        time.sleep(0.5)
 
 
 def test_router_and_backend_join_the_clients_trace(client: OpenAI, model: str) -> None:
@@ -50,9 +57,12 @@ def test_router_and_backend_join_the_clients_trace(client: OpenAI, model: str) -
 
 
 def test_a_client_without_a_trace_is_traced_too(client: OpenAI, model: str) -> None:
-    before = {span["trace"] for span in spans_of("", 0)}
+    def listings() -> int:
+        return sum(span["name"].startswith("GET /v1/models/") and not span["parent"] for span in exported())
+
+    before = listings()
     client.models.retrieve(model)
     deadline = time.monotonic() + 10
-    while {span["trace"] for span in spans_of("", 0)} <= before:
+    while listings() == before:
         assert time.monotonic() < deadline, "no new trace arrived"
         time.sleep(0.05)
