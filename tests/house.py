@@ -10,12 +10,16 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
+MAX_FUNCTION = 35
+CHECKED = {".rs", ".py", ".mjs", ".lua", ".sh", ".md"}
 BANNED_NAMES = {"mod.rs", "util.rs", "utils.rs", "common.rs", "helpers.rs", "misc.rs"}
 TOP_LEVEL = {"Cargo.toml", "Cargo.lock", "router", "backend", "shared", "deploy", "tests", "docs", "README.md"}
 TOP_LEVEL |= {"CONTRIBUTING.md", "LICENSE-MIT", "LICENSE-APACHE", "clippy.toml", "deny.toml", "rustfmt.toml"}
 MARKERS = re.compile(r"\b(TODO|FIXME|XXX|HACK)\b|\bunimplemented!|\btodo!")
 ALLOW = re.compile(r"#!?\[allow\(")
 EXPECT = re.compile(r"#!?\[expect\((?:[^()]|\([^()]*\))*\)\]")
+FUNCTION = re.compile(r"^( *)(?:pub(?:\([^)]*\))? )?(?:const )?(?:async )?(?:unsafe )?fn (\w+)")
+MENTIONED = re.compile(r"`((?:router|backend|shared|tests|docs|deploy)/[\w./-]+)`")
 IGNORED = re.compile(r"#\[ignore\b|pytest\.mark\.skip|pytest\.skip\(|\btest\.skip\(|\bskip: *true")
 
 
@@ -37,6 +41,20 @@ def rust(path: Path, text: str) -> list[str]:
         found.append("#[allow]; use #[expect(.., reason = \"..\")]")
     if any("reason" not in match.group() for match in EXPECT.finditer(text)):
         found.append("#[expect] without a reason")
+    return found + long_functions(text)
+
+
+def long_functions(text: str) -> list[str]:
+    """Rust functions of too many lines, blank ones and comments not counted; rustfmt's layout shows where one ends."""
+    found = []
+    lines = text.split("\n")
+    for start, line in enumerate(lines):
+        if not (match := FUNCTION.match(line)) or line.endswith((";", "}")):
+            continue
+        end = next((at for at in range(start, len(lines)) if lines[at] == match[1] + "}"), start)
+        body = [each for each in lines[start + 1 : end] if each.strip() and not each.lstrip().startswith("//")]
+        if len(body) > MAX_FUNCTION:
+            found.append(f"{match[2]} has {len(body)} lines; at most {MAX_FUNCTION} are wanted")
     return found
 
 
@@ -52,6 +70,12 @@ def source(path: Path, text: str) -> list[str]:
     return found
 
 
+def page(path: Path, text: str) -> list[str]:
+    """What a page for people breaks."""
+    missing = sorted({name for name in MENTIONED.findall(text) if not (ROOT / name).exists()})
+    return [f"names {name}, which is not there" for name in missing]
+
+
 def main() -> int:
     """Looks at every file; returns the exit status."""
     breaches = []
@@ -60,10 +84,11 @@ def main() -> int:
         if name not in TOP_LEVEL and not name.startswith("."):
             breaches.append(f"{name}: does not belong at the top level")
     for path in files:
-        if path.suffix not in {".rs", ".py", ".mjs", ".lua", ".sh"}:
+        if path.suffix not in CHECKED:
             continue
         text = path.read_text(encoding="utf-8")
-        found = source(path, text) + (rust(path, text) if path.suffix == ".rs" else [])
+        found = page(path, text) if path.suffix == ".md" else source(path, text)
+        found += rust(path, text) if path.suffix == ".rs" else []
         breaches += [f"{path.relative_to(ROOT)}: {what}" for what in found]
     print("\n".join(breaches) if breaches else f"{len(files)} files keep the rules of the house")
     return 1 if breaches else 0

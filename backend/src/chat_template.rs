@@ -49,7 +49,11 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// When it is not valid Jinja.
-    pub fn new(source: &str, bos_token: Option<&str>, eos_token: Option<&str>) -> Result<Self, TemplateError> {
+    pub fn new(
+        source: &str,
+        bos_token: Option<&str>,
+        eos_token: Option<&str>,
+    ) -> Result<Self, TemplateError> {
         let mut environment = environment().map_err(|error| TemplateError::Syntax(describe(&error)))?;
         // transformers passes only the special tokens that exist, so that others are undefined.
         for (name, text) in [("bos_token", bos_token), ("eos_token", eos_token)] {
@@ -67,7 +71,11 @@ impl ChatTemplate {
     ///
     /// # Errors
     /// When the template refuses or cannot handle the messages.
-    pub fn render<M: Serialize>(&self, messages: &[M], add_generation_prompt: bool) -> Result<String, TemplateError> {
+    pub fn render<M: Serialize>(
+        &self,
+        messages: &[M],
+        add_generation_prompt: bool,
+    ) -> Result<String, TemplateError> {
         let messages = Value::from(Serde(messages));
         let variables = context! { messages, add_generation_prompt, tools => (), documents => () };
         let template = self.environment.get_template(NAME);

@@ -157,3 +157,6 @@ impl Engine {
 fn arrivals() -> (Sender<Sequence>, Receiver<Sequence>) {
     channel()
 }
+
+#[cfg(test)]
+mod tests;

@@ -20,7 +20,9 @@ impl Embedded {
     /// If a flag or the model's folder is no good; the message names it.
     pub fn load(flags: &ModelFlags, config: &Config) -> anyhow::Result<Self> {
         let backend = backend_config(flags, config)?;
-        Ok(Self { backend: Backend::load(&backend)?, values: backend.to_string() })
+        let values =
+            format!("max_concurrent_requests={} model_name={}", backend.max_concurrent_requests, backend.model_name);
+        Ok(Self { backend: Backend::load(&backend)?, values })
     }
 
     /// Its paths, to be called without a socket.
@@ -33,7 +35,7 @@ impl Embedded {
         self.backend.report().models.into_iter().next().unwrap_or_default()
     }
 
-    /// The flags in force, on one line.
+    /// The backend's values in force, named like their flags.
     pub fn values(&self) -> &str {
         &self.values
     }

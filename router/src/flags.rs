@@ -36,7 +36,7 @@ pub struct ModelFlags {
 /// unless --model names another. Every flag can also be given as an environment variable, and with underscores instead
 /// of hyphens.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate-router", version, about, max_term_width = 110)]
+#[command(name = "tidegate-router", version, about, max_term_width = 110, allow_negative_numbers = true)]
 pub struct Flags {
     /// Address to listen on for clients.
     #[arg(long, env = "TIDEGATE_HOST", default_value = "127.0.0.1", help_heading = "Listening")]
@@ -99,7 +99,7 @@ pub struct Flags {
 
     /// Redis that all routers and backends share, such as redis://127.0.0.1:6379. Without it the account is kept in this
     /// process and only --backend is served.
-    #[arg(long, env = "TIDEGATE_REDIS_URL", help_heading = "Fleet")]
+    #[arg(long, env = "TIDEGATE_REDIS_URL", help_heading = "Fleet", hide_env_values = true)]
     pub redis_url: Option<String>,
     /// Prefix of all keys in Redis: fleets with different prefixes do not see each other.
     #[arg(long, env = "TIDEGATE_REDIS_PREFIX", default_value = "tidegate", help_heading = "Fleet")]

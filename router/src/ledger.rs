@@ -1,12 +1,17 @@
 //! The account of slots, tickets and leases, as the router calls it. One state machine, two places to keep it.
 //!
-//! In the order of reading: [`holding`] is what this router itself holds, [`memory`] keeps the account in this process.
-//! The rules and transitions themselves are `tidegate-admission`'s.
+//! In the order of reading: [`desk`] is what every call does on this side, [`holding`] is what this router itself holds,
+//! [`memory`] keeps the account in this process, [`redis`] keeps it in Redis, [`fleet`] shows it to people. The rules and
+//! transitions themselves are `tidegate-admission`'s.
 
 mod clock;
+mod desk;
 mod fleet;
 mod holding;
 mod memory;
+mod redis;
+#[cfg(test)]
+mod suite;
 
 use std::time::Duration;
 
@@ -19,6 +24,7 @@ use tokio::sync::oneshot;
 pub use self::{
     fleet::{Fleet, FleetBackend, FleetPool, FleetRouter, FleetTicket, LedgerMode},
     memory::MemoryLedger,
+    redis::RedisLedger,
 };
 
 /// What one router brings to the account.
@@ -39,9 +45,10 @@ impl LedgerOptions {
     }
 }
 
-/// A duration in the ledger's unit.
+/// A duration in the ledger's unit; 35 years and more are 35 years, so that every instant is exact as a double.
 fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+    const LONGEST: u64 = 1 << 50;
+    u64::try_from(duration.as_micros()).map_or(LONGEST, |micros| micros.min(LONGEST))
 }
 
 /// A request that asks to come in.
@@ -141,13 +148,22 @@ pub enum LedgerError {
 pub enum Ledger {
     /// Kept in this process.
     Memory(MemoryLedger),
+    /// Kept in Redis, for all routers.
+    Redis(RedisLedger),
 }
 
 /// Calls the same method on whichever ledger it is.
 macro_rules! each {
-    ($self:ident, $ledger:ident => $call:expr) => {
+    ($self:ident, $desk:ident => $call:expr) => {
         match $self {
-            Ledger::Memory($ledger) => $call,
+            Ledger::Memory(ledger) => {
+                let $desk = &ledger.desk;
+                $call
+            }
+            Ledger::Redis(ledger) => {
+                let $desk = &ledger.desk;
+                $call
+            }
         }
     };
 }
@@ -155,27 +171,27 @@ macro_rules! each {
 impl Ledger {
     /// Decides on a request by the five rules.
     pub async fn admit(&self, pool: &str, ask: Ask) -> Result<Admission, LedgerError> {
-        each!(self, ledger => ledger.admit(pool, ask).await)
+        each!(self, desk => desk.admit(pool, ask).await)
     }
 
     /// Work has ended: running or abandoned to gone; the slot goes to the next ticket in the same step. Idempotent.
     pub async fn release(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
-        each!(self, ledger => ledger.release(pool, attempt, end).await)
+        each!(self, desk => desk.release(pool, attempt, end).await)
     }
 
     /// Gives a ticket up. Where it was granted meanwhile, its slot is freed: nothing ran. Idempotent.
     pub async fn cancel(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
-        each!(self, ledger => ledger.cancel(pool, attempt, end).await)
+        each!(self, desk => desk.cancel(pool, attempt, end).await)
     }
 
     /// Gives running work up: it holds its slot until it is confirmed to have stopped. Idempotent.
     pub async fn abandon(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
-        each!(self, ledger => ledger.abandon(pool, attempt, end).await)
+        each!(self, desk => desk.abandon(pool, attempt, end).await)
     }
 
     /// Abandoned work has stopped. Idempotent.
     pub async fn confirm(&self, pool: &str, attempt: &AttemptId) -> Result<(), LedgerError> {
-        each!(self, ledger => ledger.confirm(pool, attempt).await)
+        each!(self, desk => desk.confirm(pool, attempt).await)
     }
 
     /// Gives a granted slot back before anything was sent to the client. The ticket waits again, in its old place,
@@ -187,17 +203,17 @@ impl Ledger {
         why: HandBack,
         next: AttemptId,
     ) -> Result<Admission, LedgerError> {
-        each!(self, ledger => ledger.hand_back(pool, attempt, why, next).await)
+        each!(self, desk => desk.hand_back(pool, attempt, why, next).await)
     }
 
     /// Registers a backend, or renews it: its registration holds for 5 s. A new epoch frees what the old one ran.
     pub async fn put_backend(&self, pool: &str, backend: Backend) -> Result<(), LedgerError> {
-        each!(self, ledger => ledger.put_backend(pool, backend).await)
+        each!(self, desk => desk.put_backend(pool, backend).await)
     }
 
     /// A backend has gone. It stays on the account while something may still run on it.
     pub async fn remove_backend(&self, pool: &str, id: &str) -> Result<(), LedgerError> {
-        each!(self, ledger => ledger.remove_backend(pool, id).await)
+        each!(self, desk => desk.remove_backend(pool, id).await)
     }
 
     /// Takes in a node report: abandoned attempts that the backend no longer holds are confirmed.
@@ -207,16 +223,16 @@ impl Ledger {
         id: &str,
         held: &[AttemptId],
     ) -> Result<(), LedgerError> {
-        each!(self, ledger => ledger.reconcile_backend(pool, id, held).await)
+        each!(self, desk => desk.reconcile_backend(pool, id, held).await)
     }
 
     /// Counts and estimates of a pool; `None` where no backend ever served it.
     pub async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
-        each!(self, ledger => ledger.view(pool).await)
+        each!(self, desk => desk.view(pool).await)
     }
 
     /// The whole account, for `/fleet` and `/health`.
     pub async fn fleet(&self) -> Result<Fleet, LedgerError> {
-        each!(self, ledger => ledger.fleet().await)
+        each!(self, desk => desk.fleet().await)
     }
 }

@@ -6,7 +6,7 @@ use crate::config::{Config, Fleet};
 use crate::confirm::Confirmer;
 use crate::discovery::{Discovery, look_listed, watch_listed, watch_registered};
 use crate::fleet_watch::FleetWatch;
-use crate::ledger::{Ledger, LedgerOptions, MemoryLedger};
+use crate::ledger::{Ledger, LedgerOptions, MemoryLedger, RedisLedger};
 use crate::request::permit::Desk;
 use crate::server::{Shared, client_paths, unix_seconds};
 use crate::upstream::{EMBEDDED_URL, Upstream};
@@ -96,7 +96,10 @@ async fn assemble(
 async fn open_ledger(config: &Config, router_id: String) -> anyhow::Result<Ledger> {
     let options = LedgerOptions { router_id, limits: config.limits, reset_interval: config.reset_interval };
     match &config.fleet {
-        Fleet::Redis { .. } => anyhow::bail!("the ledger in Redis is not there yet"),
+        Fleet::Redis { url, prefix } => {
+            let opened = RedisLedger::connect(url, prefix, options).await;
+            Ok(Ledger::Redis(opened.context("the ledger in Redis could not be opened")?))
+        }
         Fleet::Embedded | Fleet::Static => Ok(Ledger::Memory(MemoryLedger::new(options))),
     }
 }

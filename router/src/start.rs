@@ -24,6 +24,7 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
     let (local, model, runs) = match &config.fleet {
         Fleet::Embedded => {
             let embedded = load_embedded(&flags.model, config)?;
+            tracing::info!("values in force: {config} {}", embedded.values);
             (Some(embedded.service), Some(embedded.model), embedded.runs)
         }
         Fleet::Static => (None, None, format!("router for {}", config.backends.join(", "))),
@@ -31,6 +32,9 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
             (None, None, format!("router on {} (prefix {prefix})", without_password(url)))
         }
     };
+    if config.fleet != Fleet::Embedded {
+        tracing::info!("values in force: {config}");
+    }
     if config.fleet != Fleet::Embedded && is_given(&flags.model) {
         tracing::warn!(
             "the backend's flags (--model and others) do nothing here: this router is not embedded"
@@ -67,13 +71,18 @@ struct Loaded {
     service: axum::Router,
     model: String,
     runs: String,
+    values: String,
 }
 
 #[cfg(feature = "embedded")]
 fn load_embedded(flags: &ModelFlags, config: &Config) -> anyhow::Result<Loaded> {
     let embedded = crate::embedded::Embedded::load(flags, config)?;
-    tracing::info!("values in force: {config} {}", embedded.values());
-    Ok(Loaded { service: embedded.service(), model: embedded.model_name(), runs: embedded.describe() })
+    Ok(Loaded {
+        service: embedded.service(),
+        model: embedded.model_name(),
+        runs: embedded.describe(),
+        values: embedded.values().to_owned(),
+    })
 }
 
 #[cfg(not(feature = "embedded"))]

@@ -1,1 +1,19 @@
-//! Support.
+//! What the end-to-end tests stand on.
+//!
+//! 1. [`fake_node`]: a backend with fixed slots and service times from timers, that can be told to misbehave.
+//! 2. [`router`]: a real router in this process, on ports of its own.
+//! 3. [`redis`]: a real Redis server on a port of its own.
+//! 4. [`client`]: HTTP as a client speaks it, down to hanging up.
+//! 5. [`wait`]: waiting for a condition instead of sleeping.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test that cannot set up its scene should stop at once, loudly"
+)]
+
+pub mod client;
+pub mod fake_node;
+pub mod redis;
+pub mod router;
+pub mod wait;

@@ -5,7 +5,17 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use minijinja::{Error, ErrorKind};
 
 const MONTHS: [&str; 12] = [
-    "January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November",
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
     "December",
 ];
 const DAYS: [&str; 7] = ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
@@ -15,7 +25,10 @@ pub(super) fn strftime_now(format: &str) -> Result<String, Error> {
     strftime(now(), format)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the date is text for the model to read; nothing is decided by it")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the date is text for the model to read; nothing is decided by it"
+)]
 fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }

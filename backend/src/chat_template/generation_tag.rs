@@ -36,7 +36,8 @@ mod tests {
 
     #[test]
     fn keeps_the_white_space_marks_and_everything_else() {
-        let source = "{%- generation -%}a{% endgeneration +%}{% if add_generation_prompt %}generation{% endif %}";
+        let source =
+            "{%- generation -%}a{% endgeneration +%}{% if add_generation_prompt %}generation{% endif %}";
         let expected = "{%- if true -%}a{% endif +%}{% if add_generation_prompt %}generation{% endif %}";
         assert_eq!(replaced(source), expected);
     }

@@ -19,7 +19,9 @@ fn repr(value: &Value) -> Result<String, Error> {
         ValueKind::None | ValueKind::Undefined => "None".to_owned(),
         ValueKind::Bool => if value.is_true() { "True" } else { "False" }.to_owned(),
         ValueKind::String => quoted(value.as_str().unwrap_or_default()),
-        ValueKind::Seq => parts("[", "]", value.try_iter()?.map(|item| repr(&item)).collect::<Result<_, _>>()?),
+        ValueKind::Seq => {
+            parts("[", "]", value.try_iter()?.map(|item| repr(&item)).collect::<Result<_, _>>()?)
+        }
         ValueKind::Map => {
             let pair = |key: Value| Ok(format!("{}: {}", repr(&key)?, repr(&value.get_item(&key)?)?));
             parts("{", "}", value.try_iter()?.map(pair).collect::<Result<_, Error>>()?)

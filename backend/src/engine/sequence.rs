@@ -89,7 +89,7 @@ impl Sequence {
     pub(super) fn sample(&mut self, logits: &mut [f32]) -> bool {
         match self.sampler.sample(logits) {
             Ok(token) if self.eos.contains(&token) => {
-                self.ending = Some(EngineEvent::Finished(FinishReason::Stop))
+                self.ending = Some(EngineEvent::Finished(FinishReason::Stop));
             }
             Ok(token) => {
                 self.tokens.push(token);

@@ -63,7 +63,8 @@ impl StopMatcher {
     fn suspicious(&self) -> usize {
         let of_one = |stop: &String| {
             let longest = (stop.len() - 1).min(self.held.len());
-            let begins = |length: &usize| stop.is_char_boundary(*length) && self.held.ends_with(&stop[..*length]);
+            let begins =
+                |length: &usize| stop.is_char_boundary(*length) && self.held.ends_with(&stop[..*length]);
             (1..=longest).rev().find(begins).unwrap_or(0)
         };
         self.stops.iter().map(of_one).max().unwrap_or(0)

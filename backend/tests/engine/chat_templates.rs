@@ -41,7 +41,8 @@ fn every_case_renders_byte_for_byte_as_transformers_does() {
     let mut failures = Vec::new();
     for case in &fixture.cases {
         let template = compile(&fixture.templates[&case.template]).unwrap();
-        let rendered = template.render(&fixture.conversations[&case.conversation], case.add_generation_prompt);
+        let rendered =
+            template.render(&fixture.conversations[&case.conversation], case.add_generation_prompt);
         let agrees = match (&rendered, &case.text, &case.error) {
             (Ok(text), Some(expected), None) => text == expected,
             (Err(TemplateError::Raised(message)), None, Some(expected)) => message == expected,
@@ -49,11 +50,18 @@ fn every_case_renders_byte_for_byte_as_transformers_does() {
         };
         if !agrees {
             let expected = case.text.as_ref().or(case.error.as_ref());
-            failures.push(format!("{} / {}:\n  {rendered:?}\n  {expected:?}", case.template, case.conversation));
+            failures
+                .push(format!("{} / {}:\n  {rendered:?}\n  {expected:?}", case.template, case.conversation));
         }
     }
     assert!(fixture.cases.len() > 200, "the fixture has shrunk to {} cases", fixture.cases.len());
-    assert!(failures.is_empty(), "{} of {} differ:\n{}", failures.len(), fixture.cases.len(), failures.join("\n"));
+    assert!(
+        failures.is_empty(),
+        "{} of {} differ:\n{}",
+        failures.len(),
+        fixture.cases.len(),
+        failures.join("\n")
+    );
 }
 
 #[test]

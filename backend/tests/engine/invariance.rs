@@ -18,9 +18,12 @@ struct Ask {
 }
 
 fn random_ask(random: &mut StdRng) -> Ask {
-    let length = if random.random_bool(0.3) { random.random_range(60..120) } else { random.random_range(1..25) };
+    let length =
+        if random.random_bool(0.3) { random.random_range(60..120) } else { random.random_range(1..25) };
     let sampling = match random.random_range(0..4) {
-        0 => Sampling { seed: Some(random.random()), top_p: 0.9, presence_penalty: 0.3, ..Sampling::default() },
+        0 => {
+            Sampling { seed: Some(random.random()), top_p: 0.9, presence_penalty: 0.3, ..Sampling::default() }
+        }
         1 => Sampling { frequency_penalty: 0.5, ..Sampling::greedy() },
         _ => Sampling::greedy(),
     };

@@ -72,13 +72,19 @@ fn weights_that_are_cut_short() {
 #[test]
 fn a_tensor_of_another_shape() {
     let message = with_json("plain", "config.json", |config| config["intermediate_size"] = json!(60));
-    assert_names(&message, &["model.safetensors", "model.layers.0.mlp.gate_proj.weight", "[64, 32]", "[60, 32]"]);
+    assert_names(
+        &message,
+        &["model.safetensors", "model.layers.0.mlp.gate_proj.weight", "[64, 32]", "[60, 32]"],
+    );
 }
 
 #[test]
 fn a_tensor_that_is_missing() {
     let message = with_json("plain", "config.json", |config| config["num_hidden_layers"] = json!(3));
-    assert_names(&message, &["model.safetensors", "model.layers.2.input_layernorm.weight", "missing", "[32]"]);
+    assert_names(
+        &message,
+        &["model.safetensors", "model.layers.2.input_layernorm.weight", "missing", "[32]"],
+    );
     let message = with_json("plain", "config.json", |config| config["mlp_bias"] = json!(true));
     assert_names(&message, &["model.layers.0.mlp.gate_proj.bias", "missing"]);
     let message = with_json("tied", "config.json", |config| config["tie_word_embeddings"] = json!(false));
@@ -109,9 +115,17 @@ fn settings_that_are_not_supported_are_refused_by_name() {
     let cases: &[(&str, Value, &[&str])] = &[
         ("architectures", json!(["MixtralForCausalLM"]), &["architectures", "MixtralForCausalLM"]),
         ("hidden_act", json!("gelu"), &["hidden_act", "gelu"]),
-        ("rope_parameters", json!({"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0}), &["rope_type", "yarn"]),
+        (
+            "rope_parameters",
+            json!({"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0}),
+            &["rope_type", "yarn"],
+        ),
         ("rope_parameters", json!({"rope_type": "llama3", "rope_theta": 1e4}), &["rope", "factor"]),
-        ("rope_parameters", json!({"rope_theta": 1e4, "partial_rotary_factor": 0.5}), &["partial_rotary_factor"]),
+        (
+            "rope_parameters",
+            json!({"rope_theta": 1e4, "partial_rotary_factor": 0.5}),
+            &["partial_rotary_factor"],
+        ),
         ("quantization_config", json!({"quant_method": "gptq"}), &["quantization_config", "gptq"]),
         ("sliding_window", json!(4096), &["sliding_window", "4096"]),
         ("num_key_value_heads", json!(3), &["num_key_value_heads", "3"]),
@@ -154,7 +168,8 @@ fn generation_config_proposes_stop_tokens_and_sampling() {
 #[test]
 fn the_template_is_found_wherever_transformers_puts_it() {
     let messages = [json!({"role": "user", "content": "hi"})];
-    let rendered = |folder: &Path| load(folder).unwrap().chat_template.unwrap().render(&messages, false).unwrap();
+    let rendered =
+        |folder: &Path| load(folder).unwrap().chat_template.unwrap().render(&messages, false).unwrap();
     let copy = copy_of("plain");
     let config = copy.path().join("tokenizer_config.json");
     let write = |content: Value| std::fs::write(&config, content.to_string()).unwrap();
@@ -164,7 +179,11 @@ fn the_template_is_found_wherever_transformers_puts_it() {
     write(json!({"bos_token": {"content": "<b>", "special": true}, "chat_template": named}));
     assert_eq!(rendered(copy.path()), "two");
     std::fs::write(copy.path().join("chat_template.jinja"), "{{ bos_token }}three{{ eos_token }}").unwrap();
-    assert_eq!(rendered(copy.path()), "<b>three</s>", "the text of a token that is not named comes from its id");
+    assert_eq!(
+        rendered(copy.path()),
+        "<b>three</s>",
+        "the text of a token that is not named comes from its id"
+    );
 }
 
 #[cfg(feature = "demo-model")]

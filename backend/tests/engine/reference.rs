@@ -108,11 +108,15 @@ async fn greedy_tokens_agree_with_transformers_alone_in_chunks_and_together() {
         let references = references(&name);
         for (max_sequences, budget) in [(1, 256), (1, 5), (3, 256), (3, 17), (2, 32)] {
             let engine = engine(&name, max_sequences, budget);
-            let requests = references.iter().map(|r| engine.generate(greedy(&r.prompt, r.greedy.len())).unwrap());
+            let requests =
+                references.iter().map(|r| engine.generate(greedy(&r.prompt, r.greedy.len())).unwrap());
             let streams: Vec<_> = requests.collect();
             for (stream, reference) in streams.into_iter().zip(&references) {
                 let (made, prompt) = (tokens(stream).await, reference.prompt.len());
-                assert_eq!(made, reference.greedy, "{name}, prompt of {prompt}, {max_sequences} at once, {budget}");
+                assert_eq!(
+                    made, reference.greedy,
+                    "{name}, prompt of {prompt}, {max_sequences} at once, {budget}"
+                );
             }
         }
     }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use tidegate_backend::engine::{Engine, EngineEvent, EngineOptions, FinishReason, GenerateRequest, Sampling, TokenStream};
+use tidegate_backend::engine::{
+    Engine, EngineEvent, EngineOptions, FinishReason, GenerateRequest, Sampling, TokenStream,
+};
 use tidegate_backend::model::{DeviceChoice, LoadError, LoadOptions, LoadedModel, ModelSource};
 
 /// The model of this name in fixtures/models.
@@ -44,7 +46,13 @@ pub(crate) fn engine(name: &str, max_sequences: usize, max_batch_tokens: usize) 
 
 /// A greedy request that only its length ends.
 pub(crate) fn greedy(prompt: &[u32], max_tokens: usize) -> GenerateRequest {
-    GenerateRequest { prompt: prompt.to_vec(), max_tokens, sampling: Sampling::greedy(), eos: vec![], hold: None }
+    GenerateRequest {
+        prompt: prompt.to_vec(),
+        max_tokens,
+        sampling: Sampling::greedy(),
+        eos: vec![],
+        hold: None,
+    }
 }
 
 /// All tokens of a stream that must end by its length.

@@ -1,28 +1,45 @@
-//! The ledger's clock in this process.
+//! The clock of a ledger that is kept in this process.
+
+#[cfg(test)]
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+use std::time::Duration;
 
 use tidegate_admission::Time;
 use tokio::time::Instant;
 
-/// Microseconds since the ledger was opened; stands still where tokio's time is paused.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Clock {
-    origin: Instant,
+/// Microseconds since the ledger was opened.
+#[derive(Debug, Clone)]
+pub(super) enum Clock {
+    /// tokio's time, which stands still where it is paused.
+    Running(Instant),
+    /// A test's time, which stands still until the test moves it.
+    #[cfg(test)]
+    Manual(Arc<AtomicU64>),
 }
 
 impl Clock {
     /// A clock that starts now.
     pub(super) fn start() -> Clock {
-        Clock { origin: Instant::now() }
+        Clock::Running(Instant::now())
     }
 
     /// The present instant.
     pub(super) fn now(&self) -> Time {
-        let micros = Instant::now().saturating_duration_since(self.origin).as_micros();
-        Time(u64::try_from(micros).unwrap_or(u64::MAX))
+        match self {
+            Clock::Running(origin) => {
+                let micros = Instant::now().saturating_duration_since(*origin).as_micros();
+                Time(u64::try_from(micros).unwrap_or(u64::MAX))
+            }
+            #[cfg(test)]
+            Clock::Manual(now) => Time(now.load(Ordering::SeqCst)),
+        }
     }
 
-    /// The instant at which tokio's time reaches `time`.
-    pub(super) fn instant(&self, time: Time) -> Instant {
-        self.origin + std::time::Duration::from_micros(time.0)
+    /// How long it takes until `time`.
+    pub(super) fn until(&self, time: Time) -> Duration {
+        Duration::from_micros(time.since(self.now()))
     }
 }

@@ -28,6 +28,9 @@ pub mod snapshot;
 pub mod time;
 pub mod view;
 
+#[cfg(test)]
+mod tests;
+
 pub use decide::{Asked, Decision, Measured, Numbers, Reason, Refusal, Verdict};
 pub use event::{
     Action, Admit, AttemptId, Backend, End, Event, Granted, HandBack, Outcome, Place, Renewal, Reply, Return,

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import OpenAI from "openai";
-import { ask, client, model, setting, taken, untilIdle } from "./client.mjs";
+import { ask, model, setting, taken, untilIdle } from "./client.mjs";
 
 const TOOL = { type: "function", function: { name: "f", parameters: { type: "object", properties: {} } } };
 
@@ -51,14 +51,7 @@ test("overload is a RateLimitError that says when to come back", async () => {
 
 test("a stream that is aborted frees its slot within a second", async () => {
   await untilIdle(10_000);
-  const stream = await client.completions.create({
-    model,
-    prompt: "The gate",
-    stream: true,
-    max_tokens: 900,
-    temperature: 2,
-    seed: 5,
-  });
+  const stream = await ask("Count from 0 to 99.", { stream: true, n: 16 });
   for await (const _ of stream) {
     assert.equal(await taken(), 1);
     stream.controller.abort();

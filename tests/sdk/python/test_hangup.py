@@ -27,14 +27,17 @@ def wait_for(admin: httpx.Client, wanted: dict[str, Any], limit: float) -> float
 NOTHING = {"running": 0, "abandoned": 0, "queued": 0}
 
 
+def long_stream(client: OpenAI, model: str) -> Any:
+    """A stream with many seconds' worth of tokens in it."""
+    messages: list[Any] = [{"role": "user", "content": "Count from 0 to 99."}]
+    return client.chat.completions.create(model=model, messages=messages, stream=True, temperature=0, n=16)
+
+
 def test_a_stream_that_is_closed_early_frees_its_slot_within_a_second(
     client: OpenAI, admin: httpx.Client, model: str
 ) -> None:
     wait_for(admin, NOTHING, 10)
-    # Never at its end by itself soon: hot and long.
-    stream = client.completions.create(
-        model=model, prompt="The gate", stream=True, max_tokens=900, temperature=2, seed=5
-    )
+    stream = long_stream(client, model)
     next(iter(stream))
     assert taken(admin)["running"] == 1
     stream.close()
@@ -42,10 +45,8 @@ def test_a_stream_that_is_closed_early_frees_its_slot_within_a_second(
 
 
 def test_many_that_hang_up_leave_nothing_behind(client: OpenAI, admin: httpx.Client, model: str) -> None:
-    for seed in range(12):
-        stream = client.completions.create(
-            model=model, prompt="The gate", stream=True, max_tokens=900, temperature=2, seed=seed
-        )
+    for _ in range(12):
+        stream = long_stream(client, model)
         next(iter(stream))
         stream.close()
     wait_for(admin, NOTHING, 1)

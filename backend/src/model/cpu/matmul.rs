@@ -56,13 +56,19 @@ pub(crate) fn dot_rows(x: &[f32], w: &[f32], k: usize) -> Vec<f32> {
     if rows == 1 { columns } else { transpose(&columns, n, rows) }
 }
 
-fn transpose(from: &[f32], rows: usize, columns: usize) -> Vec<f32> {
+/// `[n, rows]` to `[rows, n]`, a cache line of rows at a time.
+fn transpose(from: &[f32], n: usize, rows: usize) -> Vec<f32> {
+    const LINE: usize = 16;
     let mut to = vec![0f32; from.len()];
-    for (row, values) in from.chunks_exact(columns).enumerate() {
-        for (column, value) in values.iter().enumerate() {
-            to[column * rows + row] = *value;
+    to.par_chunks_mut(LINE * n).enumerate().for_each(|(block, to)| {
+        let (first, count) = (block * LINE, to.len() / n);
+        for column in 0..n {
+            let values = &from[column * rows + first..][..count];
+            for (row, value) in values.iter().enumerate() {
+                to[row * n + column] = *value;
+            }
         }
-    }
+    });
     to
 }
 
@@ -148,6 +154,55 @@ fn tile_of<S: Simd, const M: usize, const N: usize>(
                 sum += x[i * k + e] * w[j * k + e];
             }
             out[j * rows + at + i] = sum;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+
+    use super::dot_rows;
+
+    fn numbers(count: usize, seed: u64) -> Vec<f32> {
+        let mut random = StdRng::seed_from_u64(seed);
+        (0..count).map(|_| random.random_range(-1.0..1.0)).collect()
+    }
+
+    /// Sizes beside every border: vectors, tiles, blocks, tasks, and from one thread to several.
+    const SIZES: [(usize, usize, usize); 9] = [
+        (1, 1, 1),
+        (1, 7, 5),
+        (2, 8, 4),
+        (3, 33, 31),
+        (5, 64, 130),
+        (49, 20, 65),
+        (97, 130, 66),
+        (1, 700, 600),
+        (50, 100, 70),
+    ];
+
+    #[test]
+    fn every_element_is_its_dot_product() {
+        for (rows, k, n) in SIZES {
+            let (x, w) = (numbers(rows * k, 1), numbers(n * k, 2));
+            let product = dot_rows(&x, &w, k);
+            for (at, value) in product.iter().enumerate() {
+                let (x, w) = (&x[at / n * k..][..k], &w[at % n * k..][..k]);
+                let expected: f64 = x.iter().zip(w).map(|(x, w)| f64::from(*x) * f64::from(*w)).sum();
+                assert!((f64::from(*value) - expected).abs() < 1e-4, "{rows} x {k} x {n} at {at}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_gives_the_same_bits_alone_and_among_others() {
+        for (rows, k, n) in SIZES {
+            let (x, w) = (numbers(rows * k, 3), numbers(n * k, 4));
+            let together = dot_rows(&x, &w, k);
+            let alone: Vec<f32> = x.chunks(k).flat_map(|row| dot_rows(row, &w, k)).collect();
+            assert_eq!(together, alone, "{rows} x {k} x {n}");
         }
     }
 }

@@ -20,7 +20,11 @@ fn sentence_piece() -> Arc<Tokenizer> {
     for byte in 0..=255u32 {
         vocabulary.insert(format!("<0x{byte:02X}>"), (byte + 1).into());
     }
-    for (index, word) in ["\u{2581}", "\u{2581}the", "\u{2581}gate", "s", "open", "\u{2581}\u{2581}", "é", "."].iter().enumerate() {
+    for (index, word) in
+        ["\u{2581}", "\u{2581}the", "\u{2581}gate", "s", "open", "\u{2581}\u{2581}", "é", "."]
+            .iter()
+            .enumerate()
+    {
         vocabulary.insert((*word).into(), (257 + index).into());
     }
     let definition = serde_json::json!({
@@ -65,7 +69,10 @@ fn special_tokens_give_no_text() {
 #[test]
 fn the_space_of_a_first_word_goes_and_those_of_later_words_stay() {
     // "▁the" "▁gate" "s" "▁open" written as "▁" and "open".
-    assert_eq!(streamed(&sentence_piece(), &[258, 259, 260, 257, 261]), ["the", " gate", "s", " ", "open", ""]);
+    assert_eq!(
+        streamed(&sentence_piece(), &[258, 259, 260, 257, 261]),
+        ["the", " gate", "s", " ", "open", ""]
+    );
 }
 
 proptest! {

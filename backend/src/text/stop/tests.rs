@@ -39,7 +39,10 @@ fn holds_back_what_may_become_a_stop_string_and_no_more() {
 
 #[test]
 fn what_was_held_comes_at_the_end() {
-    assert_eq!(run(&stops(&["\n\nQ:"]), &["a\n", "\nQ"]), (vec!["a".into(), String::new(), "\n\nQ".into()], false));
+    assert_eq!(
+        run(&stops(&["\n\nQ:"]), &["a\n", "\nQ"]),
+        (vec!["a".into(), String::new(), "\n\nQ".into()], false)
+    );
 }
 
 #[test]
@@ -47,7 +50,11 @@ fn the_stop_string_that_is_complete_first_wins() {
     let both = stops(&["abcd", "bc"]);
     assert_eq!(run(&both, &["xabcd"]), (vec!["xa".into()], true));
     assert_eq!(run(&both, &["x", "a", "b", "c", "d"]).0.concat(), "xa");
-    assert_eq!(run(&stops(&["c", "bc"]), &["abc"]), (vec!["a".into()], true), "the longest of those that end together");
+    assert_eq!(
+        run(&stops(&["c", "bc"]), &["abc"]),
+        (vec!["a".into()], true),
+        "the longest of those that end together"
+    );
 }
 
 #[test]

@@ -25,8 +25,6 @@ pub struct RouterMetrics {
     latency: ByPool<Histogram>,
     first_token: ByPool<Histogram>,
     queue_time: ByPool<Histogram>,
-    prompt_tokens: Family<Pool, Counter>,
-    generation_tokens: Family<Pool, Counter>,
     account: Account,
     ledger: LedgerMetrics,
 }
@@ -69,8 +67,6 @@ impl RouterMetrics {
             latency: ByPool::new_with_constructor(bucket::request),
             first_token: ByPool::new_with_constructor(bucket::request),
             queue_time: ByPool::new_with_constructor(bucket::request),
-            prompt_tokens: Family::default(),
-            generation_tokens: Family::default(),
             account: Account::default(),
             ledger,
         };
@@ -93,9 +89,6 @@ impl RouterMetrics {
         to.register(name::LATENCY, "Seconds from arrival to the last byte", self.latency.clone());
         to.register(name::FIRST_TOKEN, "Seconds from arrival to the first byte", self.first_token.clone());
         to.register(name::QUEUE_TIME, "Seconds from arrival to the grant of a slot", self.queue_time.clone());
-        to.register(name::PROMPT_TOKENS, "Tokens read, as answers report them", self.prompt_tokens.clone());
-        let help = "Tokens written, as answers report them";
-        to.register(name::GENERATION_TOKENS, help, self.generation_tokens.clone());
     }
 
     fn register_pools(&mut self) {
@@ -155,12 +148,6 @@ impl RouterMetrics {
         self.first_token.get_or_create(&by(pool)).observe(took.as_secs_f64());
     }
 
-    /// What an answer's `usage` says.
-    pub fn tokens(&self, pool: &str, prompt: u64, generated: u64) {
-        self.prompt_tokens.get_or_create(&by(pool)).inc_by(prompt);
-        self.generation_tokens.get_or_create(&by(pool)).inc_by(generated);
-    }
-
     /// Takes over the ledger's account of a pool; to be called before [`encode`](Self::encode).
     pub fn set_pool(&self, pool: &str, sample: PoolSample) {
         let set =
@@ -202,14 +189,11 @@ mod tests {
     fn names_with_colons_come_out_as_prometheus_wants_them() {
         let metrics = RouterMetrics::new();
         metrics.rejected("m", "normal", "queue_full");
-        metrics.tokens("m", 7, 11);
         metrics.answered("m", "/v1/completions", 200, Duration::from_millis(30));
         let text = metrics.encode();
         let lines = [
             "# TYPE tidegate:admission_rejections counter",
             "tidegate:admission_rejections_total{reason=\"queue_full\",priority=\"normal\",pool=\"m\"} 1",
-            "tidegate:prompt_tokens_total{pool=\"m\"} 7",
-            "tidegate:generation_tokens_total{pool=\"m\"} 11",
             "tidegate:requests_total{pool=\"m\",route=\"/v1/completions\",status=\"200\"} 1",
             "tidegate:e2e_request_latency_seconds_bucket{le=\"0.05\",pool=\"m\"} 1",
             "tidegate:e2e_request_latency_seconds_count{pool=\"m\"} 1",

@@ -1,0 +1,245 @@
+//! The step loop with a model that counts, fails or waits as a test wants.
+
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use super::forward::Forward;
+use super::*;
+use crate::model::Chunk;
+
+const VOCAB: usize = 50;
+
+/// What a fake model does in its next step.
+enum Act {
+    Compute,
+    Fail,
+    Panic,
+}
+
+/// A model whose next token is the last one plus one.
+struct Fake {
+    /// One entry for each step that may be made; without it steps are free.
+    acts: Option<Receiver<Act>>,
+    /// Per step, the tokens of each chunk.
+    steps: Arc<Mutex<Vec<Vec<usize>>>>,
+    resets: bool,
+}
+
+impl Forward for Fake {
+    fn forward(&mut self, chunks: &[Chunk<'_>]) -> candle_core::Result<Vec<f32>> {
+        self.steps.lock().unwrap().push(chunks.iter().map(|chunk| chunk.tokens.len()).collect());
+        match self.acts.as_ref().map_or(Ok(Act::Compute), Receiver::recv) {
+            Ok(Act::Compute) => {}
+            Ok(Act::Fail) => candle_core::bail!("the device is on fire"),
+            Ok(Act::Panic) => panic!("an index ran out"),
+            Err(_) => candle_core::bail!("the test is over"),
+        }
+        let mut logits = Vec::new();
+        for chunk in chunks.iter().filter(|chunk| chunk.logits) {
+            let next = (*chunk.tokens.last().unwrap() as usize + 1) % VOCAB;
+            logits.extend((0..VOCAB).map(|token| if token == next { 1.0 } else { 0.0 }));
+        }
+        Ok(logits)
+    }
+
+    fn vocab_size(&self) -> usize {
+        VOCAB
+    }
+
+    fn reset(&mut self) -> candle_core::Result<()> {
+        if self.resets { Ok(()) } else { candle_core::bail!("beyond repair") }
+    }
+}
+
+/// An engine on a fake model, the steps it makes, and how to let it make them.
+struct Bench {
+    engine: Engine,
+    steps: Arc<Mutex<Vec<Vec<usize>>>>,
+    acts: Sender<Act>,
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test sends a handful")]
+fn bench(stepwise: bool, blocks: usize, resets: bool) -> Bench {
+    let (acts, receiver) = channel();
+    let steps = Arc::new(Mutex::new(Vec::new()));
+    let model = Fake { acts: stepwise.then_some(receiver), steps: Arc::clone(&steps), resets };
+    let options = EngineOptions { max_sequences: 4, max_batch_tokens: 20, kv_cache_bytes: None };
+    let engine = Engine::start_model(Box::new(model), &options, blocks, 200).unwrap();
+    Bench { engine, steps, acts }
+}
+
+fn ask(prompt: &[u32], max_tokens: usize) -> GenerateRequest {
+    GenerateRequest {
+        prompt: prompt.to_vec(),
+        max_tokens,
+        sampling: Sampling::greedy(),
+        eos: vec![],
+        hold: None,
+    }
+}
+
+async fn all(mut stream: TokenStream) -> Vec<EngineEvent> {
+    let mut events = Vec::new();
+    while let Some(event) = stream.next().await {
+        events.push(event);
+    }
+    events
+}
+
+fn counted(from: u32, count: u32) -> Vec<EngineEvent> {
+    let tokens = (1..=count).map(|i| EngineEvent::Token((from + i) % VOCAB as u32));
+    tokens.chain([EngineEvent::Finished(FinishReason::Length)]).collect()
+}
+
+/// Lets other threads run until something is so; a test that waits for ever says for what.
+async fn until(what: &str, mut so: impl FnMut() -> bool) {
+    for _ in 0..10_000 {
+        if so() {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    panic!("never: {what}");
+}
+
+#[tokio::test]
+async fn tokens_come_in_order_and_end_by_length_or_by_the_model() {
+    let Bench { engine, .. } = bench(false, 100, true);
+    assert_eq!(all(engine.generate(ask(&[3, 7], 4)).unwrap()).await, counted(7, 4));
+    let eos = GenerateRequest { eos: vec![9, 10], ..ask(&[7], 100) };
+    let expected = [EngineEvent::Token(8), EngineEvent::Finished(FinishReason::Stop)];
+    assert_eq!(all(engine.generate(eos).unwrap()).await, expected, "the token that ends it is no part of it");
+    let to_the_end = all(engine.generate(ask(&[1; 190], 1000)).unwrap()).await;
+    assert_eq!(to_the_end, counted(1, 10), "no further than the context");
+}
+
+#[tokio::test]
+async fn a_dropped_stream_is_gone_from_the_next_step() {
+    let Bench { engine, steps, acts } = bench(true, 100, true);
+    let (stays, leaves) = (engine.generate(ask(&[1], 50)).unwrap(), engine.generate(ask(&[2], 50)).unwrap());
+    acts.send(Act::Compute).unwrap();
+    acts.send(Act::Compute).unwrap();
+    until("both run", || steps.lock().unwrap().last().is_some_and(|step| step.len() == 2)).await;
+    let (at, blocks) = (steps.lock().unwrap().len(), engine.stats().cache_blocks_used);
+    drop(leaves);
+    (0..3).for_each(|_| acts.send(Act::Compute).unwrap());
+    until("three more steps", || steps.lock().unwrap().len() >= at + 3).await;
+    assert!(steps.lock().unwrap()[at..].iter().all(|step| step.len() == 1), "{:?}", steps.lock().unwrap());
+    let stats = engine.stats();
+    assert_eq!((stats.cancelled, stats.running, stats.cache_blocks_used), (1, 1, blocks / 2));
+    drop(stays);
+}
+
+#[tokio::test]
+async fn what_the_caller_holds_is_let_go_before_the_last_event() {
+    let Bench { engine, .. } = bench(false, 100, true);
+    for _ in 0..50 {
+        let slot: Arc<dyn std::any::Any + Send + Sync> = Arc::new(());
+        let held = Arc::downgrade(&slot);
+        let mut stream = engine.generate(GenerateRequest { hold: Some(slot), ..ask(&[1], 3) }).unwrap();
+        while let Some(EngineEvent::Token(_)) = stream.next().await {}
+        assert!(held.upgrade().is_none());
+        assert_eq!((engine.stats().running, engine.stats().cache_blocks_used), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_failed_step_tells_its_readers_and_the_engine_goes_on() {
+    for (act, why) in [(Act::Fail, "the device is on fire"), (Act::Panic, "an index ran out")] {
+        let Bench { engine, acts, .. } = bench(true, 100, true);
+        let (first, second) =
+            (engine.generate(ask(&[1], 5)).unwrap(), engine.generate(ask(&[2], 5)).unwrap());
+        until("both are known", || engine.stats().running + engine.stats().waiting == 2).await;
+        acts.send(Act::Compute).unwrap();
+        acts.send(act).unwrap();
+        for stream in [first, second] {
+            let events = all(stream).await;
+            assert!(
+                matches!(events.last(), Some(EngineEvent::Failed(text)) if text.contains(why)),
+                "{events:?}"
+            );
+        }
+        (0..9).for_each(|_| acts.send(Act::Compute).unwrap());
+        assert_eq!(all(engine.generate(ask(&[4], 2)).unwrap()).await, counted(4, 2));
+        let stats = engine.stats();
+        assert_eq!((stats.failed, stats.finished, stats.cache_blocks_used), (2, 1, 0));
+    }
+}
+
+#[tokio::test]
+async fn an_engine_beyond_repair_says_so() {
+    let Bench { engine, acts, .. } = bench(true, 3, false);
+    let (runs, waits) = (engine.generate(ask(&[1], 30)).unwrap(), engine.generate(ask(&[2], 30)).unwrap());
+    acts.send(Act::Fail).unwrap();
+    for stream in [runs, waits] {
+        assert!(matches!(all(stream).await.as_slice(), [EngineEvent::Failed(_)]));
+    }
+    until("the thread is gone", || matches!(engine.generate(ask(&[1], 1)), Err(EngineError::Stopped))).await;
+    assert_eq!(engine.stats().since_last_step, None, "nothing is left that could be late");
+}
+
+#[tokio::test]
+async fn sequences_wait_for_their_blocks_in_turn() {
+    // Each needs two of the three blocks.
+    let Bench { engine, steps, .. } = bench(false, 3, true);
+    let streams: Vec<_> = (0..5).map(|i| engine.generate(ask(&[i], 30)).unwrap()).collect();
+    for (from, stream) in streams.into_iter().enumerate() {
+        assert_eq!(all(stream).await, counted(from as u32, 30));
+    }
+    assert!(steps.lock().unwrap().iter().all(|step| step.len() == 1), "two at once cannot fit");
+}
+
+#[tokio::test]
+async fn a_running_stream_never_waits_for_more_than_one_chunk() {
+    let Bench { engine, steps, acts } = bench(true, 100, true);
+    let running = engine.generate(ask(&[1], 40)).unwrap();
+    acts.send(Act::Compute).unwrap();
+    until("it decodes", || steps.lock().unwrap().len() == 2).await;
+    let long = engine.generate(ask(&[5; 100], 1)).unwrap();
+    (0..60).for_each(|_| acts.send(Act::Compute).unwrap());
+    assert_eq!(all(long).await, counted(5, 1));
+    assert_eq!(all(running).await, counted(1, 40));
+    let steps = steps.lock().unwrap();
+    let mixed: Vec<_> = steps.iter().filter(|step| step.len() == 2).collect();
+    assert_eq!(mixed.len(), 6, "100 tokens in chunks of 19 beside a decode: {mixed:?}");
+    assert!(mixed.iter().all(|step| step[0] == 1 && step[1] <= 19), "{mixed:?}");
+}
+
+#[tokio::test]
+async fn a_stuck_step_can_be_seen_from_outside() {
+    let Bench { engine, acts, .. } = bench(true, 100, true);
+    assert_eq!(engine.stats().since_last_step, None, "idle");
+    let stream = engine.generate(ask(&[1], 1)).unwrap();
+    let age = || engine.stats().since_last_step.unwrap();
+    let first = age();
+    until("the age grows", || age() > first + Duration::from_millis(5)).await;
+    acts.send(Act::Compute).unwrap();
+    assert_eq!(all(stream).await, counted(1, 1));
+    assert_eq!(engine.stats().since_last_step, None, "idle again");
+}
+
+#[tokio::test]
+async fn sequences_end_after_the_last_handle_is_gone() {
+    let Bench { engine, .. } = bench(false, 100, true);
+    let stream = engine.generate(ask(&[1], 20)).unwrap();
+    drop(engine);
+    assert_eq!(all(stream).await, counted(1, 20));
+}
+
+#[test]
+fn requests_that_cannot_be_served_are_refused() {
+    let Bench { engine, .. } = bench(false, 100, true);
+    let refused = |request| engine.generate(request).unwrap_err().to_string();
+    assert_eq!(refused(ask(&[], 5)), "the prompt holds no token");
+    assert!(refused(ask(&[1; 200], 5)).contains("has 200 tokens, but the context has room for 200"));
+    assert!(refused(ask(&[1], 0)).contains("max_tokens is 0"));
+    assert!(refused(ask(&[1, 50], 5)).contains("token 50"));
+    let sampled = |sampling| refused(GenerateRequest { sampling, ..ask(&[1], 5) });
+    assert!(sampled(Sampling { temperature: -0.1, ..Sampling::default() }).contains("temperature is -0.1"));
+    assert!(sampled(Sampling { temperature: f32::NAN, ..Sampling::default() }).contains("temperature"));
+    assert!(sampled(Sampling { top_p: 1.5, ..Sampling::default() }).contains("top_p is 1.5"));
+    assert!(
+        sampled(Sampling { presence_penalty: f32::INFINITY, ..Sampling::default() }).contains("presence")
+    );
+}

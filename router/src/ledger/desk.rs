@@ -1,0 +1,184 @@
+//! One router at the account: what every call does on this side, wherever the account is kept.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use tidegate_admission::{
+    Admit, AttemptId, Backend, End, Event, HandBack, Reason, Refusal, Renewal, Reply, Return, View,
+    snapshot::Snapshot,
+};
+
+use super::{Admission, Ask, Fleet, LedgerError, LedgerMode, LedgerOptions, holding::Holdings, micros};
+
+/// Time between two renewals of a router's lease.
+pub(super) const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// Seconds after which an unknown pool may be asked for again: a backend that starts up registers within a second.
+const UNKNOWN_RETRY_AFTER: f64 = 1.0;
+
+/// Where the account is kept.
+pub(super) trait Account: Send + Sync + 'static {
+    /// The word for it in `/fleet`.
+    const MODE: LedgerMode;
+
+    /// Applies an event at the present instant, and sees to it that every router learns what follows for its tickets.
+    /// `None` where there is no such pool; a backend that registers makes one.
+    fn apply(
+        &self,
+        pool: &str,
+        event: &Event,
+    ) -> impl Future<Output = Result<Option<Reply>, LedgerError>> + Send;
+
+    /// Counts and estimates of a pool at the present instant.
+    fn view(&self, pool: &str) -> impl Future<Output = Result<Option<View>, LedgerError>> + Send;
+
+    /// The whole account of a pool at the present instant.
+    fn snapshot(&self, pool: &str) -> impl Future<Output = Result<Option<Snapshot>, LedgerError>> + Send;
+
+    /// Names of all pools, in order.
+    fn pools(&self) -> impl Future<Output = Result<Vec<String>, LedgerError>> + Send;
+}
+
+/// One router at the account.
+#[derive(Debug)]
+pub(super) struct Desk<A> {
+    pub(super) account: A,
+    pub(super) holdings: Arc<Holdings>,
+    pub(super) options: LedgerOptions,
+}
+
+impl<A: Account> Desk<A> {
+    /// See [`super::Ledger::admit`].
+    pub(super) async fn admit(&self, pool: &str, ask: Ask) -> Result<Admission, LedgerError> {
+        let Ask { attempt, priority, remaining, draw, jitter } = ask;
+        let (router, limits) = (self.options.router_id.clone(), self.options.limits);
+        let admit = Admit {
+            attempt: attempt.clone(),
+            router,
+            limits,
+            priority,
+            remaining: micros(remaining),
+            draw,
+            jitter,
+        };
+        let asking = self.holdings.open(pool, &attempt);
+        let reply = self.account.apply(pool, &Event::Admit(admit)).await?;
+        asking.answered(reply.unwrap_or_else(unknown_pool))
+    }
+
+    /// See [`super::Ledger::release`]. Closed on this side first: should the call get lost, the ledger frees an attempt
+    /// that its router no longer knows.
+    pub(super) async fn release(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
+        self.holdings.close(attempt);
+        self.apply(pool, Event::Release(attempt.clone(), end)).await
+    }
+
+    /// See [`super::Ledger::cancel`].
+    pub(super) async fn cancel(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
+        self.holdings.close(attempt);
+        self.apply(pool, Event::Cancel(attempt.clone(), end)).await
+    }
+
+    /// See [`super::Ledger::abandon`].
+    pub(super) async fn abandon(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
+        self.holdings.abandon(attempt);
+        let done = self.apply(pool, Event::Abandon(attempt.clone(), end)).await;
+        if done.is_err() {
+            self.holdings.close(attempt);
+        }
+        done
+    }
+
+    /// See [`super::Ledger::confirm`].
+    pub(super) async fn confirm(&self, pool: &str, attempt: &AttemptId) -> Result<(), LedgerError> {
+        self.holdings.close(attempt);
+        self.apply(pool, Event::Confirm(attempt.clone())).await
+    }
+
+    /// See [`super::Ledger::hand_back`].
+    pub(super) async fn hand_back(
+        &self,
+        pool: &str,
+        attempt: &AttemptId,
+        why: HandBack,
+        next: AttemptId,
+    ) -> Result<Admission, LedgerError> {
+        let returned = Return {
+            attempt: attempt.clone(),
+            next: next.clone(),
+            router: self.options.router_id.clone(),
+            max_queue_size: self.options.limits.max_queue_size,
+            why,
+            place: self.holdings.place(attempt)?,
+        };
+        let asking = self.holdings.open(pool, &next);
+        self.holdings.handed_back(attempt, why);
+        let reply = self.account.apply(pool, &Event::HandBack(returned)).await?;
+        asking.answered(reply.unwrap_or_else(unknown_pool))
+    }
+
+    /// See [`super::Ledger::put_backend`].
+    pub(super) async fn put_backend(&self, pool: &str, backend: Backend) -> Result<(), LedgerError> {
+        self.apply(pool, Event::PutBackend(backend)).await
+    }
+
+    /// See [`super::Ledger::remove_backend`].
+    pub(super) async fn remove_backend(&self, pool: &str, id: &str) -> Result<(), LedgerError> {
+        self.apply(pool, Event::RemoveBackend(id.to_owned())).await
+    }
+
+    /// See [`super::Ledger::reconcile_backend`].
+    pub(super) async fn reconcile_backend(
+        &self,
+        pool: &str,
+        id: &str,
+        held: &[AttemptId],
+    ) -> Result<(), LedgerError> {
+        self.apply(pool, Event::Reconcile(id.to_owned(), held.to_vec())).await
+    }
+
+    /// See [`super::Ledger::view`].
+    pub(super) async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
+        self.account.view(pool).await
+    }
+
+    /// See [`super::Ledger::fleet`].
+    pub(super) async fn fleet(&self) -> Result<Fleet, LedgerError> {
+        let mut pools = Vec::new();
+        for name in self.account.pools().await? {
+            if let Some(snapshot) = self.account.snapshot(&name).await? {
+                pools.push((name, snapshot));
+            }
+        }
+        Ok(Fleet::new(A::MODE, pools, &self.options.limits, self.options.reset_interval))
+    }
+
+    /// Renews this router's lease in every pool, and takes in what the ledger knows better.
+    pub(super) async fn renew(&self) -> Result<(), LedgerError> {
+        for pool in self.account.pools().await? {
+            let (known, check) = self.holdings.in_pool(&pool);
+            let renewal = Renewal {
+                router: self.options.router_id.clone(),
+                flags: self.options.flags(),
+                max_queue_size: self.options.limits.max_queue_size,
+                known,
+                check,
+                reset_interval: micros(self.options.reset_interval),
+            };
+            if let Some(Reply::Renewed { granted, gone }) =
+                self.account.apply(&pool, &Event::Renew(renewal)).await?
+            {
+                self.holdings.reconcile(granted, &gone);
+            }
+        }
+        Ok(())
+    }
+
+    async fn apply(&self, pool: &str, event: Event) -> Result<(), LedgerError> {
+        self.account.apply(pool, &event).await.map(drop)
+    }
+}
+
+/// The refusal of a request for a pool that no backend ever served.
+fn unknown_pool() -> Reply {
+    let refusal = Refusal { reason: Reason::UnknownPool, retry_after: UNKNOWN_RETRY_AFTER, hopeless: false };
+    Reply::Rejected(refusal, None)
+}

@@ -1,0 +1,68 @@
+-- A granted slot comes back unused. ARGV: attempt, next, router, max_queue_size, why, rank, arrival, entered, deadline.
+-- Mirrors Pool::hand_back.
+if not present() then return { { 'unknown' }, {} } end
+local id, next_id, router, why = ARGV[3], ARGV[4], ARGV[5], ARGV[7]
+local known = get_attempt(next_id)
+if known then
+  save()
+  return { standing(next_id, known), actions }
+end
+open_lease(router, ARGV[6])
+local place = { router = router, rank = tonumber(ARGV[8]), arrival = tonumber(ARGV[9]), entered = tonumber(ARGV[10]),
+  deadline = tonumber(ARGV[11]), avoid = '' }
+
+local function give_back(a)
+  place.avoid = a.avoid
+  if why == 'concurrency' then
+    if a.phase == 'r' then mark_abandoned(id, a) elseif a.phase == 'q' then remove(id, a) end
+    return
+  end
+  if a.backend ~= '' then
+    if place.avoid == '' then place.avoid = '\0' end
+    place.avoid = place.avoid .. life(a.backend, get_node(a.backend)) .. '\0'
+  end
+  remove(id, a)
+end
+
+local function some_live()
+  for _, backend in ipairs(call('HKEYS', NODES)) do
+    local n = get_node(backend)
+    if offers(n) > 0 and not avoids(place.avoid, backend, n) then return true end
+  end
+  return false
+end
+
+-- The last ticket goes where one that came back made the queue longer than any router allows.
+local function make_room()
+  local largest = 0
+  for _, raw in ipairs(call('HVALS', FLAGS)) do
+    local _, max_queue_size = cmsgpack.unpack(raw)
+    largest = math.max(largest, max_queue_size)
+  end
+  if queued() > largest then
+    drop_ticket(call('ZREVRANGE', QUEUE, 0, 0)[1], 'queue_full')
+    count('failed')
+  end
+end
+
+local a = get_attempt(id)
+if a then give_back(a) end
+local refused
+if place.deadline <= S.now then
+  count('timed_out')
+  refused = 'deadline'
+elseif not some_live() then
+  count('failed')
+  refused = 'no_backend'
+end
+if refused then
+  dispatch()
+  save()
+  return { { 'rejected', refused, '1', '0' }, actions }
+end
+enqueue(next_id, place)
+dispatch(next_id)
+local reply = standing(next_id, get_attempt(next_id))
+make_room()
+save()
+return { reply, actions }

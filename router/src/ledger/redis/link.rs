@@ -1,0 +1,211 @@
+//! The connection to Redis: one multiplexed RESP3 connection for calls and pushes, which comes back by itself.
+
+use std::{future::Future, sync::Arc, time::Duration};
+
+use redis::{
+    AsyncCommands, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
+    RedisResult, ScriptInvocation, Value,
+    aio::{ConnectionManager, ConnectionManagerConfig},
+    from_redis_value,
+};
+use tidegate_admission::{Event, View, snapshot::Snapshot};
+use tokio::time::timeout;
+
+use super::{
+    LedgerError, keys,
+    reply::{self, Answer},
+    scripts::Scripts,
+};
+use crate::ledger::holding::Holdings;
+
+/// Time that one call may take, in all: a Redis that is slower than this is away.
+const PATIENCE: Duration = Duration::from_millis(100);
+/// Time that the first connection may take.
+const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
+/// Bounds of the time between two attempts to connect again.
+const RECONNECT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
+/// Commands that may stand in line for the connection.
+const LINE: usize = 1024;
+
+/// One router's connection.
+pub(in crate::ledger) struct Link {
+    manager: ConnectionManager,
+    scripts: Scripts,
+    prefix: String,
+    channel: String,
+    terms: Terms,
+}
+
+/// What a link goes by.
+#[derive(Debug, Clone)]
+pub(in crate::ledger) struct Terms {
+    /// Whose clock counts.
+    pub(in crate::ledger) now: Now,
+    /// Time that one call may take in all, reconnecting included.
+    pub(in crate::ledger) patience: Duration,
+}
+
+impl Default for Terms {
+    fn default() -> Terms {
+        Terms { now: Now::Redis, patience: PATIENCE }
+    }
+}
+
+/// Whose clock counts.
+#[derive(Debug, Clone)]
+pub(in crate::ledger) enum Now {
+    /// Redis's own: max(last seen, `TIME`).
+    Redis,
+    /// A test's.
+    #[cfg(test)]
+    Manual(Arc<std::sync::atomic::AtomicU64>),
+}
+
+impl Now {
+    /// As the scripts take it.
+    fn text(&self) -> String {
+        match self {
+            Now::Redis => String::new(),
+            #[cfg(test)]
+            Now::Manual(now) => now.load(std::sync::atomic::Ordering::SeqCst).to_string(),
+        }
+    }
+}
+
+impl std::fmt::Debug for Link {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Link").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Link {
+    /// Connects, subscribes to what becomes of the router's tickets, and loads the scripts.
+    pub(in crate::ledger) async fn open(
+        url: &str,
+        prefix: &str,
+        router_id: &str,
+        holdings: Arc<Holdings>,
+        terms: Terms,
+    ) -> Result<Link, LedgerError> {
+        let client = client(url)?;
+        let (scripts, channel) = (Scripts::new(), keys::channel(prefix));
+        let opened = async {
+            let mut manager = client.get_connection_manager_with_config(config(holdings)).await?;
+            manager.subscribe(format!("{channel}{router_id}")).await?;
+            for script in scripts.all() {
+                script.load_async(&mut manager).await?;
+            }
+            RedisResult::Ok(manager)
+        };
+        let manager = within(CONNECT_PATIENCE, opened).await?;
+        Ok(Link { manager, scripts, prefix: prefix.to_owned(), channel, terms })
+    }
+
+    /// One transition.
+    pub(in crate::ledger) async fn apply(&self, pool: &str, event: &Event) -> Result<Answer, LedgerError> {
+        let keys = keys::of_pool(&self.prefix, pool);
+        let call = self.scripts.call(event, &keys, &self.terms.now.text(), &self.channel);
+        reply::answer(self.call(&call).await?)
+    }
+
+    /// Counts and estimates of a pool.
+    pub(in crate::ledger) async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
+        reply::view(self.look(pool, false).await?)
+    }
+
+    /// The whole account of a pool.
+    pub(in crate::ledger) async fn snapshot(&self, pool: &str) -> Result<Option<Snapshot>, LedgerError> {
+        reply::snapshot(self.look(pool, true).await?)
+    }
+
+    /// Puts a pool's name where [`Link::pools`] finds it. A name is put before its pool, and again at each renewal.
+    pub(in crate::ledger) async fn name_pool(&self, pool: &str) -> Result<(), LedgerError> {
+        let mut manager = self.manager.clone();
+        within(self.terms.patience, manager.sadd(keys::pools(&self.prefix), pool)).await
+    }
+
+    /// Takes away the name of a pool that has been forgotten.
+    pub(in crate::ledger) async fn forget_pool(&self, pool: &str) -> Result<(), LedgerError> {
+        let mut manager = self.manager.clone();
+        within(self.terms.patience, manager.srem(keys::pools(&self.prefix), pool)).await
+    }
+
+    /// Names of all pools, in order.
+    pub(in crate::ledger) async fn pools(&self) -> Result<Vec<String>, LedgerError> {
+        let mut manager = self.manager.clone();
+        let mut names: Vec<String> =
+            within(self.terms.patience, manager.smembers(keys::pools(&self.prefix))).await?;
+        names.sort_unstable();
+        Ok(names)
+    }
+
+    async fn look(&self, pool: &str, all: bool) -> Result<Value, LedgerError> {
+        let keys = keys::of_pool(&self.prefix, pool);
+        self.call(&self.scripts.look(all, &keys, &self.terms.now.text(), &self.channel)).await
+    }
+
+    /// Calls a script by its hash; one that Redis no longer has is loaded again.
+    async fn call(&self, call: &ScriptInvocation<'_>) -> Result<Value, LedgerError> {
+        let mut manager = self.manager.clone();
+        within(self.terms.patience, call.invoke_async(&mut manager)).await
+    }
+}
+
+/// A client that speaks RESP3, whatever the URL says: pushes need it.
+fn client(url: &str) -> Result<Client, LedgerError> {
+    let address = |error: RedisError| LedgerError::Address(error.to_string());
+    let info = url.into_connection_info().map_err(address)?;
+    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
+    Client::open(info.set_redis_settings(settings)).map_err(address)
+}
+
+fn config(holdings: Arc<Holdings>) -> ConnectionManagerConfig {
+    ConnectionManagerConfig::new()
+        .set_min_delay(RECONNECT.0)
+        .set_max_delay(RECONNECT.1)
+        .set_number_of_retries(usize::MAX)
+        .set_connection_timeout(Some(CONNECT_PATIENCE))
+        .set_response_timeout(Some(CONNECT_PATIENCE))
+        .set_pipeline_buffer_size(LINE)
+        .set_automatic_resubscription()
+        .set_push_sender(move |push: PushInfo| {
+            take_push(&holdings, push);
+            Ok::<(), redis::aio::SendError>(())
+        })
+}
+
+/// A message on the router's channel: what became of one of its tickets.
+fn take_push(holdings: &Holdings, push: PushInfo) {
+    if push.kind != PushKind::Message {
+        return;
+    }
+    let payload = push.data.into_iter().nth(1).map(from_redis_value::<String>);
+    let Some(Ok(payload)) = payload else { return };
+    match reply::pushed(&payload) {
+        Ok(action) => holdings.deliver(action),
+        Err(error) => tracing::warn!(%error, "a push that makes no sense"),
+    }
+}
+
+/// Waits no longer than `patience`, reconnecting included.
+async fn within<T>(patience: Duration, call: impl Future<Output = RedisResult<T>>) -> Result<T, LedgerError> {
+    match timeout(patience, call).await {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(error)) => Err(failure(&error)),
+        Err(_) => Err(LedgerError::Unavailable(format!("no answer within {} ms", patience.as_millis()))),
+    }
+}
+
+/// What kind of trouble it is: the address, the script, or (whatever else it be) Redis itself for now.
+fn failure(error: &RedisError) -> LedgerError {
+    use redis::ServerErrorKind::{CrossSlot, NoPerm, ResponseError};
+    let text = error.to_string();
+    match error.kind() {
+        ErrorKind::InvalidClientConfig | ErrorKind::AuthenticationFailed | ErrorKind::RESP3NotSupported => {
+            LedgerError::Address(text)
+        }
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => LedgerError::Protocol(text),
+        ErrorKind::Server(ResponseError | CrossSlot | NoPerm) => LedgerError::Protocol(text),
+        _ => LedgerError::Unavailable(text),
+    }
+}

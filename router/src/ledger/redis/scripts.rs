@@ -1,0 +1,149 @@
+//! The transitions as Lua scripts: which one an event calls, and with which arguments.
+
+use redis::{Script, ScriptInvocation};
+use tidegate_admission::{Admit, AttemptId, Backend, End, Event, HandBack, Renewal, Return};
+
+/// The parts that every script begins with, and its own parts.
+macro_rules! script {
+    ($($own:literal),+) => {
+        Script::new(concat!(
+            include_str!("../lua/state.lua"),
+            include_str!("../lua/estimate.lua"),
+            include_str!("../lua/nodes.lua"),
+            include_str!("../lua/attempts.lua"),
+            include_str!("../lua/clock.lua"),
+            $(include_str!(concat!("../lua/", $own, ".lua"))),+
+        ))
+    };
+}
+
+/// All scripts. They are loaded once and called by hash.
+#[derive(Debug)]
+pub(super) struct Scripts {
+    admit: Script,
+    finish: Script,
+    hand_back: Script,
+    backend: Script,
+    renew: Script,
+    look: Script,
+}
+
+impl Scripts {
+    pub(super) fn new() -> Scripts {
+        Scripts {
+            admit: script!("decide", "admit"),
+            finish: script!("finish"),
+            hand_back: script!("hand_back"),
+            backend: script!("backend"),
+            renew: script!("renew"),
+            look: script!("look"),
+        }
+    }
+
+    /// All of them, to be loaded.
+    pub(super) fn all(&self) -> [&Script; 6] {
+        [&self.admit, &self.finish, &self.hand_back, &self.backend, &self.renew, &self.look]
+    }
+
+    /// The call for an event. `now`: empty for Redis's own time. `channel`: what routers' ids are appended to.
+    pub(super) fn call(
+        &self,
+        event: &Event,
+        keys: &[String],
+        now: &str,
+        channel: &str,
+    ) -> ScriptInvocation<'_> {
+        let script = match event {
+            Event::Admit(_) => &self.admit,
+            Event::Release(..) | Event::Cancel(..) | Event::Abandon(..) | Event::Confirm(_) => &self.finish,
+            Event::HandBack(_) => &self.hand_back,
+            Event::PutBackend(_) | Event::RemoveBackend(_) | Event::Reconcile(..) => &self.backend,
+            Event::Renew(_) => &self.renew,
+            Event::Tick => &self.look,
+        };
+        let mut call = begin(script, keys, now, channel);
+        arguments(&mut call, event);
+        call
+    }
+
+    /// The call that reads the account; all of it, or counts and estimates only.
+    pub(super) fn look(&self, all: bool, keys: &[String], now: &str, channel: &str) -> ScriptInvocation<'_> {
+        let mut call = begin(&self.look, keys, now, channel);
+        call.arg(if all { "all" } else { "view" });
+        call
+    }
+}
+
+fn begin<'a>(script: &'a Script, keys: &[String], now: &str, channel: &str) -> ScriptInvocation<'a> {
+    let mut call = script.prepare_invoke();
+    for key in keys {
+        call.key(key);
+    }
+    call.arg(now).arg(channel);
+    call
+}
+
+fn arguments(call: &mut ScriptInvocation<'_>, event: &Event) {
+    match event {
+        Event::Admit(ask) => admit(call, ask),
+        Event::Release(attempt, end) => finish(call, "release", attempt, Some(*end)),
+        Event::Cancel(attempt, end) => finish(call, "cancel", attempt, Some(*end)),
+        Event::Abandon(attempt, end) => finish(call, "abandon", attempt, Some(*end)),
+        Event::Confirm(attempt) => finish(call, "confirm", attempt, None),
+        Event::HandBack(returned) => hand_back(call, returned),
+        Event::PutBackend(backend) => put_backend(call, backend),
+        Event::RemoveBackend(id) => {
+            call.arg("remove").arg(id);
+        }
+        Event::Reconcile(id, held) => {
+            call.arg("reconcile").arg(id);
+            for attempt in held {
+                call.arg(&attempt.0);
+            }
+        }
+        Event::Renew(renewal) => renew(call, renewal),
+        Event::Tick => {
+            call.arg("view");
+        }
+    }
+}
+
+fn finish(call: &mut ScriptInvocation<'_>, what: &str, attempt: &AttemptId, end: Option<End>) {
+    call.arg(what).arg(&attempt.0).arg(end.map_or("", End::as_str));
+}
+
+fn admit(call: &mut ScriptInvocation<'_>, ask: &Admit) {
+    let limits = &ask.limits;
+    call.arg(&ask.attempt.0).arg(&ask.router).arg(ask.priority.rank()).arg(ask.remaining);
+    call.arg(exact(ask.draw)).arg(exact(ask.jitter)).arg(limits.max_queue_size);
+    call.arg(exact(limits.queue_rejection_threshold)).arg(exact(limits.rejection_start));
+    call.arg(exact(limits.wait_share));
+}
+
+fn hand_back(call: &mut ScriptInvocation<'_>, returned: &Return) {
+    let why = match returned.why {
+        HandBack::Concurrency => "concurrency",
+        HandBack::Unreachable => "unreachable",
+    };
+    let place = &returned.place;
+    call.arg(&returned.attempt.0).arg(&returned.next.0).arg(&returned.router).arg(returned.max_queue_size);
+    call.arg(why).arg(place.priority.rank()).arg(place.arrival).arg(place.entered.0).arg(place.deadline.0);
+}
+
+fn put_backend(call: &mut ScriptInvocation<'_>, backend: &Backend) {
+    call.arg("put").arg(&backend.id).arg(&backend.epoch).arg(&backend.url).arg(backend.slots);
+    call.arg(u8::from(backend.draining));
+}
+
+fn renew(call: &mut ScriptInvocation<'_>, renewal: &Renewal) {
+    call.arg(&renewal.router).arg(&renewal.flags).arg(renewal.max_queue_size).arg(renewal.reset_interval);
+    call.arg(renewal.known.len());
+    for attempt in renewal.known.iter().chain(&renewal.check) {
+        call.arg(&attempt.0);
+    }
+}
+
+/// The shortest text that reads back as the same double.
+fn exact(number: f64) -> String {
+    number.to_string()
+}

@@ -1,0 +1,283 @@
+//! L7: memory and Redis are the same machine. Random traces with explicit times and draws go through the pure state machine
+//! and through the scripts; after every step the answer, the grants, the drops and the whole account must be equal, to
+//! the last bit of every double.
+//!
+//! `TIDEGATE_L7_TRACES` sets how many (300), `TIDEGATE_L7_SEED` where they begin; a failure names its seed.
+
+use std::{
+    env,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use tidegate_admission::{
+    Action, Admit, AttemptId, Backend, End, Event, HandBack, Limits, Place, Pool, Priority, Renewal, Reply,
+    Return, Time,
+};
+
+use super::server::RedisServer;
+use crate::ledger::{
+    holding::Holdings,
+    redis::{
+        link::{Link, Now, Terms},
+        reply::Answer,
+    },
+};
+
+const START: u64 = 1_795_000_000_000_000;
+
+/// One made-up life of a pool.
+struct Trace {
+    random: StdRng,
+    now: Arc<AtomicU64>,
+    limits: [Limits; 2],
+    /// Every attempt that had a place, with the router that held it.
+    attempts: Vec<(AttemptId, String, Place)>,
+    made: u32,
+}
+
+impl Trace {
+    fn new(seed: u64, now: Arc<AtomicU64>) -> Trace {
+        let mut random = StdRng::seed_from_u64(seed);
+        // Half of the traces are tight everywhere, half let a queue grow.
+        let least = if random.random() { 0.0 } else { 0.7 };
+        let limits = [(); 2].map(|()| Limits {
+            max_queue_size: random.random_range(0..9),
+            queue_rejection_threshold: random.random_range(least..1.0),
+            rejection_start: random.random_range(least..1.0),
+            wait_share: random.random_range(least..1.0),
+        });
+        now.store(START + random.random_range(0..10_000_000), Ordering::SeqCst);
+        Trace { random, now, limits, attempts: Vec::new(), made: 0 }
+    }
+
+    fn below(&mut self, end: usize) -> usize {
+        self.random.random_range(0..end)
+    }
+
+    /// The next thing that happens, some time after the last one.
+    fn event(&mut self) -> Event {
+        let pause = match self.below(20) {
+            0..=9 => 0,
+            10..=14 => self.random.random_range(0..50_000),
+            15..=18 => self.random.random_range(0..500_000),
+            _ => self.random.random_range(0..6_000_000),
+        };
+        // Now and then nothing happens for so long that everything expires and is forgotten.
+        let pause = if self.below(300) == 0 { 150_000_000 } else { pause };
+        self.now.fetch_add(pause, Ordering::SeqCst);
+        match self.below(20) {
+            0..=6 => self.ask(),
+            7..=10 => self.end(),
+            11 => self.hand_back(),
+            12..=15 => Event::PutBackend(self.backend()),
+            16 => self.report(),
+            17 | 18 => self.renew(),
+            _ if self.below(3) == 0 => Event::RemoveBackend(self.backend().id),
+            _ => Event::Tick,
+        }
+    }
+
+    fn router(&mut self) -> (String, Limits) {
+        let which = self.below(2);
+        (format!("router {which}"), self.limits[which])
+    }
+
+    fn ask(&mut self) -> Event {
+        let (router, limits) = self.router();
+        // One in ten is an attempt that asks once more.
+        let again = if self.below(10) == 0 { self.pick() } else { None };
+        let attempt = again.map_or_else(|| self.fresh(&router), |(attempt, ..)| attempt);
+        Event::Admit(Admit {
+            attempt,
+            router,
+            limits,
+            priority: Priority::ALL[self.below(3)],
+            remaining: self.random.random_range(0..20_000_000),
+            draw: self.random.random(),
+            jitter: self.random.random(),
+        })
+    }
+
+    fn end(&mut self) -> Event {
+        let Some((attempt, ..)) = self.pick() else { return Event::Tick };
+        let end = End::ALL[self.below(4)];
+        match self.below(8) {
+            0 => Event::Cancel(attempt, end),
+            1 | 2 => Event::Abandon(attempt, end),
+            3 => Event::Confirm(attempt),
+            4 => Event::Release(attempt, end),
+            _ => Event::Release(attempt, End::Finished),
+        }
+    }
+
+    fn hand_back(&mut self) -> Event {
+        let Some((attempt, router, place)) = self.pick() else { return Event::Tick };
+        let next = self.fresh(&router);
+        let why = if self.below(2) == 0 { HandBack::Concurrency } else { HandBack::Unreachable };
+        let max_queue_size = self.limits[usize::from(router.ends_with('1'))].max_queue_size;
+        Event::HandBack(Return { attempt, next, router, max_queue_size, why, place })
+    }
+
+    fn backend(&mut self) -> Backend {
+        let id = self.below(4);
+        Backend {
+            id: format!("backend {id}"),
+            epoch: u8::from(self.below(16) == 0).to_string(),
+            url: format!("http://backend-{id}:8100"),
+            slots: if self.below(10) == 0 { self.random.random_range(0..4) } else { (id as u32).min(2) },
+            draining: self.below(25) == 0,
+        }
+    }
+
+    fn report(&mut self) -> Event {
+        let id = self.backend().id;
+        Event::Reconcile(id, self.some_attempts(2))
+    }
+
+    fn renew(&mut self) -> Event {
+        let (router, limits) = self.router();
+        let one_in = 1 + self.below(20);
+        let known = self.some_attempts(one_in);
+        let check = self.some_attempts(3);
+        Event::Renew(Renewal {
+            router,
+            flags: limits.to_string(),
+            max_queue_size: limits.max_queue_size,
+            known,
+            check,
+            reset_interval: 4_000_000,
+        })
+    }
+
+    /// All attempts but about one in so many.
+    fn some_attempts(&mut self, one_in: usize) -> Vec<AttemptId> {
+        let ids: Vec<AttemptId> = self.attempts.iter().map(|(id, ..)| id.clone()).collect();
+        ids.into_iter().filter(|_| one_in == 1 || self.below(one_in) > 0).collect()
+    }
+
+    fn pick(&mut self) -> Option<(AttemptId, String, Place)> {
+        // Mostly one of the latest: the older ones have ended.
+        let among = if self.below(4) == 0 { self.attempts.len() } else { self.attempts.len().min(8) };
+        let back = if among == 0 { return None } else { 1 + self.below(among) };
+        self.attempts.get(self.attempts.len() - back).cloned()
+    }
+
+    fn fresh(&mut self, router: &str) -> AttemptId {
+        self.made += 1;
+        AttemptId(format!("{router}-{}", self.made))
+    }
+
+    /// What routers remember of a step.
+    fn remember(&mut self, event: &Event, answer: &Answer) {
+        let mut note = |attempt: &AttemptId, router: &str, place: Place| {
+            self.attempts.push((attempt.clone(), router.to_owned(), place));
+        };
+        match (&answer.reply, event) {
+            (Some(Reply::Granted(granted, _)), _) => note(&granted.attempt, &granted.router, granted.place),
+            (Some(Reply::Queued { place, .. }), Event::Admit(ask)) => note(&ask.attempt, &ask.router, *place),
+            (Some(Reply::Queued { place, .. }), Event::HandBack(back)) => {
+                note(&back.next, &back.router, *place)
+            }
+            _ => {}
+        }
+    }
+}
+
+/// How much of what the machine can do the traces have seen.
+#[derive(Debug, Default)]
+struct Seen {
+    steps: u64,
+    grants: u64,
+    drops: u64,
+    rejected: u64,
+    forgotten: u64,
+}
+
+impl Seen {
+    fn note(&mut self, answer: &Answer, forgotten: bool) {
+        self.steps += 1;
+        self.forgotten += u64::from(forgotten);
+        self.rejected += u64::from(matches!(answer.reply, Some(Reply::Rejected(..))));
+        for action in &answer.actions {
+            match action {
+                Action::Grant(_) => self.grants += 1,
+                Action::Drop { .. } => self.drops += 1,
+            }
+        }
+    }
+}
+
+impl Seen {
+    /// Whether so many traces have met enough of everything to prove something.
+    fn is_rich(&self, traces: u64) -> bool {
+        self.grants > 2 * traces
+            && 2 * self.drops > traces
+            && self.rejected > traces
+            && 20 * self.forgotten > traces
+    }
+}
+
+/// The pure machine's side: what a ledger does with a pool that opens and is forgotten.
+fn pure(pool: &mut Option<Pool>, now: u64, event: &Event) -> Answer {
+    if matches!(event, Event::PutBackend(_)) && pool.is_none() {
+        *pool = Some(Pool::new(Time(now)));
+    }
+    let Some(account) = pool.as_mut() else { return Answer::default() };
+    let outcome = account.apply(Time(now), event);
+    if account.forgettable() {
+        *pool = None;
+    }
+    Answer { reply: Some(outcome.reply), actions: outcome.actions }
+}
+
+/// Plays one trace on both; the first difference, if there is one.
+async fn differs(link: &Link, name: &str, trace: &mut Trace, seen: &mut Seen) -> Option<String> {
+    let mut pool = None;
+    for step in 0..80 {
+        let event = if step < 3 { Event::PutBackend(trace.backend()) } else { trace.event() };
+        let existed = pool.is_some();
+        let expected = pure(&mut pool, trace.now.load(Ordering::SeqCst), &event);
+        let answer = match link.apply(name, &event).await {
+            Ok(answer) => answer,
+            Err(error) => return Some(format!("step {step}, {event:?}: {error}")),
+        };
+        if answer != expected {
+            return Some(format!("step {step}, {event:?}:\n  memory {expected:?}\n  redis  {answer:?}"));
+        }
+        let (memory, redis) = (pool.as_ref().map(Pool::snapshot), link.snapshot(name).await);
+        if redis.as_ref().ok() != Some(&memory) {
+            return Some(format!("after step {step}, {event:?}:\n  memory {memory:?}\n  redis  {redis:?}"));
+        }
+        seen.note(&answer, existed && pool.is_none());
+        trace.remember(&event, &answer);
+    }
+    None
+}
+
+fn setting(name: &str, default: u64) -> u64 {
+    env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
+}
+
+#[tokio::test]
+async fn memory_and_redis_agree_step_by_step() {
+    let (traces, first) =
+        (setting("TIDEGATE_L7_TRACES", 300), setting("TIDEGATE_L7_SEED", rand::random::<u32>().into()));
+    println!("{traces} traces, TIDEGATE_L7_SEED={first}");
+    let server = RedisServer::start().await;
+    let now = Arc::new(AtomicU64::new(START));
+    let terms = Terms { now: Now::Manual(Arc::clone(&now)), patience: Duration::from_secs(20) };
+    let link = Link::open(&server.url(), "l7", "nobody", Arc::new(Holdings::default()), terms).await.unwrap();
+    let mut seen = Seen::default();
+    for seed in first..first + traces {
+        let mut trace = Trace::new(seed, Arc::clone(&now));
+        let difference = differs(&link, &format!("pool {seed}"), &mut trace, &mut seen).await;
+        assert_eq!(difference, None, "TIDEGATE_L7_SEED={seed} TIDEGATE_L7_TRACES=1 shows it again");
+    }
+    println!("{seen:?}");
+    assert!(seen.steps == 80 * traces && (traces < 100 || seen.is_rich(traces)), "{seen:?}");
+}

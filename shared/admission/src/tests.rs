@@ -1,0 +1,8 @@
+//! Proof of the rules and of the state machine: [`rules`] and [`estimates`] for the formulas, [`scenes`] for what must
+//! happen in named situations, [`machine`] for what must hold whatever happens ([`trace`] makes that up).
+
+mod estimates;
+mod machine;
+mod rules;
+mod scenes;
+mod trace;

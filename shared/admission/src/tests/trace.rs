@@ -1,0 +1,173 @@
+//! Made-up lives of a pool: what two routers, three backends and time can do to it, in any order, also twice.
+
+use proptest::prelude::*;
+
+use crate::{
+    Action, Admit, AttemptId, Backend, End, Event, HandBack, Limits, Outcome, Place, Pool, Priority, Renewal,
+    Reply, Return, Time, time::SECOND,
+};
+
+/// Slots of each backend.
+const SLOTS: [u32; 3] = [1, 2, 3];
+
+/// One thing that happens. Small numbers choose among what there is.
+#[derive(Debug, Clone)]
+pub(super) enum Step {
+    Admit { router: u8, rank: usize, remaining: u64, draw: f64 },
+    End { which: prop::sample::Index, how: u8 },
+    HandBack { which: prop::sample::Index, unreachable: bool },
+    Put { backend: usize, epoch: u8, draining: bool },
+    Remove { backend: usize },
+    Report { backend: usize, every: usize },
+    Renew { router: u8, forgets: usize },
+    Pass { micros: u64 },
+}
+
+pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
+    let index = any::<prop::sample::Index>;
+    let step = prop_oneof![
+        8 => (0_u8..2, 0_usize..3, SECOND / 10..20 * SECOND, 0.0..1.0)
+            .prop_map(|(router, rank, remaining, draw)| Step::Admit { router, rank, remaining, draw }),
+        8 => (index(), 0_u8..7).prop_map(|(which, how)| Step::End { which, how }),
+        2 => (index(), any::<bool>()).prop_map(|(which, unreachable)| Step::HandBack { which, unreachable }),
+        4 => (0_usize..3, 0_u8..2, prop::bool::weighted(0.1))
+            .prop_map(|(backend, epoch, draining)| Step::Put { backend, epoch, draining }),
+        1 => (0_usize..3).prop_map(|backend| Step::Remove { backend }),
+        2 => (0_usize..3, 1_usize..4).prop_map(|(backend, every)| Step::Report { backend, every }),
+        3 => (0_u8..2, 0_usize..5).prop_map(|(router, forgets)| Step::Renew { router, forgets }),
+        4 => prop_oneof![0..SECOND / 10, 0..2 * SECOND, 0..7 * SECOND].prop_map(|micros| Step::Pass { micros }),
+    ];
+    prop::collection::vec(step, 1..most)
+}
+
+/// A pool and all that its routers remember of it.
+pub(super) struct World {
+    pub(super) pool: Pool,
+    pub(super) now: Time,
+    pub(super) limits: Limits,
+    /// Every attempt that ever was, with its place once it had one.
+    attempts: Vec<(AttemptId, String, Place)>,
+}
+
+impl World {
+    pub(super) fn new(limits: Limits) -> World {
+        let mut pool = Pool::new(Time(0));
+        for id in 0..3 {
+            pool.apply(Time(0), &Event::PutBackend(backend(id, 0, false)));
+        }
+        World { pool, now: Time(0), limits, attempts: Vec::new() }
+    }
+
+    /// The event that a step comes to, if it comes to any.
+    pub(super) fn event(&mut self, step: &Step) -> Option<Event> {
+        Some(match step {
+            Step::Admit { router, rank, remaining, draw } => self.ask(*router, *rank, *remaining, *draw),
+            Step::End { which, how } => {
+                let (id, ..) = self.pick(*which)?;
+                end(id, *how)
+            }
+            Step::HandBack { which, unreachable } => self.give_back(*which, *unreachable)?,
+            Step::Put { backend: id, epoch, draining } => Event::PutBackend(backend(*id, *epoch, *draining)),
+            Step::Remove { backend } => Event::RemoveBackend(backend_id(*backend)),
+            Step::Report { backend, every } => {
+                let held = self.attempts.iter().step_by(*every).map(|(id, ..)| id.clone()).collect();
+                Event::Reconcile(backend_id(*backend), held)
+            }
+            Step::Renew { router, forgets } => self.renew(&router_id(*router), *forgets),
+            Step::Pass { micros } => {
+                self.now = self.now.plus(*micros);
+                Event::Tick
+            }
+        })
+    }
+
+    /// Applies an event and remembers what routers would.
+    pub(super) fn apply(&mut self, event: &Event) -> Outcome {
+        let outcome = self.pool.apply(self.now, event);
+        let granted = outcome.actions.iter().filter_map(|action| match action {
+            Action::Grant(granted) => Some((granted.attempt.clone(), granted.router.clone(), granted.place)),
+            Action::Drop { .. } => None,
+        });
+        self.attempts.extend(granted);
+        match (&outcome.reply, event) {
+            (Reply::Granted(granted, _), _) => {
+                self.attempts.push((granted.attempt.clone(), granted.router.clone(), granted.place));
+            }
+            (Reply::Queued { place, .. }, Event::Admit(ask)) => {
+                self.attempts.push((ask.attempt.clone(), ask.router.clone(), *place));
+            }
+            (Reply::Queued { place, .. }, Event::HandBack(back)) => {
+                self.attempts.push((back.next.clone(), back.router.clone(), *place));
+            }
+            _ => {}
+        }
+        outcome
+    }
+
+    fn ask(&self, router: u8, rank: usize, remaining: u64, draw: f64) -> Event {
+        Event::Admit(Admit {
+            attempt: AttemptId(format!("{}-{}", router_id(router), self.attempts.len())),
+            router: router_id(router),
+            limits: self.limits,
+            priority: Priority::ALL[rank],
+            remaining,
+            draw,
+            jitter: draw,
+        })
+    }
+
+    fn give_back(&self, which: prop::sample::Index, unreachable: bool) -> Option<Event> {
+        let (attempt, router, place) = self.pick(which)?;
+        // A router hands back only what it was granted, and each grant once.
+        let next = AttemptId(format!("{attempt}+"));
+        let waits = self.pool.attempts().get(&attempt).is_some_and(|attempt| attempt.backend().is_none());
+        let handed_back = self.attempts.iter().any(|(id, ..)| *id == next);
+        let why = if unreachable { HandBack::Unreachable } else { HandBack::Concurrency };
+        let max_queue_size = self.limits.max_queue_size;
+        (!waits && !handed_back)
+            .then(|| Event::HandBack(Return { attempt, next, router, max_queue_size, why, place }))
+    }
+
+    fn renew(&self, router: &str, forgets: usize) -> Event {
+        let mine = || self.attempts.iter().filter(|(_, owner, _)| owner == router).map(|(id, ..)| id.clone());
+        Event::Renew(Renewal {
+            router: router.to_owned(),
+            flags: self.limits.to_string(),
+            max_queue_size: self.limits.max_queue_size,
+            known: mine()
+                .enumerate()
+                .filter(|(n, _)| forgets == 0 || n % 5 != forgets)
+                .map(|(_, id)| id)
+                .collect(),
+            check: mine().collect(),
+            reset_interval: 3 * SECOND,
+        })
+    }
+
+    fn pick(&self, which: prop::sample::Index) -> Option<(AttemptId, String, Place)> {
+        (!self.attempts.is_empty()).then(|| which.get(&self.attempts).clone())
+    }
+}
+
+fn end(id: AttemptId, how: u8) -> Event {
+    match how {
+        0 => Event::Cancel(id, End::ClientGone),
+        1 => Event::Abandon(id, End::TimedOut),
+        2 => Event::Confirm(id),
+        3 => Event::Release(id, End::Failed),
+        _ => Event::Release(id, End::Finished),
+    }
+}
+
+pub(super) fn backend(id: usize, epoch: u8, draining: bool) -> Backend {
+    let (epoch, url) = (format!("epoch-{epoch}"), format!("http://{}", backend_id(id)));
+    Backend { id: backend_id(id), epoch, url, slots: SLOTS[id], draining }
+}
+
+fn backend_id(id: usize) -> String {
+    format!("backend-{id}")
+}
+
+fn router_id(router: u8) -> String {
+    format!("router-{router}")
+}

@@ -1,0 +1,45 @@
+//! Backends that refuse, break or vanish.
+
+use http::StatusCode;
+use std::time::Duration;
+use tidegate_tests::fake_node::{FakeNode, MODEL, Plan};
+use tidegate_tests::redis::free_port;
+use tidegate_tests::router::TestRouter;
+
+#[tokio::test]
+async fn a_full_backend_sends_the_ticket_elsewhere() {
+    let full = FakeNode::start(8, Plan::Full).await;
+    let good = FakeNode::start(8, Plan::Answer(Duration::from_millis(5))).await;
+    let router =
+        TestRouter::start(&["--backend", &full.url, "--backend", &good.url]).await.with_backends(2).await;
+    for _ in 0..10 {
+        assert_eq!(router.client.chat(MODEL, "x").await.status, StatusCode::OK);
+    }
+    assert_eq!(good.seen(), 10);
+    assert!(full.seen() > 0);
+    router.until_counts(&[("running", 0), ("queued", 0)]).await;
+}
+
+#[tokio::test]
+async fn errors_of_a_backend_pass_unchanged_and_are_not_retried() {
+    let node = FakeNode::start(2, Plan::Fail).await;
+    let router = TestRouter::start(&["--backend", &node.url]).await.with_backends(1).await;
+    let answer = router.client.chat(MODEL, "x").await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "engine_broken"));
+    assert_eq!(node.seen(), 1);
+    router.until_counts(&[("running", 0), ("abandoned", 0)]).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_cannot_be_reached_is_no_backend() {
+    let url = format!("http://127.0.0.1:{}", free_port());
+    let router = TestRouter::start(&["--backend", &url]).await;
+    let answer = router.client.chat(MODEL, "x").await;
+    assert_eq!((answer.status, answer.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "no_backend"));
+    assert_eq!(
+        router.client.get("/readyz").await.status,
+        StatusCode::OK,
+        "a router is ready whatever its backends do"
+    );
+    assert_eq!(router.client.get("/health").await.json()["status"], "critical");
+}

@@ -1,0 +1,46 @@
+//! A real Redis server on a port of its own, without persistence; it ends with the test.
+
+use crate::wait;
+use std::process::{Child, Command, Stdio};
+
+/// A running `redis-server`.
+#[derive(Debug)]
+pub struct RedisServer {
+    process: Child,
+    /// Its URL.
+    pub url: String,
+}
+
+impl RedisServer {
+    /// Starts a server on a free loopback port and waits until it answers.
+    pub async fn start() -> Self {
+        let port = free_port();
+        let process = Command::new("redis-server")
+            .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap_or_else(|error| {
+                panic!("redis-server does not start ({error}): apt-get install redis-server")
+            });
+        let server = Self { process, url: format!("redis://127.0.0.1:{port}") };
+        let client = ::redis::Client::open(server.url.as_str()).unwrap();
+        wait::until("redis-server answers", || async {
+            client.get_multiplexed_async_connection().await.is_ok().then_some(())
+        })
+        .await;
+        server
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        // A server that has already ended needs no end.
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// A loopback port that was free a moment ago.
+pub fn free_port() -> u16 {
+    std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
