@@ -1,6 +1,7 @@
 //! The guards of a request that runs: its slot, whoever waits for it, and the count of how it ended.
 
 use super::{
+    answer::timeout,
     call::Call,
     tally::{CLIENT_LEFT, Tally},
 };
@@ -11,6 +12,7 @@ use crate::{
     slots::{Slot, Waiter},
 };
 use std::sync::Arc;
+use tokio::time::Instant;
 
 /// A request that got a slot. Dropped before it has [succeeded](Running::succeeded) or [failed](Running::failed), it
 /// counts as left by its client.
@@ -30,8 +32,11 @@ impl Running {
     /// Takes a slot for `call`.
     ///
     /// # Errors
-    /// `draining`, or `concurrency` where no slot is free.
+    /// `timeout` where its time is over already, `draining`, or `concurrency` where no slot is free.
     pub(crate) fn admit(backend: &Backend, call: &Call) -> Result<Self, ApiError> {
+        if Instant::now() >= call.deadline {
+            return Err(timeout());
+        }
         if backend.is_draining() {
             let message = "This backend takes no new work; it is about to stop.";
             return Err(ApiError::new(ErrorKind::Draining, message));

@@ -5,7 +5,7 @@ use clap::Parser;
 
 fn config(args: &[&str]) -> Result<Config, BadFlags> {
     let args = std::iter::once("tidegate-backend").chain(args.iter().copied());
-    Config::from_flags(&Flags::parse_from(args))
+    Config::from_flags(&Flags::try_parse_from(args).expect("known flags"))
 }
 
 #[test]

@@ -44,8 +44,10 @@ impl Node {
 
     async fn start_model(model: TempDir, flags: &[&str], change: impl FnOnce(&mut Config)) -> Self {
         let folder = model.path().to_str().expect("UTF-8");
-        let first = ["tidegate-backend", "--model", folder, "--model-name", MODEL, "--port", "0"];
-        let flags = Flags::parse_from(first.iter().chain(flags));
+        let named = flags.contains(&"--model-name");
+        let name = if named { [].as_slice() } else { &["--model-name", MODEL] };
+        let first = ["tidegate-backend", "--model", folder, "--port", "0"];
+        let flags = Flags::try_parse_from(first.iter().chain(name).chain(flags)).expect("known flags");
         let mut config = Config::from_flags(&flags).expect("good flags");
         change(&mut config);
         let listener = TcpListener::bind((config.host, 0)).await.expect("a free port");

@@ -73,9 +73,8 @@ async fn a_stop_string_is_never_sent_not_even_in_part() {
 
 #[tokio::test]
 async fn a_silent_stream_is_kept_open_by_comments() {
-    // The stop string holds back everything that is written, so that nothing can be sent for a while.
-    let node = Node::endless_with(&[], |config| config.keep_alive = Duration::from_millis(20)).await;
-    let long = "a prompt that takes a while to read ".repeat(400);
+    let node = Node::endless_with(&[], |config| config.keep_alive = Duration::from_millis(2)).await;
+    let long = "a prompt that takes a while to read ".repeat(60);
     let extra = json!({"stream": true, "messages": [{"role": "user", "content": long}], "max_tokens": 1});
     let answer = node.client.post(CHAT, &ask(&extra)).await;
     assert!(answer.text().contains(": keep-alive\n\n"), "{}", answer.text());
