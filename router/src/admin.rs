@@ -1,6 +1,6 @@
 //! The paths for operators on the admin port: what the ledger holds, and what load balancers ask.
 
-use crate::ledger::{Fleet, FleetPool};
+use crate::ledger::{Fleet, FleetPool, LedgerMode};
 use crate::server::Shared;
 use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
@@ -36,7 +36,9 @@ pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) 
 }
 
 async fn metrics(State(shared): State<Shared>) -> Response {
-    for pool in &shared.fleet.look().await.pools {
+    let fleet = shared.fleet.look().await;
+    shared.metrics.set_degraded(fleet.ledger == LedgerMode::Degraded);
+    for pool in &fleet.pools {
         let sample = PoolSample {
             slots: pool.slots,
             running: pool.running,

@@ -20,8 +20,10 @@ impl Embedded {
     /// If a flag or the model's folder is no good; the message names it.
     pub fn load(flags: &ModelFlags, config: &Config) -> anyhow::Result<Self> {
         let backend = backend_config(flags, config)?;
-        let values =
-            format!("max_concurrent_requests={} model_name={}", backend.max_concurrent_requests, backend.model_name);
+        let values = format!(
+            "max_concurrent_requests={} model_name={}",
+            backend.max_concurrent_requests, backend.model_name
+        );
         Ok(Self { backend: Backend::load(&backend)?, values })
     }
 

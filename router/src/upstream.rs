@@ -13,8 +13,8 @@ pub const EMBEDDED_URL: &str = "embedded://backend";
 
 /// How long a connection may take to open before the backend counts as out of reach.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an idle connection is kept.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long an idle connection is kept: shorter than backends keep theirs, so that none is reused while it closes.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
 /// A backend that could not be reached, or that broke the connection before it answered.
 #[derive(Debug, thiserror::Error)]

@@ -11,15 +11,10 @@ use axum::{
 };
 use bytes::Bytes;
 use http::{HeaderMap, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use std::time::Duration;
+use tidegate_serve::body::BodyError;
 use tidegate_wire::header::{ATTEMPT, REQUEST_TIMEOUT_MS};
-use tokio::time::{Instant, timeout, timeout_at};
-
-/// Bytes and time that are spent on a body that is too large, so that the client has stopped sending when the answer
-/// comes: a connection closed on a sender is reset, and the answer lost.
-const LINGER_BYTES: usize = 64 * 1024 * 1024;
-const LINGER_TIME: Duration = Duration::from_secs(2);
+use tokio::time::{Instant, timeout_at};
 
 /// A call whose body has arrived in full.
 #[derive(Debug)]
@@ -75,42 +70,16 @@ fn attempt(headers: &HeaderMap) -> String {
     given.map_or_else(|| format!("direct-{}", uuid::Uuid::new_v4().simple()), str::to_owned)
 }
 
-async fn read(
-    headers: &HeaderMap,
-    mut body: Body,
-    limit: usize,
-    deadline: Instant,
-) -> Result<Bytes, ApiError> {
-    let announced =
-        headers.get(header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse::<u64>().ok());
-    if announced.is_some_and(|length| length > limit as u64) {
-        // A client that waits for `100 Continue` sends nothing before the answer.
-        if !headers.contains_key(header::EXPECT) {
-            linger(body).await;
-        }
-        return Err(too_large(limit));
-    }
-    let limited = Limited::new(&mut body, limit);
-    match timeout_at(deadline, limited.collect()).await {
-        Ok(Ok(collected)) => Ok(collected.to_bytes()),
-        Ok(Err(error)) if error.is::<LengthLimitError>() => {
-            linger(body).await;
-            Err(too_large(limit))
-        }
-        Ok(Err(error)) => {
-            let message = format!("The body ended before it was complete: {error}.");
+async fn read(headers: &HeaderMap, body: Body, limit: usize, deadline: Instant) -> Result<Bytes, ApiError> {
+    match timeout_at(deadline, tidegate_serve::body::read(headers, body, limit)).await {
+        Ok(Ok(body)) => Ok(body),
+        Ok(Err(BodyError::TooLarge)) => Err(too_large(limit)),
+        Ok(Err(BodyError::Incomplete(how))) => {
+            let message = format!("The body ended before it was complete: {how}.");
             Err(ApiError::new(ErrorKind::Invalid("incomplete_body"), message))
         }
         Err(_) => Err(ApiError::new(ErrorKind::BodyTimeout, "The body did not arrive in time.")),
     }
-}
-
-async fn linger(body: Body) {
-    let rest = Limited::new(body, LINGER_BYTES);
-    let mut rest = std::pin::pin!(rest);
-    let discard = async { while let Some(Ok(_)) = rest.frame().await {} };
-    // Whatever is still unread after that is the client's loss.
-    timeout(LINGER_TIME, discard).await.unwrap_or_default();
 }
 
 fn too_large(limit: usize) -> ApiError {

@@ -10,12 +10,12 @@ use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, Response, header};
-use http_body_util::{BodyExt, LengthLimitError, Limited};
 use serde::Deserialize;
 use serde_json::Value;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tidegate_admission::Priority;
+use tidegate_serve::body::BodyError;
 use tidegate_wire::header as names;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -77,25 +77,29 @@ where
 
 impl IntakeLayer {
     async fn read(&self, request: Request<Body>, arrived: Instant) -> Result<Job, Error> {
+        let (parts, body) = request.into_parts();
+        let timeout = self.timeout(&parts.headers);
+        let deadline = arrived + timeout.as_ref().copied().unwrap_or(self.request_timeout);
+        // The body comes first, whatever else is wrong: a refusal while the client still writes would cut itself off.
+        let body =
+            tokio::time::timeout_at(deadline, self.collect(&parts.headers, body)).await.map_err(|_| {
+                Error::new(ErrorKind::BodyIncomplete, "the request's body did not arrive before its deadline")
+            })??;
         if self.draining.is_cancelled() {
             return Err(Error::new(
                 ErrorKind::Draining,
                 "this router is shutting down; another one will serve you",
             ));
         }
-        let (parts, body) = request.into_parts();
+        timeout?;
         check_content_type(&parts.headers)?;
-        let timeout = self.timeout(&parts.headers)?;
-        let deadline = arrived + timeout;
-        let body = tokio::time::timeout_at(deadline, self.collect(body)).await.map_err(|_| {
-            Error::new(ErrorKind::BodyIncomplete, "the request's body did not arrive before its deadline")
-        })??;
         let envelope = Envelope::parse(&body)?;
         let pool = self
             .catalogue
             .pool_of(&envelope.model)
             .map_err(|unknown| unknown_model(&envelope.model, unknown))?;
-        let priority = asked_priority(&parts.headers, envelope.tier.as_deref())?.min(self.max_priority);
+        let asked = asked_priority(&parts.headers, envelope.tier.as_deref())?;
+        let priority = capped(asked, self.max_priority);
         Ok(Job {
             target: parts.uri,
             headers: parts.headers,
@@ -123,18 +127,17 @@ impl IntakeLayer {
         Ok(self.request_timeout.min(Duration::from_millis(asked)))
     }
 
-    async fn collect(&self, body: Body) -> Result<Bytes, Error> {
-        match Limited::new(body, self.max_body_size).collect().await {
-            Ok(collected) => Ok(collected.to_bytes()),
-            Err(error) if error.downcast_ref::<LengthLimitError>().is_some() => Err(Error::new(
-                ErrorKind::BodyTooLarge,
-                format!("the request's body is larger than {} bytes", self.max_body_size),
-            )),
-            Err(error) => Err(Error::new(
+    async fn collect(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
+        tidegate_serve::body::read(headers, body, self.max_body_size).await.map_err(|error| match error {
+            BodyError::TooLarge => {
+                let message = format!("the request's body is larger than {} bytes", self.max_body_size);
+                Error::new(ErrorKind::BodyTooLarge, message)
+            }
+            BodyError::Incomplete(how) => Error::new(
                 ErrorKind::BodyIncomplete,
-                format!("the request's body stopped before its end: {error}"),
-            )),
-        }
+                format!("the request's body stopped before its end: {how}"),
+            ),
+        })
     }
 }
 
@@ -226,6 +229,12 @@ fn asked_priority(headers: &HeaderMap, tier: Option<&str>) -> Result<Priority, E
     }
 }
 
+/// What a client gets that asks for more than it may: the highest that it may have. Priorities are in the order of
+/// service, so that the later one is the lower one.
+fn capped(asked: Priority, highest: Priority) -> Priority {
+    asked.max(highest)
+}
+
 fn unknown_model(model: &str, unknown: UnknownModel) -> Error {
     match unknown {
         UnknownModel::OtherPoolsKnown => Error::new(
@@ -277,5 +286,12 @@ mod tests {
         assert_eq!(asked_priority(&headers, Some("flex")).unwrap(), Priority::High);
         headers.insert(names::PRIORITY, "urgent".parse().unwrap());
         assert!(asked_priority(&headers, None).is_err());
+    }
+
+    #[test]
+    fn a_client_gets_no_more_than_it_may_have() {
+        assert_eq!(capped(Priority::High, Priority::Normal), Priority::Normal);
+        assert_eq!(capped(Priority::Low, Priority::Normal), Priority::Low);
+        assert_eq!(capped(Priority::High, Priority::High), Priority::High);
     }
 }

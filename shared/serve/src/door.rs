@@ -5,6 +5,7 @@
 //! 3. A panic becomes a 500; the connection and the process live on.
 //! 4. Headers that are larger than any honest client's are refused.
 
+use crate::body::discard;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::MatchedPath;
@@ -22,6 +23,8 @@ use tracing::Span;
 
 /// Bytes of names and values of all headers together that are accepted.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
+/// Paths that machines ask for all the time: a span for each would bury the others.
+const UNTRACED: [&str; 6] = ["/health", "/livez", "/readyz", "/metrics", "/node", "/fleet"];
 /// Characters of a client's request id that are accepted.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -61,13 +64,15 @@ fn refuse(status: StatusCode, code: &'static str, message: String) -> Response<B
     error_response(status, &ErrorBody::new("invalid_request_error", code, message))
 }
 
-async fn unknown_path(request: Request<Body>) -> Response<Body> {
+async fn unknown_path(mut request: Request<Body>) -> Response<Body> {
     let message = format!("unknown path: {} {}", request.method(), request.uri().path());
+    discard(request.body_mut()).await;
     refuse(StatusCode::NOT_FOUND, "unknown_url", message)
 }
 
-async fn method_not_allowed(request: Request<Body>) -> Response<Body> {
+async fn method_not_allowed(mut request: Request<Body>) -> Response<Body> {
     let message = format!("the path {} does not take the method {}", request.uri().path(), request.method());
+    discard(request.body_mut()).await;
     refuse(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
@@ -81,11 +86,12 @@ fn panicked(_cause: Box<dyn Any + Send + 'static>) -> Response<Body> {
     error_response(StatusCode::INTERNAL_SERVER_ERROR, &body)
 }
 
-async fn limit_headers(request: Request<Body>, next: Next) -> Response<Body> {
+async fn limit_headers(mut request: Request<Body>, next: Next) -> Response<Body> {
     let size: usize = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
     if size <= MAX_HEADER_BYTES {
         return next.run(request).await;
     }
+    discard(request.body_mut()).await;
     let message = format!("the request's headers have {size} bytes; at most {MAX_HEADER_BYTES} are accepted");
     refuse(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "headers_too_large", message)
 }
@@ -113,6 +119,9 @@ fn drop_unusable_request_id(mut request: Request<Body>) -> Request<Body> {
 /// The span of one request, named after its route so that the number of names is bounded.
 fn request_span(request: &Request<Body>) -> Span {
     let route = request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
+    if UNTRACED.contains(&route) {
+        return Span::none();
+    }
     let span = tracing::info_span!(
         "request",
         otel.name = format!("{} {route}", request.method()),

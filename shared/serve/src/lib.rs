@@ -5,7 +5,9 @@
 //! 1. [`signal`]: what asks a process to end, and what a second asking does.
 //! 2. [`listen`]: binding an address, taking connections, letting them finish.
 //! 3. [`door`]: the layers that every request passes before a handler sees it.
+//! 4. [`body`]: reading a request's body whole, up to a limit.
 
+pub mod body;
 pub mod door;
 pub mod listen;
 pub mod signal;

@@ -10,8 +10,9 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 
-/// How long a client may take to send a request's head: slower ones hold a connection for nothing.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// How long a client may take to send a request's head, and leave a kept-alive connection idle: slower ones hold it for
+/// nothing.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// The pause after an `accept` that failed because the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 

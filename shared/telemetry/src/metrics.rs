@@ -5,20 +5,18 @@
 //!
 //! 1. [`name`]: the names.
 //! 2. [`label`]: the label sets; every label value comes from configuration or from Tidegate, never from a client.
-//! 3. [`router`]: what a router counts, with the ledger's part in [`ledger`].
+//! 3. [`router`]: what a router counts.
 //! 4. [`backend`]: what a backend counts.
 
 pub mod backend;
 pub mod bucket;
 pub mod in_flight;
 pub mod label;
-pub mod ledger;
 pub mod name;
 pub mod router;
 
 pub use backend::{BackendMetrics, EngineSample};
 pub use in_flight::InFlight;
-pub use ledger::LedgerMetrics;
 pub use router::{PoolSample, RouterMetrics};
 
 use prometheus_client::encoding::text;

@@ -38,13 +38,5 @@ pub const POOL_QUEUED: &str = "tidegate:pool_queued";
 pub const ABANDONED: &str = "tidegate:num_requests_abandoned";
 /// Requests that a backend had no slot for.
 pub const CONCURRENCY_REFUSALS: &str = "tidegate:concurrency_refusals";
-/// Leases that ended because nobody renewed them.
-pub const LEASES_EXPIRED: &str = "tidegate:ledger_leases_expired";
-/// Tickets of dead routers that were taken back.
-pub const TICKETS_RECLAIMED: &str = "tidegate:ledger_tickets_reclaimed";
-/// Slots that a reset found counted and not in use.
-pub const DRIFT: &str = "tidegate:ledger_drift";
-/// One transition of the ledger in Redis, there and back.
-pub const ROUND_TRIP: &str = "tidegate:ledger_round_trip_seconds";
-/// 1 while the router works without Redis.
+/// 1 while the ledger is out of reach.
 pub const DEGRADED: &str = "tidegate:ledger_degraded";

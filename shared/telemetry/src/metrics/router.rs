@@ -9,7 +9,7 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 use super::label::{Answer, Pool, Refusal};
-use super::{InFlight, LedgerMetrics, bucket, encode, name};
+use super::{InFlight, bucket, encode, name};
 
 type ByPool<M> = Family<Pool, M, fn() -> M>;
 
@@ -26,7 +26,6 @@ pub struct RouterMetrics {
     first_token: ByPool<Histogram>,
     queue_time: ByPool<Histogram>,
     account: Account,
-    ledger: LedgerMetrics,
 }
 
 /// The ledger's account, by pool.
@@ -36,6 +35,7 @@ struct Account {
     running: Family<Pool, Gauge>,
     abandoned: Family<Pool, Gauge>,
     queued: Family<Pool, Gauge>,
+    degraded: Gauge,
 }
 
 /// One pool as the ledger sees it at the moment of a scrape.
@@ -56,7 +56,6 @@ impl RouterMetrics {
     #[must_use]
     pub fn new() -> Self {
         let mut registry = Registry::default();
-        let ledger = LedgerMetrics::register(&mut registry);
         let mut metrics = Self {
             registry,
             running: Family::default(),
@@ -68,7 +67,6 @@ impl RouterMetrics {
             first_token: ByPool::new_with_constructor(bucket::request),
             queue_time: ByPool::new_with_constructor(bucket::request),
             account: Account::default(),
-            ledger,
         };
         metrics.register_requests();
         metrics.register_pools();
@@ -107,6 +105,7 @@ impl RouterMetrics {
             ),
             (name::POOL_QUEUED, "Tickets in the pool's queue, fleet-wide", &self.account.queued),
         ];
+        to.register(name::DEGRADED, "1 while the ledger is out of reach", self.account.degraded.clone());
         for (name, help, family) in gauges {
             to.register(name, help, family.clone());
         }
@@ -158,10 +157,9 @@ impl RouterMetrics {
         set(&self.account.queued, sample.queued);
     }
 
-    /// The part that the ledger fills.
-    #[must_use]
-    pub fn ledger(&self) -> LedgerMetrics {
-        self.ledger.clone()
+    /// Notes whether the ledger is out of reach.
+    pub fn set_degraded(&self, degraded: bool) {
+        self.account.degraded.set(i64::from(degraded));
     }
 
     /// Everything as OpenMetrics text, to be served as [`CONTENT_TYPE`](super::CONTENT_TYPE).
@@ -218,19 +216,10 @@ mod tests {
     #[test]
     fn the_ledger_part_shows_in_the_same_text() {
         let metrics = RouterMetrics::new();
-        let ledger = metrics.ledger();
-        ledger.leases_expired(2);
-        ledger.tickets_reclaimed(3);
-        ledger.drift_found(1);
-        ledger.round_trip(Duration::from_micros(300));
-        ledger.set_degraded(true);
+        metrics.set_degraded(true);
         metrics.set_pool("m", PoolSample { slots: 3, running: 2, abandoned: 1, queued: 4 });
         let text = metrics.encode();
         let lines = [
-            "tidegate:ledger_leases_expired_total 2",
-            "tidegate:ledger_tickets_reclaimed_total 3",
-            "tidegate:ledger_drift_total 1",
-            "tidegate:ledger_round_trip_seconds_count 1",
             "tidegate:ledger_degraded 1",
             "tidegate:pool_slots{pool=\"m\"} 3",
             "tidegate:pool_running{pool=\"m\"} 2",
