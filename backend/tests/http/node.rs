@@ -83,9 +83,13 @@ impl Node {
         self.until("all slots are free", idle).await;
     }
 
-    /// Waits until `count` requests run.
+    /// Waits until `count` requests run and no given-up one holds a slot any more.
     pub(crate) async fn until_running(&self, count: usize) {
-        self.until("they run", async || self.report().await.running.len() == count).await;
+        let so_many = async || {
+            let report = self.report().await;
+            report.running.len() == count && report.abandoned.is_empty()
+        };
+        self.until("they run", so_many).await;
     }
 
     /// Asks again and again until `holds`.
