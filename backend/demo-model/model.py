@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vocabulary import CONTEXT_LENGTH, END, BEGIN, PAD, SPECIAL_IDS, VOCABULARY_SIZE, write_json, write_tokenizer
+from vocabulary import BEGIN, CONTEXT_LENGTH, END, PAD, SPECIAL_IDS, VOCABULARY_SIZE, write_json, write_tokenizer
 
 
 @dataclass(frozen=True)
@@ -22,8 +22,8 @@ class LlamaConfig:
     """The sizes of the network."""
 
     hidden_size: int = 128
-    intermediate_size: int = 384
-    layers: int = 6
+    intermediate_size: int = 512
+    layers: int = 4
     heads: int = 4
     rope_theta: float = 10_000.0
     rms_norm_eps: float = 1e-5
@@ -69,9 +69,7 @@ class Block(nn.Module):
         """Causal self-attention over a (batch, length, width) input."""
         batch, length, width = x.shape
         shape = (batch, length, self.config.heads, self.config.head_dim)
-        q, k, v = (
-            projection(x).view(shape).transpose(1, 2) for projection in (self.q_proj, self.k_proj, self.v_proj)
-        )
+        q, k, v = (projection(x).view(shape).transpose(1, 2) for projection in (self.q_proj, self.k_proj, self.v_proj))
         mixed = F.scaled_dot_product_attention(rotate(q, cos, sin), rotate(k, cos, sin), v, is_causal=True)
         return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, width))
 
