@@ -2,6 +2,8 @@
 
 use crate::config::Config;
 use crate::flags::ModelFlags;
+use crate::run::Local;
+use futures_util::future::FutureExt;
 use std::time::Duration;
 use tidegate_backend::Backend;
 use tidegate_wire::flags::{BadFlags, FlagChecks};
@@ -27,9 +29,11 @@ impl Embedded {
         Ok(Self { backend: Backend::load(&backend)?, values })
     }
 
-    /// Its paths, to be called without a socket.
-    pub fn service(&self) -> axum::Router {
-        self.backend.service()
+    /// What a router runs: the backend's paths, and the watch over its engine.
+    pub fn into_local(self) -> Local {
+        let service = self.backend.service();
+        let backend = self.backend;
+        Local { service, broken: async move { backend.supervise().await.into() }.boxed() }
     }
 
     /// The name that requests ask for.

@@ -11,7 +11,7 @@ use crate::request::permit::Desk;
 use crate::server::{Shared, client_paths, unix_seconds};
 use crate::upstream::{EMBEDDED_URL, Upstream};
 use anyhow::Context;
-use futures_util::future::join_all;
+use futures_util::future::{BoxFuture, FutureExt, join_all};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_telemetry::metrics::RouterMetrics;
@@ -22,6 +22,14 @@ use tokio_util::sync::CancellationToken;
 /// How long the start waits for a first look at the listed backends: those that answer later join later.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
+/// A backend in this process.
+pub struct Local {
+    /// Its paths, to be called without a socket.
+    pub service: axum::Router,
+    /// Ends only when it has broken for good; the process should then end too, for its supervisor to restart it.
+    pub broken: BoxFuture<'static, anyhow::Error>,
+}
+
 /// The two sockets of a router.
 #[derive(Debug)]
 pub struct Listeners {
@@ -31,21 +39,26 @@ pub struct Listeners {
     pub admin: TcpListener,
 }
 
-/// Runs a router until `shutdown`, then drains. `local` is the embedded backend's service, where there is one.
+/// Runs a router until `shutdown`, then drains. `local` is the embedded backend, where there is one.
 ///
 /// # Errors
-/// If Redis does not answer at the start, or requests had to be cut at the end of the drain.
+/// If Redis does not answer at the start, the embedded backend breaks, or requests had to be cut at the end of the drain.
 pub async fn run(
     config: Config,
-    local: Option<axum::Router>,
+    local: Option<Local>,
     listeners: Listeners,
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let config = Arc::new(config);
-    let shared = assemble(config.clone(), local.clone(), shutdown.clone()).await?;
+    let (local, broken) = match local {
+        Some(Local { service, broken }) => (Some(service), broken),
+        None => (None, std::future::pending().boxed()),
+    };
+    let embedded = local.is_some();
+    let shared = assemble(config.clone(), local, shutdown.clone()).await?;
     let discovery =
         Discovery::new(shared.desk.ledger.clone(), shared.catalogue.clone(), shared.desk.confirmer.clone());
-    let mut watchers = watch(&config, local.is_some(), &discovery).await?;
+    let mut watchers = watch(&config, embedded, &discovery).await?;
 
     // Operators see the drain to its end: the admin port closes last.
     let admin_end = CancellationToken::new();
@@ -56,9 +69,12 @@ pub async fn run(
         Duration::from_secs(1),
     );
     let admin = tokio::spawn(admin);
-    let drained =
-        tidegate_serve::listen::serve(listeners.client, client_paths(shared), shutdown, config.drain_timeout)
-            .await;
+    let clients =
+        tidegate_serve::listen::serve(listeners.client, client_paths(shared), shutdown, config.drain_timeout);
+    let drained = tokio::select! {
+        drained = clients => drained,
+        error = broken => return Err(error),
+    };
     admin_end.cancel();
     admin.await.context("the admin port's task broke")?;
     watchers.shutdown().await;

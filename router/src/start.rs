@@ -3,14 +3,13 @@
 
 use crate::config::{Config, Fleet};
 use crate::flags::{Flags, ModelFlags};
-use crate::run::Listeners;
+use crate::run::{Listeners, Local};
 use std::net::SocketAddr;
 
 /// What the start has made.
-#[derive(Debug)]
 pub struct Started {
-    /// The embedded backend's service, where there is one.
-    pub local: Option<axum::Router>,
+    /// The embedded backend, where there is one.
+    pub local: Option<Local>,
     /// The first lines of the output.
     pub banner: String,
 }
@@ -25,7 +24,7 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
         Fleet::Embedded => {
             let embedded = load_embedded(&flags.model, config)?;
             tracing::info!("values in force: {config} {}", embedded.values);
-            (Some(embedded.service), Some(embedded.model), embedded.runs)
+            (Some(embedded.local), Some(embedded.model), embedded.runs)
         }
         Fleet::Static => (None, None, format!("router for {}", config.backends.join(", "))),
         Fleet::Redis { url, prefix } => {
@@ -68,7 +67,7 @@ fn without_password(url: &str) -> String {
 
 /// The embedded backend, as far as the start needs it.
 struct Loaded {
-    service: axum::Router,
+    local: Local,
     model: String,
     runs: String,
     values: String,
@@ -78,10 +77,10 @@ struct Loaded {
 fn load_embedded(flags: &ModelFlags, config: &Config) -> anyhow::Result<Loaded> {
     let embedded = crate::embedded::Embedded::load(flags, config)?;
     Ok(Loaded {
-        service: embedded.service(),
         model: embedded.model_name(),
         runs: embedded.describe(),
         values: embedded.values().to_owned(),
+        local: embedded.into_local(),
     })
 }
 

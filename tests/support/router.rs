@@ -46,7 +46,7 @@ impl TestRouter {
         let base = format!("http://{}", listeners.client.local_addr().unwrap());
         let admin = Client::new(&format!("http://{}", listeners.admin.local_addr().unwrap()));
         let shutdown = CancellationToken::new();
-        let local = embedded.then(|| Embedded::load(&flags.model, &config).unwrap().service());
+        let local = embedded.then(|| Embedded::load(&flags.model, &config).unwrap().into_local());
         let task = tokio::spawn(run(config, local, listeners, shutdown.clone()));
         Self { client: Client::new(&base), admin, base, shutdown, task }
     }

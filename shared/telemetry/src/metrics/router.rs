@@ -55,7 +55,7 @@ impl RouterMetrics {
     /// An empty registry with every metric of a router in it.
     #[must_use]
     pub fn new() -> Self {
-        let mut registry = Registry::default();
+        let registry = Registry::default();
         let mut metrics = Self {
             registry,
             running: Family::default(),
