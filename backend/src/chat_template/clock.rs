@@ -35,39 +35,43 @@ fn now() -> u64 {
 
 /// A moment in seconds since 1970. The directives that templates use; others are refused by name.
 fn strftime(seconds: u64, format: &str) -> Result<String, Error> {
+    let mut out = String::new();
+    let mut characters = format.chars();
+    while let Some(character) = characters.next() {
+        if character == '%' {
+            out.push_str(&directive(seconds, characters.next())?);
+        } else {
+            out.push(character);
+        }
+    }
+    Ok(out)
+}
+
+/// What follows a percent sign, filled in.
+fn directive(seconds: u64, letter: Option<char>) -> Result<String, Error> {
     let (days, second) = (seconds / 86_400, seconds % 86_400);
     let (year, month, day) = civil(days);
     let month_name = MONTHS[(month - 1) as usize];
     let day_name = DAYS[((days + 4) % 7) as usize];
-    let mut out = String::new();
-    let mut characters = format.chars();
-    while let Some(character) = characters.next() {
-        if character != '%' {
-            out.push(character);
-            continue;
+    Ok(match letter {
+        Some('Y') => year.to_string(),
+        Some('y') => format!("{:02}", year % 100),
+        Some('m') => format!("{month:02}"),
+        Some('d') => format!("{day:02}"),
+        Some('B') => month_name.to_owned(),
+        Some('b') => month_name[..3].to_owned(),
+        Some('A') => day_name.to_owned(),
+        Some('a') => day_name[..3].to_owned(),
+        Some('H') => format!("{:02}", second / 3_600),
+        Some('M') => format!("{:02}", second / 60 % 60),
+        Some('S') => format!("{:02}", second % 60),
+        Some('%') => "%".to_owned(),
+        other => {
+            let name = other.map_or_else(String::new, String::from);
+            let problem = format!("strftime_now does not know %{name}");
+            return Err(Error::new(ErrorKind::InvalidOperation, problem));
         }
-        let part = match characters.next() {
-            Some('Y') => year.to_string(),
-            Some('y') => format!("{:02}", year % 100),
-            Some('m') => format!("{month:02}"),
-            Some('d') => format!("{day:02}"),
-            Some('B') => month_name.to_owned(),
-            Some('b') => month_name[..3].to_owned(),
-            Some('A') => day_name.to_owned(),
-            Some('a') => day_name[..3].to_owned(),
-            Some('H') => format!("{:02}", second / 3_600),
-            Some('M') => format!("{:02}", second / 60 % 60),
-            Some('S') => format!("{:02}", second % 60),
-            Some('%') => "%".to_owned(),
-            other => {
-                let directive = other.map_or_else(String::new, String::from);
-                let problem = format!("strftime_now does not know %{directive}");
-                return Err(Error::new(ErrorKind::InvalidOperation, problem));
-            }
-        };
-        out.push_str(&part);
-    }
-    Ok(out)
+    })
 }
 
 /// Year, month and day of a number of days after 1970-01-01 (Howard Hinnant, "chrono-compatible low-level date

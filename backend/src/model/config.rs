@@ -185,14 +185,10 @@ impl Raw {
     fn into_config(self, file: &str) -> Result<DecoderConfig, LoadError> {
         let rope_section = self.rope_parameters.or(self.rope_scaling);
         let rope = RopeConfig::new(self.rope_theta, rope_section, self.max_position_embeddings, file)?;
-        let head_dim = match self.head_dim {
-            Some(head_dim) => head_dim,
-            None if self.num_attention_heads > 0
-                && self.hidden_size.is_multiple_of(self.num_attention_heads) =>
-            {
-                self.hidden_size / self.num_attention_heads
-            }
-            None => return Err(malformed(file, "hidden_size is no multiple of num_attention_heads")),
+        let head_dim = match (self.head_dim, self.hidden_size.checked_rem(self.num_attention_heads)) {
+            (Some(head_dim), _) => head_dim,
+            (None, Some(0)) => self.hidden_size / self.num_attention_heads,
+            (None, _) => return Err(malformed(file, "hidden_size is no multiple of num_attention_heads")),
         };
         Ok(DecoderConfig {
             architecture: architecture_name(self.architectures, self.model_type),

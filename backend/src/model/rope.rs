@@ -24,6 +24,28 @@ pub(crate) struct RopeScaling {
     partial_rotary_factor: Option<Value>,
 }
 
+impl RopeScaling {
+    fn kind(&self, context_length: usize, file: &str) -> std::result::Result<RopeKind, LoadError> {
+        let need = |value: Option<f64>, name: &str| {
+            value.filter(|value| *value > 0.0).ok_or_else(|| LoadError::Malformed {
+                file: file.to_owned(),
+                problem: format!("the rope settings lack a positive {name}"),
+            })
+        };
+        match self.rope_type.as_deref() {
+            None | Some("default") => Ok(RopeKind::Default),
+            Some("linear") => Ok(RopeKind::Linear { factor: need(self.factor, "factor")? }),
+            Some("llama3") => Ok(RopeKind::Llama3 {
+                factor: need(self.factor, "factor")?,
+                low_freq_factor: need(self.low_freq_factor, "low_freq_factor")?,
+                high_freq_factor: need(self.high_freq_factor, "high_freq_factor")?,
+                original_context: self.original_max_position_embeddings.unwrap_or(context_length) as f64,
+            }),
+            Some(other) => Err(refuse(file, "rope_type", other.to_owned(), "default, linear, llama3")),
+        }
+    }
+}
+
 /// How positions turn into angles.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RopeConfig {
@@ -67,28 +89,12 @@ impl RopeConfig {
             return Ok(Self { theta: theta.unwrap_or(DEFAULT_THETA), kind: RopeKind::Default });
         };
         let theta = section.rope_theta.or(theta).unwrap_or(DEFAULT_THETA);
-        if let Some(partial) = section.partial_rotary_factor.filter(|value| value.as_f64() != Some(1.0)) {
+        if let Some(partial) =
+            section.partial_rotary_factor.as_ref().filter(|value| value.as_f64() != Some(1.0))
+        {
             return Err(refuse(file, "partial_rotary_factor", partial.to_string(), "1.0"));
         }
-        let need = |value: Option<f64>, name: &str| {
-            value.filter(|value| *value > 0.0).ok_or_else(|| LoadError::Malformed {
-                file: file.to_owned(),
-                problem: format!("the rope settings lack a positive {name}"),
-            })
-        };
-        let kind = match section.rope_type.as_deref() {
-            None | Some("default") => RopeKind::Default,
-            Some("linear") => RopeKind::Linear { factor: need(section.factor, "factor")? },
-            Some("llama3") => RopeKind::Llama3 {
-                factor: need(section.factor, "factor")?,
-                low_freq_factor: need(section.low_freq_factor, "low_freq_factor")?,
-                high_freq_factor: need(section.high_freq_factor, "high_freq_factor")?,
-                original_context: section.original_max_position_embeddings.unwrap_or(context_length) as f64,
-            },
-            Some(other) => {
-                return Err(refuse(file, "rope_type", other.to_owned(), "default, linear, llama3"));
-            }
-        };
+        let kind = section.kind(context_length, file)?;
         Ok(Self { theta, kind })
     }
 

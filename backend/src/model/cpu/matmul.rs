@@ -149,13 +149,20 @@ fn tile_of<S: Simd, const M: usize, const N: usize>(
     }
     for j in 0..N {
         for i in 0..M {
-            let mut sum = simd.reduce_sum_f32s(sums[j][i]);
-            for e in vectors * S::F32_LANES..k {
-                sum += x[i * k + e] * w[j * k + e];
-            }
-            out[j * rows + at + i] = sum;
+            let rest = rest(&x[i * k..(i + 1) * k], &w[j * k..(j + 1) * k], vectors * S::F32_LANES);
+            out[j * rows + at + i] = simd.reduce_sum_f32s(sums[j][i]) + rest;
         }
     }
+}
+
+/// What is left of a dot product after the whole vectors.
+#[inline(always)]
+fn rest(x: &[f32], w: &[f32], from: usize) -> f32 {
+    let mut sum = 0.0;
+    for (x, w) in x[from..].iter().zip(&w[from..]) {
+        sum += x * w;
+    }
+    sum
 }
 
 #[cfg(test)]
