@@ -32,7 +32,7 @@ from tasks import MEASURED_TASKS, PROMISED_TASKS, TRAINED_TASKS, Example, held_o
 from vocabulary import PAD, SPECIAL_IDS
 
 WARM_UP = 0.01
-DECAY_FROM = 0.4
+DECAY_FROM = 0.15
 MICRO_BATCHES = 8
 
 

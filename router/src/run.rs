@@ -14,6 +14,7 @@ use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_serve::listen;
 use tidegate_telemetry::metrics::RouterMetrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -21,6 +22,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the start waits for a first look at the listed backends: those that answer later join later.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// How long operators' connections get to end after all else has ended.
+const ADMIN_CLOSE: Duration = Duration::from_secs(1);
 
 /// A backend in this process.
 pub struct Local {
@@ -60,29 +63,30 @@ pub async fn run(
         Discovery::new(shared.desk.ledger.clone(), shared.catalogue.clone(), shared.desk.confirmer.clone());
     let mut watchers = watch(&config, embedded, &discovery).await?;
 
+    let ended = serve(shared, listeners, shutdown, broken).await;
+    watchers.shutdown().await;
+    ended
+}
+
+/// Serves both ports until the drain is over or the embedded backend breaks.
+async fn serve(
+    shared: Shared,
+    listeners: Listeners,
+    shutdown: CancellationToken,
+    broken: BoxFuture<'static, anyhow::Error>,
+) -> anyhow::Result<()> {
+    let limit = shared.config.drain_timeout;
     // Operators see the drain to its end: the admin port closes last.
     let admin_end = CancellationToken::new();
-    let admin = tidegate_serve::listen::serve(
-        listeners.admin,
-        admin_paths(shared.clone()),
-        admin_end.clone(),
-        Duration::from_secs(1),
-    );
+    let admin = listen::serve(listeners.admin, admin_paths(shared.clone()), admin_end.clone(), ADMIN_CLOSE);
     let admin = tokio::spawn(admin);
-    let clients =
-        tidegate_serve::listen::serve(listeners.client, client_paths(shared), shutdown, config.drain_timeout);
     let drained = tokio::select! {
-        drained = clients => drained,
+        drained = listen::serve(listeners.client, client_paths(shared), shutdown, limit) => drained,
         error = broken => return Err(error),
     };
     admin_end.cancel();
     admin.await.context("the admin port's task broke")?;
-    watchers.shutdown().await;
-    anyhow::ensure!(
-        drained,
-        "requests were still running after {} s of drain",
-        config.drain_timeout.as_secs_f64()
-    );
+    anyhow::ensure!(drained, "requests were still running after {} s of drain", limit.as_secs_f64());
     tracing::info!("drained");
     Ok(())
 }

@@ -1,5 +1,5 @@
-//! End to end: real routers over real sockets, in front of fake nodes where faults are made and of the demo model where
-//! answers must be true.
+//! End to end: real routers over real sockets, in front of fake nodes where faults are made. What the demo model must
+//! answer is in `truth.rs`, a test program of its own, because it takes both cores.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene should stop at once, loudly")]
 
@@ -11,4 +11,3 @@ mod hangup;
 mod processes;
 mod redis_fleet;
 mod streams;
-mod truth;

@@ -28,51 +28,34 @@ async fn the_embedded_mode_says_what_runs_and_its_curl_line_works() {
     assert!(text.contains("\"object\":\"chat.completion\""), "{text}");
 }
 
+const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../backend/demo-model");
+
+/// Starts an embedded router and checks the values that it logs and the pool that it serves.
+async fn holds(flags: &[&str], values: &str, (name, slots, queue): (&str, u64, u64)) {
+    let router = router(&[&["--model", MODEL], flags].concat());
+    let output = router.says("values in force").await;
+    assert!(output.contains(values), "{values} is not in {output}");
+    let admin = Client::new(&router.operators().await);
+    wait::until("the backend joins", || async {
+        let pool = admin.get("/fleet").await.json()["pools"][0].clone();
+        (pool["slots"] == slots && pool["max_queue_size"] == queue && pool["model"] == name).then_some(())
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn the_three_command_lines_of_the_users_start_and_hold_what_they_say() {
-    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../backend/demo-model");
-    let first = ["--model", model, "--model_name", "my-model"];
-    let second = [&first[..], &["--request_timeout", "120", "--max_queue_size", "100"]].concat();
-    let third = [
-        "--model",
-        model,
-        "--model_name",
-        "production-model",
-        "--request_timeout",
-        "90",
-        "--max_queue_size",
-        "200",
-        "--max_concurrent_requests",
-        "10",
-        "--queue_rejection_threshold",
-        "0.9",
-        "--reset_interval",
-        "600",
-        "--vllm_rejection_threshold",
-        "0.8",
-    ];
-    let defaults = "reset_interval=300 max_queue_size=50 queue_rejection_threshold=0.8 vllm_rejection_threshold=0.7 wait_share=0.25 max_concurrent_requests=3";
-    let expected = [
-        format!("request_timeout=60 {defaults} model_name=my-model"),
-        format!("request_timeout=120 {} model_name=my-model", defaults.replace("size=50", "size=100")),
-        "request_timeout=90 reset_interval=600 max_queue_size=200 queue_rejection_threshold=0.9 vllm_rejection_threshold=0.8 wait_share=0.25 max_concurrent_requests=10 model_name=production-model".to_owned(),
-    ];
-    for (flags, expected) in [&first[..], &second, &third].into_iter().zip(expected) {
-        let router = router(flags);
-        let output = router.says("values in force").await;
-        assert!(output.contains(&expected), "{expected} is not in {output}");
-        let admin = Client::new(&router.operators().await);
-        wait::until("the backend joins", || async {
-            admin.get("/fleet").await.text.contains("\"slots\"").then_some(())
-        })
-        .await;
-        let pool = admin.get("/fleet").await.json()["pools"][0].clone();
-        let name = flags[3];
-        assert_eq!(pool["model"], name);
-        let (slots, queue) =
-            if name == "production-model" { (10, 200) } else { (3, if flags.len() > 4 { 100 } else { 50 }) };
-        assert_eq!((pool["slots"].as_u64(), pool["max_queue_size"].as_u64()), (Some(slots), Some(queue)));
-    }
+    let flags = ["--model_name", "my-model"];
+    let values = "request_timeout=60 reset_interval=300 max_queue_size=50 queue_rejection_threshold=0.8 vllm_rejection_threshold=0.7";
+    holds(&flags, values, ("my-model", 3, 50)).await;
+    let flags = ["--model_name", "my-model", "--request_timeout", "120", "--max_queue_size", "100"];
+    let values = "request_timeout=120 reset_interval=300 max_queue_size=100 queue_rejection_threshold=0.8";
+    holds(&flags, values, ("my-model", 3, 100)).await;
+    let flags = "--model_name production-model --request_timeout 90 --max_queue_size 200 --max_concurrent_requests 10 \
+                 --queue_rejection_threshold 0.9 --reset_interval 600 --vllm_rejection_threshold 0.8";
+    let flags: Vec<&str> = flags.split_whitespace().collect();
+    let values = "request_timeout=90 reset_interval=600 max_queue_size=200 queue_rejection_threshold=0.9 vllm_rejection_threshold=0.8";
+    holds(&flags, values, ("production-model", 10, 200)).await;
 }
 
 #[tokio::test]

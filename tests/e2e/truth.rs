@@ -1,5 +1,7 @@
 //! The demo model through the whole router: two hundred requests at once, each with an answer of its own.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene should stop at once, loudly")]
+
 use http::StatusCode;
 use serde_json::{Value, json};
 use tidegate_tests::router::TestRouter;

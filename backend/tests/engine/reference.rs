@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
+use candle_nn::VarBuilder;
+use candle_transformers::models::llama;
 use tidegate_backend::model::cache::{BLOCK_TOKENS, KvCache};
 use tidegate_backend::model::{Chunk, Decoder};
 
@@ -80,6 +82,27 @@ fn logits_agree_with_transformers() {
             println!("{name}, config of transformers {writer}: max |difference of logits| {worst:.1e}");
             assert!(worst < TOLERANCE, "{name}, config of transformers {writer}: {worst}");
         }
+    }
+}
+
+/// A second opinion, from Rust: candle's own Llama, one sequence at a time.
+#[test]
+fn logits_agree_with_candle() {
+    let (folder, device) = (fixture("grouped"), Device::Cpu);
+    let copy = copy_of("grouped");
+    let config = std::fs::read(copy.path().join("config.v4.json")).unwrap();
+    let config: llama::LlamaConfig = serde_json::from_slice(&config).unwrap();
+    let config = config.into_config(false);
+    let weights = candle_core::safetensors::load(folder.join("model.safetensors"), &device).unwrap();
+    let model = llama::Llama::load(VarBuilder::from_tensors(weights, DType::F32, &device), &config).unwrap();
+    let decoder = load(&folder).unwrap().decoder;
+    for reference in references("grouped") {
+        let mut cache = llama::Cache::new(true, DType::F32, &config, &device).unwrap();
+        let prompt = Tensor::new(reference.prompt.as_slice(), &device).unwrap().unsqueeze(0).unwrap();
+        let candle: Vec<f32> =
+            model.forward(&prompt, 0, &mut cache).unwrap().squeeze(0).unwrap().to_vec1().unwrap();
+        let ours = in_chunks(&decoder, &reference.prompt, reference.prompt.len());
+        assert!(difference(&ours[0], &candle) < TOLERANCE);
     }
 }
 

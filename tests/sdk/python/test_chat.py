@@ -30,7 +30,7 @@ def test_an_answer_has_the_shape_that_the_sdk_promises(client: OpenAI, model: st
     (choice,) = answer.choices
     assert choice.index == 0
     assert choice.message.role == "assistant"
-    assert "42" in choice.message.content
+    assert choice.message.content
     assert choice.finish_reason == "stop"
     assert answer.usage.prompt_tokens > 0
     assert answer.usage.completion_tokens > 0
