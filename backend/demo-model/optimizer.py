@@ -1,7 +1,8 @@
 """The optimizer: Muon for the weight matrices of the layers, AdamW for embeddings, output layer and norms.
 
-Muon replaces each matrix's momentum by the nearest orthogonal matrix, found by a Newton-Schulz iteration. On this
-model it needs about half the tokens that AdamW alone needs, and tokens are what a CPU is short of.
+Muon replaces each matrix's momentum by the nearest orthogonal matrix, found by a Newton-Schulz iteration. Its steps keep
+their size whatever the gradient's, so the learning rate decides how far the noise of small batches lets the loss fall:
+with 0.02 (`--rate 2.5`) the loss stood still, and fell again at once with 0.008.
 """
 
 from __future__ import annotations
@@ -56,8 +57,8 @@ class Muon:
 class Optimizer:
     """Muon and AdamW under one schedule."""
 
-    MUON_RATE = 0.02
-    ADAM_RATE = 0.004
+    MUON_RATE = 0.008
+    ADAM_RATE = 0.0016
 
     def __init__(self, model: Llama, factor: float = 1.0) -> None:
         matrices = [parameter for parameter in model.layers.parameters() if parameter.ndim == 2]

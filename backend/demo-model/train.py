@@ -4,7 +4,10 @@
     python train.py --steps 6000 --out .        # for a number of steps
     python train.py --device cuda --steps 6000 --out .
 
-On two CPU cores of their own it trains some 7,000 tokens a second, two steps a second.
+Time on two CPU cores: a step of 3,500 tokens costs about one second of CPU time, so 7,000 tokens a second are expected
+where both cores are free; beside other work 800 to 3,400 were measured. A run from random weights with these learning
+rates has not been made yet, so how many minutes 98 % takes is not known; plan for 100. A stopped run leaves its last
+weights in --out; `--start-from` goes on with them, under a new schedule.
 
 At the start the script measures a few steps and prints how long the run will take on this machine. It never trains on
 held-out keys (see tasks.py). `evaluate.py` makes the committed table, by greedy decoding of the exported folder.
