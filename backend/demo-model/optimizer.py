@@ -1,8 +1,8 @@
 """The optimizer: Muon for the weight matrices of the layers, AdamW for embeddings, output layer and norms.
 
-Muon replaces each matrix's momentum by the nearest orthogonal matrix, found by a Newton-Schulz iteration. Its steps keep
-their size whatever the gradient's, so the learning rate decides how far the noise of small batches lets the loss fall:
-with 0.02 (`--rate 2.5`) the loss stood still, and fell again at once with 0.008.
+Muon replaces each matrix's momentum by the nearest orthogonal matrix, found by a Newton-Schulz iteration. Its steps
+keep their size whatever the gradient's, so the learning rate decides how far the loss falls with small batches: with
+0.02 (`--rate 2.5`) it stood still, and with 0.008 it fell again at once.
 """
 
 from __future__ import annotations

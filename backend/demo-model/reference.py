@@ -2,15 +2,15 @@
 
     python reference.py
 
-The tests ask the server the same questions, two hundred of them at once, and expect the same answers to the last character:
-right or wrong, each stream must get its own. Run it again whenever model.safetensors changes.
+The tests ask the server the same questions, two hundred of them at once, and expect the same answers to the last
+character: right or wrong, each stream must get its own. Run it again whenever model.safetensors changes.
 """
 
 from __future__ import annotations
 
 import torch
 
-from evaluate import FOLDER, Chat, Case, single_turn_cases, write_jsonl
+from evaluate import FOLDER, Case, Chat, single_turn_cases, write_jsonl
 
 PER_TASK = 24
 LONGEST = 64
