@@ -1,7 +1,7 @@
 //! The paths for operators on the admin port: what the ledger holds, and what load balancers ask.
 
 use crate::ledger::{Fleet, FleetPool, LedgerMode};
-use crate::server::Shared;
+use crate::shared::Shared;
 use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;

@@ -2,7 +2,7 @@
 //! because the fleet is full.
 
 use crate::ledger::{Fleet, FleetPool, LedgerMode};
-use crate::server::Shared;
+use crate::shared::Shared;
 use axum::extract::State;
 use axum::response::Json;
 use tidegate_admission::Limits;

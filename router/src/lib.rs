@@ -5,7 +5,8 @@
 //! 1. [`flags`] and [`config`]: the command line, and what it comes to once it is checked.
 //! 2. [`start`] and [`run`]: tells people what runs, puts the parts together, listens, drains. Embedded mode stands in
 //!    `embedded`: a backend in the same process.
-//! 3. [`server`]: the path table, and the way of a request read from the outermost layer in.
+//! 3. [`server`]: the path table, and the way of a request read from the outermost layer in; [`shared`] is what all paths
+//!    share.
 //! 4. [`request`]: the steps of that way.
 //! 5. [`ledger`]: the account of slots, tickets and leases that all routers share.
 //! 6. [`discovery`] and [`catalogue`]: which backends there are, and which names they serve.
@@ -28,5 +29,6 @@ pub mod ledger;
 pub mod request;
 pub mod run;
 pub mod server;
+pub mod shared;
 pub mod start;
 pub mod upstream;

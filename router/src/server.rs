@@ -1,56 +1,20 @@
 //! The router's path table and the whole way of a request, read from the outermost layer in.
 
-use crate::catalogue::Catalogue;
-use crate::config::Config;
 use crate::error::{Error, ErrorKind};
-use crate::fleet_watch::FleetWatch;
 use crate::request::admission::AdmissionLayer;
 use crate::request::answer::AnswerLayer;
 use crate::request::dispatch::Dispatch;
 use crate::request::intake::IntakeLayer;
-use crate::request::permit::Desk;
 use crate::request::stream_open::StreamOpenLayer;
-use crate::upstream::Upstream;
+use crate::shared::Shared;
 use crate::{admin, health};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Json};
 use axum::routing::{MethodRouter, get, post_service};
 use http::Response;
-use std::sync::Arc;
-use std::time::{SystemTime, UNIX_EPOCH};
-use tidegate_telemetry::metrics::RouterMetrics;
 use tidegate_wire::openai::{Model, ModelList};
-use tokio_util::sync::CancellationToken;
 use tower::ServiceBuilder;
-
-/// What the paths of a running router share. Clones are cheap.
-#[derive(Debug, Clone)]
-pub struct Shared {
-    /// The flags, checked.
-    pub config: Arc<Config>,
-    /// The ledger and the guards' duties.
-    pub desk: Arc<Desk>,
-    /// Which pool serves which model.
-    pub catalogue: Catalogue,
-    /// Connections to backends.
-    pub upstream: Upstream,
-    /// The last look at the whole fleet.
-    pub fleet: FleetWatch,
-    /// What this router counts.
-    pub metrics: Arc<RouterMetrics>,
-    /// Cancelled once this router drains.
-    pub draining: CancellationToken,
-    /// Unix seconds of the start: what `created` says of models.
-    pub started: u64,
-}
-
-/// Unix seconds now.
-pub fn unix_seconds() -> u64 {
-    #[expect(clippy::disallowed_methods, reason = "the API shows wall-clock time; no logic hangs on it")]
-    let now = SystemTime::now();
-    now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
-}
 
 /// All paths for clients. The door around them (request id, span, header limit) is `tidegate_serve::door`.
 pub fn client_paths(shared: Shared) -> axum::Router {

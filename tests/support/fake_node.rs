@@ -192,8 +192,8 @@ fn refusal(status: StatusCode, code: &'static str) -> Response {
         .into_response()
 }
 
-/// Enters a request, or refuses it.
-fn enter(node: &Node, headers: HeaderMap, body: Value) -> Result<(Plan, Running), Response> {
+/// Enters a request; `None` where the node is full.
+fn enter(node: &Node, headers: HeaderMap, body: Value) -> Option<(Plan, Running)> {
     let mut account = node.account.lock().unwrap();
     account.seen += 1;
     let attempt =
@@ -201,17 +201,16 @@ fn enter(node: &Node, headers: HeaderMap, body: Value) -> Result<(Plan, Running)
     account.headers = headers;
     account.body = body;
     if account.plan == Plan::Full || account.running.len() >= node.slots as usize {
-        return Err(refusal(StatusCode::SERVICE_UNAVAILABLE, "concurrency"));
+        return None;
     }
     account.running.insert(attempt.clone());
     account.most = account.most.max(account.running.len());
-    Ok((account.plan, Running(node.account.clone(), attempt)))
+    Some((account.plan, Running(node.account.clone(), attempt)))
 }
 
 async fn chat(State(node): State<Node>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
-    let (plan, running) = match enter(&node, headers, body) {
-        Ok(entered) => entered,
-        Err(refused) => return refused,
+    let Some((plan, running)) = enter(&node, headers, body) else {
+        return refusal(StatusCode::SERVICE_UNAVAILABLE, "concurrency");
     };
     match plan {
         Plan::Answer(time) => {

@@ -1,0 +1,39 @@
+//! What the paths of a running router share.
+
+use crate::catalogue::Catalogue;
+use crate::config::Config;
+use crate::fleet_watch::FleetWatch;
+use crate::request::permit::Desk;
+use crate::upstream::Upstream;
+use std::sync::Arc;
+use std::time::{SystemTime, UNIX_EPOCH};
+use tidegate_telemetry::metrics::RouterMetrics;
+use tokio_util::sync::CancellationToken;
+
+/// What the paths of a running router share. Clones are cheap.
+#[derive(Debug, Clone)]
+pub struct Shared {
+    /// The flags, checked.
+    pub config: Arc<Config>,
+    /// The ledger and the guards' duties.
+    pub desk: Arc<Desk>,
+    /// Which pool serves which model.
+    pub catalogue: Catalogue,
+    /// Connections to backends.
+    pub upstream: Upstream,
+    /// The last look at the whole fleet.
+    pub fleet: FleetWatch,
+    /// What this router counts.
+    pub metrics: Arc<RouterMetrics>,
+    /// Cancelled once this router drains.
+    pub draining: CancellationToken,
+    /// Unix seconds of the start: what `created` says of models.
+    pub started: u64,
+}
+
+/// Unix seconds now.
+pub fn unix_seconds() -> u64 {
+    #[expect(clippy::disallowed_methods, reason = "the API shows wall-clock time; no logic hangs on it")]
+    let now = SystemTime::now();
+    now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
