@@ -4,7 +4,7 @@ mod listed;
 mod registered;
 
 pub use listed::{look_listed, watch_listed};
-pub use registered::watch_registered;
+pub use registered::RegistrationWatch;
 
 use crate::catalogue::Catalogue;
 use crate::confirm::Confirmer;

@@ -4,7 +4,7 @@ use crate::admin::admin_paths;
 use crate::catalogue::Catalogue;
 use crate::config::{Config, Fleet};
 use crate::confirm::Confirmer;
-use crate::discovery::{Discovery, look_listed, watch_listed, watch_registered};
+use crate::discovery::{Discovery, RegistrationWatch, look_listed, watch_listed};
 use crate::fleet_watch::FleetWatch;
 use crate::ledger::{Ledger, LedgerOptions, MemoryLedger, RedisLedger};
 use crate::request::permit::Desk;
@@ -125,7 +125,7 @@ async fn open_ledger(config: &Config, router_id: String) -> anyhow::Result<Ledge
     }
 }
 
-/// Starts the watchers of all backends. The listed ones have been looked at once when this returns.
+/// Starts the watchers of all backends. Each has looked once when this returns.
 async fn watch(config: &Config, embedded: bool, discovery: &Discovery) -> anyhow::Result<JoinSet<()>> {
     let mut watchers = JoinSet::new();
     let mut listed = config.backends.clone();
@@ -140,7 +140,10 @@ async fn watch(config: &Config, embedded: bool, discovery: &Discovery) -> anyhow
     }
     if let Fleet::Redis { url, prefix } = &config.fleet {
         let redis = redis::Client::open(url.as_str())?.get_connection_manager().await?;
-        watchers.spawn(watch_registered(discovery.clone(), redis, prefix.clone()));
+        let mut watch = RegistrationWatch::new(discovery.clone(), redis, prefix.clone());
+        // A router that serves before it knows its backends would refuse what it can serve.
+        watch.look().await;
+        watchers.spawn(watch.run());
     }
     Ok(watchers)
 }

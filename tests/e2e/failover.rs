@@ -12,10 +12,11 @@ async fn a_full_backend_sends_the_ticket_elsewhere() {
     let good = FakeNode::start(8, Plan::Answer(Duration::from_millis(5))).await;
     let router =
         TestRouter::start(&["--backend", &full.url, "--backend", &good.url]).await.with_backends(2).await;
-    for _ in 0..10 {
-        assert_eq!(router.client.chat(MODEL, "x").await.status, StatusCode::OK);
-    }
-    assert_eq!(good.seen(), 10);
+    // More at once than the good one has slots, so that some are sent to the other.
+    let chats = (0..12).map(|_| router.client.chat(MODEL, "x"));
+    let answers = futures_util::future::join_all(chats).await;
+    assert!(answers.iter().all(|answer| answer.status == StatusCode::OK), "{answers:?}");
+    assert_eq!(good.seen(), 12);
     assert!(full.seen() > 0);
     router.until_counts(&[("running", 0), ("queued", 0)]).await;
 }

@@ -12,30 +12,51 @@ use tokio::time::MissedTickBehavior;
 /// Between two looks at the registrations.
 const INTERVAL: Duration = Duration::from_millis(500);
 
-/// Watches the registrations under `prefix` until the task is dropped.
-pub async fn watch_registered(discovery: Discovery, redis: ConnectionManager, prefix: String) {
-    let mut ticks = tokio::time::interval(INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut present = BTreeSet::new();
-    let mut away = false;
-    loop {
-        ticks.tick().await;
-        match look(&redis, &prefix).await {
+/// The watch over the registrations under one prefix.
+pub struct RegistrationWatch {
+    discovery: Discovery,
+    redis: ConnectionManager,
+    prefix: String,
+    /// Ids that the last look found.
+    present: BTreeSet<String>,
+    /// True while the registrations cannot be read, so that this is said once.
+    away: bool,
+}
+
+impl RegistrationWatch {
+    /// A watch that has not looked yet.
+    pub fn new(discovery: Discovery, redis: ConnectionManager, prefix: String) -> Self {
+        Self { discovery, redis, prefix, present: BTreeSet::new(), away: false }
+    }
+
+    /// One look: enters what is new, takes out what has gone. Where Redis is away, those known are kept.
+    pub async fn look(&mut self) {
+        match read(&self.redis, &self.prefix).await {
             Ok(registrations) => {
-                away = false;
-                enter(&discovery, &mut present, registrations).await;
+                self.away = false;
+                enter(&self.discovery, &mut self.present, registrations).await;
             }
-            Err(error) if !away => {
-                away = true;
+            Err(error) if !self.away => {
+                self.away = true;
                 tracing::warn!(%error, "the registrations of backends cannot be read; those known are kept");
             }
             Err(_) => {}
         }
     }
+
+    /// Looks again and again until the task is dropped.
+    pub async fn run(mut self) {
+        let mut ticks = tokio::time::interval(INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            self.look().await;
+        }
+    }
 }
 
 /// All live registrations; ids whose record has expired are taken out of the set.
-async fn look(redis: &ConnectionManager, prefix: &str) -> redis::RedisResult<Vec<Registration>> {
+async fn read(redis: &ConnectionManager, prefix: &str) -> redis::RedisResult<Vec<Registration>> {
     let mut redis = redis.clone();
     let ids: Vec<String> = redis.smembers(index_key(prefix)).await?;
     let mut registrations = Vec::with_capacity(ids.len());

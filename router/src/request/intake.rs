@@ -168,6 +168,12 @@ impl Envelope {
                 error.valid_up_to()
             ))
         })?;
+        // serde takes a list for a struct whose fields come in order; a request is an object.
+        if !text.trim_start().starts_with('{') {
+            return Err(invalid(
+                "the request's body is not a JSON object: it must begin with '{'".to_owned(),
+            ));
+        }
         let raw: RawEnvelope = serde_json::from_str(text).map_err(|error| {
             invalid(format!("the request's body is not a JSON object that can be read: {error}"))
         })?;
