@@ -8,6 +8,7 @@ import pytest
 from openai import OpenAI
 
 COUNT = "Count from 7 to 31."
+REPEAT = "Repeat: the gate opens when water falls"
 
 
 def ask(client: OpenAI, model: str, prompt: str, **parameters: Any) -> Any:
@@ -56,7 +57,7 @@ def test_a_stream_says_the_same_piece_by_piece(client: OpenAI, model: str) -> No
     pieces = [chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices]
     assert "".join(pieces) == text(whole)
     reasons = [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices]
-    assert [reason for reason in reasons if reason] == ["stop"]
+    assert [reason for reason in reasons if reason] == [whole.choices[0].finish_reason]
     assert all(chunk.usage is None for chunk in chunks), "usage comes only where it is asked for"
 
 
@@ -69,11 +70,11 @@ def test_a_stream_ends_with_its_usage_where_asked(client: OpenAI, model: str) ->
 
 
 def test_the_stream_helper_of_the_sdk_works(client: OpenAI, model: str) -> None:
-    messages: list[Any] = [{"role": "user", "content": COUNT}]
+    messages: list[Any] = [{"role": "user", "content": REPEAT}]
     with client.chat.completions.stream(model=model, messages=messages, temperature=0) as stream:
         stream.until_done()
         answer = stream.get_final_completion()
-    assert text(answer) == text(ask(client, model, COUNT))
+    assert text(answer) == text(ask(client, model, REPEAT))
 
 
 def test_n_gives_that_many_choices(client: OpenAI, model: str) -> None:
@@ -133,11 +134,9 @@ def test_a_tiny_top_p_is_greedy_at_any_temperature(client: OpenAI, model: str) -
 
 @pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
 def test_penalties_change_what_is_likely(client: OpenAI, model: str, name: str) -> None:
-    prompt = "Repeat: the gate opens when water falls"
-    plain = text(ask(client, model, prompt))
-    encouraged = text(ask(client, model, prompt, **{name: -2}, max_tokens=60))
-    discouraged = text(ask(client, model, prompt, **{name: 2}, max_tokens=60))
-    assert len({plain, encouraged, discouraged}) > 1
+    parameters: dict[str, Any] = {"temperature": 2, "seed": 5, "max_tokens": 60}
+    texts = {text(ask(client, model, "Tell me a story.", **parameters, **{name: value})) for value in (-2, 0, 2)}
+    assert len(texts) == 3
 
 
 def test_what_does_not_change_the_answer_is_accepted(client: OpenAI, model: str) -> None:

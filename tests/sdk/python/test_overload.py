@@ -59,7 +59,6 @@ def test_a_crowd_is_refused_with_reasons_and_nobody_gets_anothers_answer(base_ur
     answered = [(index % ENDS, text) for index, text in enumerate(results) if isinstance(text, str)]
     for index, text in answered:
         assert text == alone[index]
-        assert text.rstrip(".").endswith(str(FIRST_END + index))
 
 
 def test_the_retries_of_the_sdk_bring_everybody_through(base_url: str, model: str) -> None:
