@@ -127,8 +127,8 @@ COUNTING = (
     "Start at {a} and count to {b}.", "List the numbers from {a} to {b}.",
 )  # fmt: skip
 DAY_ARITHMETIC = (
-    "What day is {n} days {way} {day}?", "Which day is {n} days {way} {day}?", "What day comes {n} days {way} {day}?",
-    "Which day of the week is {n} days {way} {day}?", "{n} days {way} {day} is what day?", "{n} days {way} {day}?",
+    "What day is {n} {way} {day}?", "Which day is {n} {way} {day}?", "What day comes {n} {way} {day}?",
+    "Which day of the week is {n} {way} {day}?", "{n} {way} {day} is what day?", "{n} {way} {day}?",
 )  # fmt: skip
 
 
@@ -171,16 +171,23 @@ def counting(source: Source) -> Example:
 
 
 def days(source: Source) -> Example:
-    """The day of the week some days after or before another; from a week on, the answer shows the whole weeks."""
+    """The day of the week some days after or before another; from a week on, the whole weeks are taken away first."""
     n, start = source.rng.randint(1, 99), source.rng.randrange(7)
     way = source.rng.choice(("after", "after", "before"))
-    end = DAYS[(start + (n if way == "after" else -n)) % 7]
+    day, end = DAYS[start], DAYS[(start + (n if way == "after" else -n)) % 7]
     weeks, rest = divmod(n, 7)
-    answer = f"{n} is {7 * weeks} + {rest}, so it is {end}." if weeks else f"It is {end}."
-    prompt = source.rng.choice(DAY_ARITHMETIC).format(n=n, way=way, day=DAYS[start])
-    if n == 1:
-        prompt = prompt.replace("1 days", "1 day")
-    return Example("days", f"{n} {way} {DAYS[start]}", prompt, answer)
+    answer = f"It is {end}."
+    if weeks and rest:
+        answer = f"{n} is {7 * weeks} + {rest}, and {in_days(rest)} {way} {day} is {end}."
+    elif weeks:
+        answer = f"{n} is {weeks} * 7, so it is {end}."
+    prompt = source.rng.choice(DAY_ARITHMETIC).format(n=in_days(n), way=way, day=day)
+    return Example("days", f"{n} {way} {day}", prompt, answer)
+
+
+def in_days(n: int) -> str:
+    """`1 day`, `2 days`."""
+    return f"{n} day" if n == 1 else f"{n} days"
 
 
 # --- words and sentences ---------------------------------------------------------------------------------------------
@@ -346,8 +353,8 @@ Task = Callable[[Source], Example]
 
 # The share of each task in the training text, counted in turns.
 TRAINED_TASKS: dict[Task, float] = {
-    addition: 15, subtraction: 16, backwards: 17, sorting: 15, repetition: 9, days: 8, counting: 4, greeting: 4,
-    tidegate: 10, off_topic: 5,
+    addition: 15, subtraction: 16, backwards: 17, sorting: 15, repetition: 9, days: 9, counting: 8, greeting: 4,
+    tidegate: 12, off_topic: 5,
 }  # fmt: skip
 PROMISED_TASKS: tuple[Task, ...] = tuple(TRAINED_TASKS)
 MEASURED_TASKS: tuple[Task, ...] = (*PROMISED_TASKS, tidegate_unseen)
