@@ -1,12 +1,13 @@
 //! The paths for operators on the admin port: what the ledger holds, and what load balancers ask.
 
-use crate::ledger::{Fleet, FleetPool, LedgerMode};
+use crate::ledger::{Fleet, FleetPool, LedgerMode, OnLoss};
 use crate::shared::Shared;
 use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::get;
 use http::{StatusCode, header};
 use serde_json::{Value, json};
+use std::time::Duration;
 use tidegate_telemetry::metrics::{CONTENT_TYPE, PoolSample};
 
 /// All paths for operators.
@@ -26,10 +27,13 @@ pub async fn livez() -> &'static str {
     "ok\n"
 }
 
-/// Ready unless draining, whatever the backends do.
+/// Ready unless draining, or without a ledger under `--on-redis-loss closed`; whatever the backends do.
 pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
+    let closed = shared.config.on_redis_loss == OnLoss::Closed;
     if shared.draining.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
+    } else if closed && shared.desk.ledger.mode() == LedgerMode::Degraded {
+        (StatusCode::SERVICE_UNAVAILABLE, "the shared ledger is out of reach\n")
     } else {
         (StatusCode::OK, "ready\n")
     }
@@ -38,12 +42,15 @@ pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) 
 async fn metrics(State(shared): State<Shared>) -> Response {
     let fleet = shared.fleet.look().await;
     shared.metrics.set_degraded(fleet.ledger == LedgerMode::Degraded);
+    shared.metrics.set_flag_sets(fleet.flag_sets().len());
     for pool in &fleet.pools {
         let sample = PoolSample {
             slots: pool.slots,
             running: pool.running,
             abandoned: pool.abandoned,
             queued: pool.queued,
+            oldest_wait: Duration::from_millis(pool.oldest_wait_ms),
+            desired_backends: pool.desired_backends,
         };
         shared.metrics.set_pool(&pool.model, sample);
     }
@@ -63,6 +70,7 @@ fn fleet_json(fleet: &Fleet) -> Value {
             .map(|router| json!({"id": router.id, "age_ms": router.age_ms, "flags": router.flags}))
             .collect::<Vec<_>>(),
         "ledger": fleet.ledger.as_str(),
+        "flags_differ": fleet.flag_sets().len() > 1,
     })
 }
 
@@ -89,6 +97,7 @@ fn pool_json(pool: &FleetPool) -> Value {
         "rejection_probability": pool.rejection_probability,
         "drain_per_s": pool.drain_per_s,
         "oldest_wait_ms": pool.oldest_wait_ms,
+        "desired_backends": pool.desired_backends,
         "backends": backends.collect::<Vec<_>>(),
         "tickets": tickets.collect::<Vec<_>>(),
     })

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::time::Instant;
 
 /// Why a model name leads nowhere.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,34 +32,75 @@ pub struct Conflict {
     pub held: String,
 }
 
-/// The names and pools of all live backends. Clones share one table.
+/// The names and pools of all live backends, of those that have just gone, and of the pools that the router was told of.
+/// Clones share one table.
 #[derive(Debug, Clone, Default)]
 pub struct Catalogue {
-    backends: Arc<RwLock<BTreeMap<String, Vec<String>>>>,
+    table: Arc<RwLock<Table>>,
+    memory: Duration,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// The names that each live backend lists; the first one names its pool.
+    backends: BTreeMap<String, Vec<String>>,
+    /// Names whose last backend has gone, with their pool: requests for them wait for another one until then.
+    remembered: BTreeMap<String, (String, Instant)>,
+    /// Pools that the router was told of.
+    named: Vec<String>,
+}
+
+impl Table {
+    fn pool_of(&self, model: &str) -> Option<String> {
+        let live = self.backends.values().find(|models| models.iter().any(|name| name == model));
+        if let Some(pool) = live.and_then(|models| models.first()) {
+            return Some(pool.clone());
+        }
+        if let Some(pool) = self.named.iter().find(|name| *name == model) {
+            return Some(pool.clone());
+        }
+        let now = Instant::now();
+        self.remembered.get(model).filter(|(_, until)| now < *until).map(|(pool, _)| pool.clone())
+    }
+
+    fn knows_nothing(&self) -> bool {
+        let now = Instant::now();
+        self.backends.is_empty()
+            && self.named.is_empty()
+            && self.remembered.values().all(|(_, until)| *until <= now)
+    }
 }
 
 impl Catalogue {
+    /// A table that knows of `named` pools, and remembers names for `memory` after their last backend has gone.
+    pub fn new(named: &[String], memory: Duration) -> Self {
+        let table = Table { named: named.to_vec(), ..Table::default() };
+        Self { table: Arc::new(RwLock::new(table)), memory }
+    }
+
     /// The pool of a model name: the first name in its backends' lists.
     pub fn pool_of(&self, model: &str) -> Result<String, UnknownModel> {
-        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
-        let found = backends.values().find(|models| models.iter().any(|name| name == model));
-        match found.and_then(|models| models.first()) {
-            Some(pool) => Ok(pool.clone()),
-            None if backends.is_empty() => Err(UnknownModel::NoPoolKnown),
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        match table.pool_of(model) {
+            Some(pool) => Ok(pool),
+            None if table.knows_nothing() => Err(UnknownModel::NoPoolKnown),
             None => Err(UnknownModel::OtherPoolsKnown),
         }
     }
 
     /// The pool that a backend belongs to.
     pub fn pool_of_backend(&self, backend: &str) -> Option<String> {
-        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
-        backends.get(backend).and_then(|models| models.first()).cloned()
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.backends.get(backend).and_then(|models| models.first()).cloned()
     }
 
-    /// All model names, sorted, each once.
+    /// All model names that a request may ask for, sorted, each once.
     pub fn models(&self) -> Vec<String> {
-        let backends = self.backends.read().unwrap_or_else(PoisonError::into_inner);
-        let mut names: Vec<String> = backends.values().flatten().cloned().collect();
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let remembered = table.remembered.iter().filter(|(_, (_, until))| now < *until).map(|(name, _)| name);
+        let mut names: Vec<String> =
+            table.backends.values().flatten().chain(&table.named).chain(remembered).cloned().collect();
         names.sort();
         names.dedup();
         names
@@ -66,8 +109,8 @@ impl Catalogue {
     /// Enters a backend or replaces its names; refuses one whose names another backend holds for another pool.
     pub fn put(&self, backend: &str, models: &[String]) -> Result<(), Conflict> {
         let Some(pool) = models.first() else { return Ok(()) };
-        let mut backends = self.backends.write().unwrap_or_else(PoisonError::into_inner);
-        for (holder, held) in backends.iter().filter(|(holder, _)| holder.as_str() != backend) {
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        for (holder, held) in table.backends.iter().filter(|(holder, _)| holder.as_str() != backend) {
             let shared = models.iter().find(|name| held.contains(name));
             if let (Some(model), Some(first)) = (shared, held.first())
                 && first != pool
@@ -81,13 +124,19 @@ impl Catalogue {
                 });
             }
         }
-        backends.insert(backend.to_owned(), models.to_vec());
+        table.backends.insert(backend.to_owned(), models.to_vec());
         Ok(())
     }
 
-    /// Takes a backend out.
+    /// Takes a backend out; its names are remembered for a while.
     pub fn remove(&self, backend: &str) {
-        self.backends.write().unwrap_or_else(PoisonError::into_inner).remove(backend);
+        let mut table = self.table.write().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        table.remembered.retain(|_, (_, until)| now < *until);
+        let Some(models) = table.backends.remove(backend) else { return };
+        let Some(pool) = models.first().cloned() else { return };
+        let until = now + self.memory;
+        table.remembered.extend(models.into_iter().map(|name| (name, (pool.clone(), until))));
     }
 }
 
@@ -109,6 +158,18 @@ mod tests {
         assert_eq!(catalogue.models(), ["alias", "m"]);
         catalogue.remove("a");
         assert_eq!(catalogue.pool_of("m"), Err(UnknownModel::NoPoolKnown));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_name_is_remembered_for_a_while_and_a_named_pool_for_ever() {
+        let catalogue = Catalogue::new(&names(&["told"]), Duration::from_secs(60));
+        catalogue.put("a", &names(&["m", "alias"])).unwrap();
+        catalogue.remove("a");
+        assert_eq!(catalogue.pool_of("alias").as_deref(), Ok("m"));
+        assert_eq!(catalogue.models(), ["alias", "m", "told"]);
+        tokio::time::advance(Duration::from_secs(60)).await;
+        assert_eq!(catalogue.pool_of("m"), Err(UnknownModel::OtherPoolsKnown));
+        assert_eq!(catalogue.pool_of("told").as_deref(), Ok("told"));
     }
 
     #[test]

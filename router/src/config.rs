@@ -1,6 +1,7 @@
 //! The validated configuration: what flags and environment come to, checked all at once.
 
 use crate::flags::Flags;
+use crate::ledger::OnLoss;
 use http::{StatusCode, Uri};
 use std::fmt;
 use std::net::IpAddr;
@@ -58,6 +59,12 @@ pub struct Config {
     pub backends: Vec<String>,
     /// Slots of a `--backend` that does not report its own.
     pub backend_slots: u32,
+    /// Time that Redis gets to answer before this router goes on alone.
+    pub redis_timeout: Duration,
+    /// What this router does while Redis is out of reach.
+    pub on_redis_loss: OnLoss,
+    /// Pools whose requests wait for a first backend.
+    pub pools: Vec<String>,
     /// Time after which unconfirmed work on a foreign backend counts as stopped.
     pub abandon_grace: Duration,
     /// Form of the log.
@@ -84,6 +91,9 @@ impl Config {
             fleet: fleet(&mut checks, flags),
             backends: flags.backend.iter().map(|url| base_url(&mut checks, url)).collect(),
             backend_slots: checks.whole("backend-slots", &flags.backend_slots, 1..=100_000),
+            redis_timeout: checks.seconds("redis-timeout", &flags.redis_timeout, 0.005..=10.0),
+            on_redis_loss: on_redis_loss(&mut checks, &flags.on_redis_loss),
+            pools: flags.pool.clone(),
             abandon_grace: checks.seconds("abandon-grace", &flags.abandon_grace, 0.0..=3600.0),
             log_format: log_format(&mut checks, &flags.log_format),
         };
@@ -118,6 +128,8 @@ fn limits(checks: &mut FlagChecks, flags: &Flags) -> Limits {
             0.0..=1.0,
         ),
         wait_share: checks.decimal("wait-share", &flags.wait_share, 0.0..=1.0),
+        pool_memory: (checks.seconds("pool-memory", &flags.pool_memory, 0.0..=86_400.0).as_secs_f64() * 1e6)
+            as u64,
     }
 }
 
@@ -179,6 +191,18 @@ fn overload_status(checks: &mut FlagChecks, text: &str) -> StatusCode {
     }
 }
 
+fn on_redis_loss(checks: &mut FlagChecks, text: &str) -> OnLoss {
+    match text {
+        "share" => OnLoss::Share,
+        "closed" => OnLoss::Closed,
+        "open" => OnLoss::Open,
+        _ => {
+            checks.refuse("on-redis-loss", text, "share, closed or open");
+            OnLoss::Share
+        }
+    }
+}
+
 fn log_format(checks: &mut FlagChecks, text: &str) -> LogFormat {
     text.parse().unwrap_or_else(|_| {
         checks.refuse("log-format", text, "auto, text or json");
@@ -215,7 +239,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             config.to_string(),
-            "request_timeout=90 reset_interval=600 max_queue_size=200 queue_rejection_threshold=0.9 vllm_rejection_threshold=0.8 wait_share=0.25"
+            "request_timeout=90 reset_interval=600 max_queue_size=200 queue_rejection_threshold=0.9 vllm_rejection_threshold=0.8 wait_share=0.25 pool_memory=60"
         );
         assert_eq!(check(&["--rejection-start-threshold", "0.5"]).unwrap().limits.rejection_start, 0.5);
     }

@@ -90,6 +90,9 @@ pub struct Flags {
     /// Seconds between two resets of the abandoned count to what provably still runs.
     #[arg(long, env = "TIDEGATE_RESET_INTERVAL", default_value = "300", help_heading = "Admission")]
     pub reset_interval: String,
+    /// Seconds for which requests for a model whose last backend has gone wait for another one to come.
+    #[arg(long, env = "TIDEGATE_POOL_MEMORY", default_value = "60", help_heading = "Admission")]
+    pub pool_memory: String,
     /// Highest priority that a client may ask for: high, normal or low.
     #[arg(long, env = "TIDEGATE_MAX_CLIENT_PRIORITY", default_value = "high", help_heading = "Admission")]
     pub max_client_priority: String,
@@ -104,6 +107,16 @@ pub struct Flags {
     /// Prefix of all keys in Redis: fleets with different prefixes do not see each other.
     #[arg(long, env = "TIDEGATE_REDIS_PREFIX", default_value = "tidegate", help_heading = "Fleet")]
     pub redis_prefix: String,
+    /// Seconds that Redis gets to answer before this router goes on alone.
+    #[arg(long, env = "TIDEGATE_REDIS_TIMEOUT", default_value = "0.05", help_heading = "Fleet")]
+    pub redis_timeout: String,
+    /// What a router does while Redis is out of reach: share (its share of the limits and slots), closed (admits nothing) or
+    /// open (the full limits, as if it were alone).
+    #[arg(long, env = "TIDEGATE_ON_REDIS_LOSS", default_value = "share", help_heading = "Fleet")]
+    pub on_redis_loss: String,
+    /// Model whose requests wait for a first backend, however long that takes; repeat it for several.
+    #[arg(long, env = "TIDEGATE_POOL", value_delimiter = ',', help_heading = "Fleet")]
+    pub pool: Vec<String>,
     /// Base URL of a backend, any server with the OpenAI API; repeat it for several.
     #[arg(long, env = "TIDEGATE_BACKEND", value_delimiter = ',', help_heading = "Fleet")]
     pub backend: Vec<String>,

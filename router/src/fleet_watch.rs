@@ -7,6 +7,9 @@ use std::time::Duration;
 /// How long a fresh look may take before the last one is shown: `/health` answers within 100 ms.
 const PATIENCE: Duration = Duration::from_millis(80);
 
+/// Between two comparisons of the routers' flags.
+const COMPARE_EVERY: Duration = Duration::from_secs(10);
+
 /// Looks at the fleet. Clones share the last look.
 #[derive(Debug, Clone)]
 pub struct FleetWatch {
@@ -29,6 +32,28 @@ impl FleetWatch {
                 fleet
             }
             _ => self.last_seen(),
+        }
+    }
+
+    /// Says whenever the routers begin or cease to decide by different flags. Does not end.
+    pub async fn compare_flags(self) {
+        let mut ticks = tokio::time::interval(COMPARE_EVERY);
+        let mut differ = false;
+        loop {
+            ticks.tick().await;
+            let fleet = self.look().await;
+            let sets = fleet.flag_sets();
+            if (sets.len() > 1) != differ {
+                differ = sets.len() > 1;
+                if differ {
+                    tracing::warn!(
+                        ?sets,
+                        "the routers of this fleet decide by different flags, each by its own"
+                    );
+                } else {
+                    tracing::info!("all routers of this fleet decide by the same flags");
+                }
+            }
         }
     }
 

@@ -15,6 +15,7 @@ mod suite;
 
 use std::time::Duration;
 
+use tidegate_admission::limits::FOREVER;
 pub use tidegate_admission::{
     AttemptId, Backend, End, HandBack, Limits, Measured, Numbers, Priority, Reason, View,
     snapshot::{BackendState, Totals},
@@ -36,9 +37,43 @@ pub struct LedgerOptions {
     pub limits: Limits,
     /// Time from one reconciliation of abandoned work to the next (`--reset-interval`).
     pub reset_interval: Duration,
+    /// What it does while the shared ledger is out of reach (`--on-redis-loss`).
+    pub on_loss: OnLoss,
+    /// Pools whose requests wait for a first backend, however long that takes (`--pool`).
+    pub pools: Vec<String>,
+}
+
+/// What a router does while the shared ledger is out of reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnLoss {
+    /// It goes on with its share: the limits and each backend's slots, divided by the last known number of routers.
+    #[default]
+    Share,
+    /// It admits nothing new, and ends what it has.
+    Closed,
+    /// It goes on with the full limits, as if it were alone.
+    Open,
+}
+
+impl OnLoss {
+    /// The word for it in the flag and in the log.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            OnLoss::Share => "share",
+            OnLoss::Closed => "closed",
+            OnLoss::Open => "open",
+        }
+    }
 }
 
 impl LedgerOptions {
+    /// The limits in one pool.
+    fn limits_in(&self, pool: &str) -> Limits {
+        let named = self.pools.iter().any(|name| name == pool);
+        let pool_memory = if named { FOREVER } else { self.limits.pool_memory };
+        Limits { pool_memory, ..self.limits }
+    }
+
     /// What this router decides by, for people.
     fn flags(&self) -> String {
         format!("{} reset_interval={}", self.limits, self.reset_interval.as_secs_f64())
@@ -47,8 +82,7 @@ impl LedgerOptions {
 
 /// A duration in the ledger's unit; 35 years and more are 35 years, so that every instant is exact as a double.
 fn micros(duration: Duration) -> u64 {
-    const LONGEST: u64 = 1 << 50;
-    u64::try_from(duration.as_micros()).map_or(LONGEST, |micros| micros.min(LONGEST))
+    u64::try_from(duration.as_micros()).map_or(FOREVER, |micros| micros.min(FOREVER))
 }
 
 /// A request that asks to come in.
@@ -64,6 +98,8 @@ pub struct Ask {
     pub draw: f64,
     /// One uniform draw of [0, 1), which spreads `retry-after`.
     pub jitter: f64,
+    /// Id of the backend that it would rather have, where that one has a free slot.
+    pub prefer: Option<String>,
 }
 
 /// The three answers to a request that asks to come in.
@@ -224,6 +260,11 @@ impl Ledger {
         held: &[AttemptId],
     ) -> Result<(), LedgerError> {
         each!(self, desk => desk.reconcile_backend(pool, id, held).await)
+    }
+
+    /// Where the account is kept at this moment.
+    pub fn mode(&self) -> LedgerMode {
+        each!(self, desk => desk.mode())
     }
 
     /// Counts and estimates of a pool; `None` where no backend ever served it.

@@ -63,6 +63,7 @@ pub async fn run(
     let discovery =
         Discovery::new(shared.desk.ledger.clone(), shared.catalogue.clone(), shared.desk.confirmer.clone());
     let mut watchers = watch(&config, embedded, &discovery).await?;
+    watchers.spawn(shared.fleet.clone().compare_flags());
 
     let ended = serve(shared, listeners, shutdown, broken).await;
     watchers.shutdown().await;
@@ -104,7 +105,7 @@ async fn assemble(
     let confirmer = Confirmer { upstream: upstream.clone(), grace: config.abandon_grace };
     Ok(Shared {
         desk: Arc::new(Desk::new(ledger.clone(), confirmer, metrics.clone(), router_id)),
-        catalogue: Catalogue::default(),
+        catalogue: Catalogue::new(&config.pools, Duration::from_micros(config.limits.pool_memory)),
         upstream,
         fleet: FleetWatch::new(ledger),
         metrics,
@@ -115,10 +116,16 @@ async fn assemble(
 }
 
 async fn open_ledger(config: &Config, router_id: String) -> anyhow::Result<Ledger> {
-    let options = LedgerOptions { router_id, limits: config.limits, reset_interval: config.reset_interval };
+    let options = LedgerOptions {
+        router_id,
+        limits: config.limits,
+        reset_interval: config.reset_interval,
+        on_loss: config.on_redis_loss,
+        pools: config.pools.clone(),
+    };
     match &config.fleet {
         Fleet::Redis { url, prefix } => {
-            let opened = RedisLedger::connect(url, prefix, options).await;
+            let opened = RedisLedger::connect(url, prefix, config.redis_timeout, options).await;
             Ok(Ledger::Redis(opened.context("the ledger in Redis could not be opened")?))
         }
         Fleet::Embedded | Fleet::Static => Ok(Ledger::Memory(MemoryLedger::new(options))),

@@ -4,21 +4,24 @@ use super::Discovery;
 use crate::ledger::Backend;
 use redis::AsyncCommands;
 use redis::aio::ConnectionManager;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tidegate_wire::registration::{Registration, index_key, key};
 use tokio::time::MissedTickBehavior;
 
 /// Between two looks at the registrations.
 const INTERVAL: Duration = Duration::from_millis(500);
+/// Looks in a row that must miss a backend before it counts as gone: after a restart of Redis all are missing until they have
+/// registered again, which each does within a second.
+const MISSED: u32 = 4;
 
 /// The watch over the registrations under one prefix.
 pub struct RegistrationWatch {
     discovery: Discovery,
     redis: ConnectionManager,
     prefix: String,
-    /// Ids that the last look found.
-    present: BTreeSet<String>,
+    /// Ids that a look found, and at how many looks since they were missing.
+    present: BTreeMap<String, u32>,
     /// True while the registrations cannot be read, so that this is said once.
     away: bool,
 }
@@ -26,7 +29,7 @@ pub struct RegistrationWatch {
 impl RegistrationWatch {
     /// A watch that has not looked yet.
     pub fn new(discovery: Discovery, redis: ConnectionManager, prefix: String) -> Self {
-        Self { discovery, redis, prefix, present: BTreeSet::new(), away: false }
+        Self { discovery, redis, prefix, present: BTreeMap::new(), away: false }
     }
 
     /// One look: enters what is new, takes out what has gone. Where Redis is away, those known are kept.
@@ -73,13 +76,16 @@ async fn read(redis: &ConnectionManager, prefix: &str) -> redis::RedisResult<Vec
     Ok(registrations)
 }
 
-async fn enter(discovery: &Discovery, present: &mut BTreeSet<String>, registrations: Vec<Registration>) {
-    let now: BTreeSet<String> = registrations.iter().map(|registration| registration.id.clone()).collect();
-    for gone in present.difference(&now) {
-        discovery.remove(gone).await;
-    }
+async fn enter(discovery: &Discovery, present: &mut BTreeMap<String, u32>, registrations: Vec<Registration>) {
+    present.values_mut().for_each(|missed| *missed += 1);
     for Registration { id, epoch, url, models, slots, draining } in registrations {
+        present.insert(id.clone(), 0);
         discovery.put(&models, Backend { id, epoch, url, slots, draining }).await;
     }
-    *present = now;
+    let gone: Vec<String> =
+        present.iter().filter(|(_, missed)| **missed >= MISSED).map(|(id, _)| id.clone()).collect();
+    for id in gone {
+        present.remove(&id);
+        discovery.remove(&id).await;
+    }
 }

@@ -3,7 +3,7 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use tidegate_admission::{
-    Admit, AttemptId, Backend, End, Event, HandBack, Reason, Refusal, Renewal, Reply, Return, View,
+    Admit, AttemptId, Backend, End, Event, HandBack, Reason, Reentry, Refusal, Renewal, Reply, Return, View,
     snapshot::Snapshot,
 };
 
@@ -17,7 +17,7 @@ const UNKNOWN_RETRY_AFTER: f64 = 1.0;
 /// Where the account is kept.
 pub(super) trait Account: Send + Sync + 'static {
     /// The word for it in `/fleet`.
-    const MODE: LedgerMode;
+    fn mode(&self) -> LedgerMode;
 
     /// Applies an event at the present instant, and sees to it that every router learns what follows for its tickets.
     /// `None` where there is no such pool; a backend that registers makes one.
@@ -26,6 +26,9 @@ pub(super) trait Account: Send + Sync + 'static {
         pool: &str,
         event: &Event,
     ) -> impl Future<Output = Result<Option<Reply>, LedgerError>> + Send;
+
+    /// The account has lost something that this router holds: says again all that it holds.
+    fn lost(&self, pool: &str) -> impl Future<Output = ()> + Send;
 
     /// Counts and estimates of a pool at the present instant.
     fn view(&self, pool: &str) -> impl Future<Output = Result<Option<View>, LedgerError>> + Send;
@@ -48,8 +51,8 @@ pub(super) struct Desk<A> {
 impl<A: Account> Desk<A> {
     /// See [`super::Ledger::admit`].
     pub(super) async fn admit(&self, pool: &str, ask: Ask) -> Result<Admission, LedgerError> {
-        let Ask { attempt, priority, remaining, draw, jitter } = ask;
-        let (router, limits) = (self.options.router_id.clone(), self.options.limits);
+        let Ask { attempt, priority, remaining, draw, jitter, prefer } = ask;
+        let (router, limits) = (self.options.router_id.clone(), self.options.limits_in(pool));
         let admit = Admit {
             attempt: attempt.clone(),
             router,
@@ -58,6 +61,7 @@ impl<A: Account> Desk<A> {
             remaining: micros(remaining),
             draw,
             jitter,
+            prefer,
         };
         let asking = self.holdings.open(pool, &attempt);
         let reply = self.account.apply(pool, &Event::Admit(admit)).await?;
@@ -105,7 +109,7 @@ impl<A: Account> Desk<A> {
             attempt: attempt.clone(),
             next: next.clone(),
             router: self.options.router_id.clone(),
-            max_queue_size: self.options.limits.max_queue_size,
+            limits: self.options.limits_in(pool),
             why,
             place: self.holdings.place(attempt)?,
         };
@@ -135,6 +139,11 @@ impl<A: Account> Desk<A> {
         self.apply(pool, Event::Reconcile(id.to_owned(), held.to_vec())).await
     }
 
+    /// See [`super::Ledger::mode`].
+    pub(super) fn mode(&self) -> LedgerMode {
+        self.account.mode()
+    }
+
     /// See [`super::Ledger::view`].
     pub(super) async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
         self.account.view(pool).await
@@ -148,25 +157,43 @@ impl<A: Account> Desk<A> {
                 pools.push((name, snapshot));
             }
         }
-        Ok(Fleet::new(A::MODE, pools, &self.options.limits, self.options.reset_interval))
+        Ok(Fleet::new(self.account.mode(), pools, &self.options.limits, self.options.reset_interval))
+    }
+
+    /// Opens the pools that this router was told of, so that requests can wait there for a first backend.
+    pub(super) async fn open_named(&self) -> Result<(), LedgerError> {
+        let known = self.account.pools().await?;
+        for pool in self.options.pools.iter().filter(|pool| !known.contains(pool)) {
+            let reentry = Reentry {
+                router: self.options.router_id.clone(),
+                flags: self.options.flags(),
+                limits: self.options.limits_in(pool),
+                routers: 1,
+                held: Vec::new(),
+            };
+            self.account.apply(pool, &Event::Reenter(reentry)).await?;
+        }
+        Ok(())
     }
 
     /// Renews this router's lease in every pool, and takes in what the ledger knows better.
     pub(super) async fn renew(&self) -> Result<(), LedgerError> {
+        self.open_named().await?;
         for pool in self.account.pools().await? {
             let (known, check) = self.holdings.in_pool(&pool);
             let renewal = Renewal {
                 router: self.options.router_id.clone(),
                 flags: self.options.flags(),
-                max_queue_size: self.options.limits.max_queue_size,
+                limits: self.options.limits_in(&pool),
                 known,
                 check,
                 reset_interval: micros(self.options.reset_interval),
             };
-            if let Some(Reply::Renewed { granted, gone }) =
+            if let Some(Reply::Renewed { granted, gone, recovering, .. }) =
                 self.account.apply(&pool, &Event::Renew(renewal)).await?
+                && (self.holdings.reconcile(granted, &gone) || recovering)
             {
-                self.holdings.reconcile(granted, &gone);
+                self.account.lost(&pool).await;
             }
         }
         Ok(())

@@ -1,6 +1,6 @@
 //! The account as people and `/health` see it.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tidegate_admission::{
     Limits, Priority, View,
@@ -65,6 +65,8 @@ pub struct FleetPool {
     pub drain_per_s: f64,
     /// Wait of the oldest ticket.
     pub oldest_wait_ms: u64,
+    /// Backends that all that is held would fill: held over slots per backend, rounded up.
+    pub desired_backends: u32,
     /// Time until abandoned work is reconciled next.
     pub until_reset: Duration,
     /// Backends by id.
@@ -144,6 +146,19 @@ impl Fleet {
     }
 }
 
+impl Fleet {
+    /// The different sets of flags that the routers decide by. Each router decides by its own; more than one set is a mistake,
+    /// or a rollout.
+    pub fn flag_sets(&self) -> BTreeSet<&str> {
+        self.routers.iter().map(|router| router.flags.as_str()).filter(|flags| !flags.is_empty()).collect()
+    }
+}
+
+/// Held over slots per backend, rounded up; the slots are those of the backend that registered last.
+fn desired_backends(view: &View) -> u32 {
+    (view.running + view.abandoned + view.queued_total()).div_ceil(view.backend_slots.max(1))
+}
+
 impl FleetPool {
     fn new(model: String, snapshot: Snapshot, limits: &Limits, reset_interval: Duration) -> FleetPool {
         let view = &snapshot.view;
@@ -158,6 +173,7 @@ impl FleetPool {
             max_queue_size: limits.max_queue_size,
             capacity,
             rejection_probability: rejection_probability(view, limits),
+            desired_backends: desired_backends(view),
             drain_per_s: if measured { view.estimate.drain(f64::from(view.slots)) } else { 0.0 },
             oldest_wait_ms: snapshot.oldest_wait() / 1000,
             until_reset: reset_interval.saturating_sub(since_reset),

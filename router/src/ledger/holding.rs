@@ -5,12 +5,14 @@
 //! two renewals is freed there. So whatever goes wrong in a call, forgetting the attempt here makes the account right.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use tidegate_admission::{Action, AttemptId, Granted, HandBack, Numbers, Place, Refusal, Reply};
+use tidegate_admission::{
+    Action, AttemptId, Granted, HandBack, Held, Numbers, Place, Refusal, Reply, Seat, Stage as HeldStage,
+};
 use tokio::sync::oneshot;
 
 use super::{Admission, Grant, LedgerError, Rejection, Ticket, Waited};
@@ -20,12 +22,12 @@ use super::{Admission, Grant, LedgerError, Rejection, Ticket, Waited};
 enum Stage {
     /// The ledger has been asked and has not answered; the grant may be faster than the answer.
     Asking(oneshot::Sender<Waited>),
-    /// It waits.
-    Waiting(oneshot::Sender<Waited>),
+    /// It waits there.
+    Waiting(oneshot::Sender<Waited>, Place),
     /// It has a slot.
-    Running(Place),
+    Running(Place, Seat),
     /// It was given up; the ledger counts it until its work has stopped.
-    Abandoned,
+    Abandoned(Place, Seat),
 }
 
 #[derive(Debug)]
@@ -38,6 +40,8 @@ struct Holding {
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
     attempts: Mutex<HashMap<AttemptId, Holding>>,
+    /// Pools whose account this router keeps itself for now: what is pushed for them is of another account.
+    deaf: Mutex<HashSet<String>>,
 }
 
 /// An attempt whose verdict is under way. Dropped without one (the caller gave up, the ledger is away), it is forgotten.
@@ -56,12 +60,50 @@ impl Holdings {
         Asking { holdings: Arc::clone(self), attempt: attempt.clone(), grant: Some(receiver) }
     }
 
+    /// What the shared ledger pushed: counts unless this router keeps the pool's account itself.
+    pub(super) fn pushed(&self, action: Action) {
+        let id = match &action {
+            Action::Grant(granted) => &granted.attempt,
+            Action::Drop { attempt, .. } => attempt,
+        };
+        let pool = lock(&self.attempts).get(id).map(|holding| holding.pool.clone());
+        if pool.is_some_and(|pool| !lock(&self.deaf).contains(&pool)) {
+            self.deliver(action);
+        }
+    }
+
+    /// Whether pushes for a pool count.
+    pub(super) fn listen(&self, pool: &str, listens: bool) {
+        let mut deaf = lock(&self.deaf);
+        if listens {
+            deaf.remove(pool)
+        } else {
+            deaf.insert(pool.to_owned())
+        };
+    }
+
+    /// All that this router holds in a pool, as it re-enters it. What has no verdict yet holds nothing.
+    pub(super) fn held(&self, pool: &str) -> Vec<Held> {
+        let attempts = lock(&self.attempts);
+        let here = attempts.iter().filter(|(_, holding)| holding.pool == pool);
+        let held = here.filter_map(|(attempt, holding)| {
+            let (place, stage) = match &holding.stage {
+                Stage::Asking(_) => return None,
+                Stage::Waiting(_, place) => (place, HeldStage::Waiting),
+                Stage::Running(place, seat) => (place, HeldStage::Running(seat.clone())),
+                Stage::Abandoned(place, seat) => (place, HeldStage::Abandoned(seat.clone())),
+            };
+            Some(Held { attempt: attempt.clone(), place: *place, stage })
+        });
+        held.collect()
+    }
+
     /// Resolves the wait of a ticket of this router; what is not this router's, or is resolved already, is ignored.
     pub(super) fn deliver(&self, action: Action) {
         match action {
             Action::Grant(granted) => {
                 let id = granted.attempt.clone();
-                let sender = self.take_sender(&id, Some(granted.place));
+                let sender = self.take_sender(&id, Some(&granted));
                 if sender.is_some_and(|sender| sender.send(Waited::Granted(grant(granted, None))).is_err()) {
                     // Nobody waits for it any more: the caller cancels, and if not, the next renewals do.
                     self.close(&id);
@@ -75,11 +117,14 @@ impl Holdings {
         }
     }
 
-    /// Takes in what the ledger said of the attempts that it was asked for at a renewal.
-    pub(super) fn reconcile(&self, granted: Vec<Granted>, gone: &[AttemptId]) {
+    /// Takes in what the ledger said of the attempts that it was asked for at a renewal. True where it has lost something that
+    /// this router still holds.
+    pub(super) fn reconcile(&self, granted: Vec<Granted>, gone: &[AttemptId]) -> bool {
         for granted in granted {
-            let abandoned =
-                matches!(self.lock().get(&granted.attempt), Some(Holding { stage: Stage::Abandoned, .. }));
+            let abandoned = matches!(
+                self.lock().get(&granted.attempt),
+                Some(Holding { stage: Stage::Abandoned(..), .. })
+            );
             if abandoned {
                 // The call that gave it up was lost.
                 self.close(&granted.attempt);
@@ -88,26 +133,30 @@ impl Holdings {
             }
         }
         let mut held = self.lock();
+        let mut lost = false;
         for attempt in gone {
-            if matches!(held.get(attempt), Some(Holding { stage: Stage::Waiting(_) | Stage::Abandoned, .. }))
-            {
-                held.remove(attempt);
+            match held.get(attempt).map(|holding| &holding.stage) {
+                Some(Stage::Abandoned(..)) => drop(held.remove(attempt)),
+                Some(Stage::Waiting(..) | Stage::Running(..)) => lost = true,
+                Some(Stage::Asking(_)) | None => {}
             }
         }
+        lost
     }
 
     /// The place of an attempt that has a slot.
     pub(super) fn place(&self, attempt: &AttemptId) -> Result<Place, LedgerError> {
         match self.lock().get(attempt) {
-            Some(Holding { stage: Stage::Running(place), .. }) => Ok(*place),
+            Some(Holding { stage: Stage::Running(place, _), .. }) => Ok(*place),
             _ => Err(LedgerError::NotHeld(attempt.clone())),
         }
     }
 
     /// This router has given an attempt up, and the ledger counts it until its work has stopped.
     pub(super) fn abandon(&self, attempt: &AttemptId) {
-        if let Some(holding) = self.lock().get_mut(attempt) {
-            holding.stage = Stage::Abandoned;
+        let mut held = self.lock();
+        if let Some(Holding { pool, stage: Stage::Running(place, seat) }) = held.remove(attempt) {
+            held.insert(attempt.clone(), Holding { pool, stage: Stage::Abandoned(place, seat) });
         }
     }
 
@@ -128,24 +177,24 @@ impl Holdings {
     /// left out, and so freed.
     pub(super) fn in_pool(&self, pool: &str) -> (Vec<AttemptId>, Vec<AttemptId>) {
         let mut held = self.lock();
-        held.retain(|_, holding| !matches!(&holding.stage, Stage::Waiting(sender) if sender.is_closed()));
+        held.retain(|_, holding| !matches!(&holding.stage, Stage::Waiting(sender, _) if sender.is_closed()));
         let here = || held.iter().filter(|(_, holding)| holding.pool == pool);
-        let unsure = |stage: &Stage| matches!(stage, Stage::Waiting(_) | Stage::Abandoned);
+        let unsure = |stage: &Stage| matches!(stage, Stage::Waiting(..) | Stage::Abandoned(..));
         let check = here().filter(|(_, holding)| unsure(&holding.stage)).map(|(id, _)| id.clone());
         (here().map(|(id, _)| id.clone()).collect(), check.collect())
     }
 
-    fn runs(&self, attempt: &AttemptId, place: Place) {
-        if let Some(holding) = self.lock().get_mut(attempt) {
-            holding.stage = Stage::Running(place);
+    fn runs(&self, granted: &Granted) {
+        if let Some(holding) = self.lock().get_mut(&granted.attempt) {
+            holding.stage = Stage::Running(granted.place, seat(granted));
         }
     }
 
-    fn waits(&self, attempt: &AttemptId) {
+    fn waits(&self, attempt: &AttemptId, place: Place) {
         let mut held = self.lock();
         match held.remove(attempt) {
             Some(Holding { pool, stage: Stage::Asking(sender) }) => {
-                held.insert(attempt.clone(), Holding { pool, stage: Stage::Waiting(sender) });
+                held.insert(attempt.clone(), Holding { pool, stage: Stage::Waiting(sender, place) });
             }
             Some(other) => {
                 held.insert(attempt.clone(), other);
@@ -154,14 +203,15 @@ impl Holdings {
         }
     }
 
-    /// The sender of a ticket that waits; the ticket runs in `place` from now on, or is gone without one.
-    fn take_sender(&self, attempt: &AttemptId, place: Option<Place>) -> Option<oneshot::Sender<Waited>> {
+    /// The sender of a ticket that waits; the ticket runs as granted from now on, or is gone without a grant.
+    fn take_sender(&self, attempt: &AttemptId, granted: Option<&Granted>) -> Option<oneshot::Sender<Waited>> {
         let mut held = self.lock();
         let holding = held.remove(attempt)?;
-        match (holding.stage, place) {
-            (Stage::Asking(sender) | Stage::Waiting(sender), None) => Some(sender),
-            (Stage::Asking(sender) | Stage::Waiting(sender), Some(place)) => {
-                held.insert(attempt.clone(), Holding { pool: holding.pool, stage: Stage::Running(place) });
+        match (holding.stage, granted) {
+            (Stage::Asking(sender) | Stage::Waiting(sender, _), None) => Some(sender),
+            (Stage::Asking(sender) | Stage::Waiting(sender, _), Some(granted)) => {
+                let stage = Stage::Running(granted.place, seat(granted));
+                held.insert(attempt.clone(), Holding { pool: holding.pool, stage });
                 Some(sender)
             }
             (stage, _) => {
@@ -172,7 +222,7 @@ impl Holdings {
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AttemptId, Holding>> {
-        self.attempts.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.attempts)
     }
 }
 
@@ -181,11 +231,11 @@ impl Asking {
     pub(super) fn answered(mut self, reply: Reply) -> Result<Admission, LedgerError> {
         match (reply, self.grant.take()) {
             (Reply::Granted(granted, numbers), Some(_)) => {
-                self.holdings.runs(&self.attempt, granted.place);
+                self.holdings.runs(&granted);
                 Ok(Admission::Granted(grant(granted, numbers)))
             }
-            (Reply::Queued { position, numbers, .. }, Some(receiver)) => {
-                self.holdings.waits(&self.attempt);
+            (Reply::Queued { position, place, numbers }, Some(receiver)) => {
+                self.holdings.waits(&self.attempt, place);
                 let attempt = self.attempt.clone();
                 Ok(Admission::Queued(Ticket { attempt, position, grant: receiver, numbers }))
             }
@@ -207,6 +257,14 @@ impl Drop for Asking {
             self.holdings.close(&self.attempt);
         }
     }
+}
+
+fn seat(granted: &Granted) -> Seat {
+    Seat { backend: granted.backend.clone(), epoch: granted.epoch.clone(), since: granted.since }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn grant(granted: Granted, numbers: Option<Numbers>) -> Grant {

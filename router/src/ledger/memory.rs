@@ -60,7 +60,7 @@ impl Shared {
     fn step(&self, name: &str, event: &Event) -> Option<Reply> {
         let now = self.clock.now();
         let mut pools = lock(&self.pools);
-        if matches!(event, Event::PutBackend(_)) && !pools.contains_key(name) {
+        if event.opens() && !pools.contains_key(name) {
             pools.insert(name.to_owned(), Pool::new(now));
         }
         let pool = pools.get_mut(name)?;
@@ -106,7 +106,12 @@ impl Shared {
 }
 
 impl Account for Arc<Shared> {
-    const MODE: LedgerMode = LedgerMode::Memory;
+    fn mode(&self) -> LedgerMode {
+        LedgerMode::Memory
+    }
+
+    /// An account in this process loses nothing: what is gone has expired, and its ticket's wait is over.
+    async fn lost(&self, _pool: &str) {}
 
     async fn apply(&self, pool: &str, event: &Event) -> Result<Option<Reply>, LedgerError> {
         Ok(self.step(pool, event))

@@ -1,34 +1,46 @@
 //! The account in Redis: one atomic script call per transition, grants pushed to the router that holds the ticket.
 //!
 //! In the order of reading: [`keys`] is how the account is named, [`scripts`] are the transitions (`../lua`), [`reply`]
-//! reads what they answer, [`link`] is the connection with its patience and its subscription.
+//! reads what they answer, [`link`] is the connection with its patience and its subscription, [`keeper`] keeps a pool's account
+//! while Redis is out of reach.
 
+mod keeper;
 mod keys;
 pub(super) mod link;
 pub(super) mod reply;
 mod scripts;
 
-use std::sync::{Arc, Weak};
+use std::{
+    collections::BTreeMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
+};
 
 use tidegate_admission::{Action, Event, Reply, View, snapshot::Snapshot};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use self::{
+    keeper::Keeper,
     link::{Link, Terms},
     reply::Answer,
 };
 use super::{
-    LedgerError, LedgerMode, LedgerOptions,
+    LedgerError, LedgerMode, LedgerOptions, OnLoss,
     desk::{Account, Desk, RENEW_EVERY},
     holding::Holdings,
 };
+
+/// Time between two attempts to come back to Redis, and between two looks at what is due meanwhile.
+const RETURN_EVERY: Duration = Duration::from_millis(100);
 
 /// The account in Redis, as one router reaches it.
 #[derive(Debug)]
 pub(super) struct Remote {
     link: Link,
-    router_id: String,
+    options: LedgerOptions,
     holdings: Arc<Holdings>,
+    /// Who keeps each pool's account.
+    keepers: Mutex<BTreeMap<String, Arc<Keeper>>>,
 }
 
 /// The account kept in Redis, shared by all routers. Cheap to clone.
@@ -43,11 +55,12 @@ impl RedisLedger {
     pub async fn connect(
         url: &str,
         prefix: &str,
+        patience: Duration,
         options: LedgerOptions,
     ) -> Result<RedisLedger, LedgerError> {
         let holdings = Arc::new(Holdings::default());
-        let link =
-            Link::open(url, prefix, &options.router_id, Arc::clone(&holdings), Terms::default()).await?;
+        let terms = Terms { patience, ..Terms::default() };
+        let link = Link::open(url, prefix, &options.router_id, Arc::clone(&holdings), terms).await?;
         let ledger = RedisLedger::at(link, holdings, options);
         ledger.desk.renew().await?;
         tokio::spawn(keep_lease(Arc::downgrade(&ledger.desk)));
@@ -56,12 +69,34 @@ impl RedisLedger {
 
     /// A router at an open link, which renews nothing by itself.
     pub(super) fn at(link: Link, holdings: Arc<Holdings>, options: LedgerOptions) -> RedisLedger {
-        let account = Remote { link, router_id: options.router_id.clone(), holdings: Arc::clone(&holdings) };
+        let account = Remote {
+            link,
+            options: options.clone(),
+            holdings: Arc::clone(&holdings),
+            keepers: Mutex::default(),
+        };
         RedisLedger { desk: Arc::new(Desk { account, holdings, options }) }
     }
 }
 
 impl Remote {
+    fn keeper(&self, pool: &str) -> Arc<Keeper> {
+        let mut keepers = self.keepers();
+        Arc::clone(
+            keepers
+                .entry(pool.to_owned())
+                .or_insert_with(|| Arc::new(Keeper::new(self.options.limits_in(pool)))),
+        )
+    }
+
+    fn pools_where(&self, holds: impl Fn(&Keeper) -> bool) -> Vec<String> {
+        self.keepers().iter().filter(|(_, keeper)| holds(keeper)).map(|(pool, _)| pool.clone()).collect()
+    }
+
+    fn keepers(&self) -> MutexGuard<'_, BTreeMap<String, Arc<Keeper>>> {
+        self.keepers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The actions of this router's own tickets are in the answer: its pushed copies come later and change nothing.
     fn deliver(&self, actions: Vec<Action>) {
         for action in actions {
@@ -69,18 +104,15 @@ impl Remote {
                 Action::Grant(granted) => &granted.router,
                 Action::Drop { router, .. } => router,
             };
-            if *router == self.router_id {
+            if *router == self.options.router_id {
                 self.holdings.deliver(action);
             }
         }
     }
-}
 
-impl Account for Remote {
-    const MODE: LedgerMode = LedgerMode::Redis;
-
-    async fn apply(&self, pool: &str, event: &Event) -> Result<Option<Reply>, LedgerError> {
-        if matches!(event, Event::PutBackend(_)) {
+    /// Applies an event in Redis.
+    async fn apply_shared(&self, pool: &str, event: &Event) -> Result<Option<Reply>, LedgerError> {
+        if event.opens() {
             self.link.name_pool(pool).await?;
         }
         let Answer { reply, actions } = self.link.apply(pool, event).await?;
@@ -91,27 +123,162 @@ impl Account for Remote {
         Ok(reply)
     }
 
-    async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
-        self.link.view(pool).await
+    /// Applies an event to the account that this router keeps itself.
+    fn apply_alone(&self, keeper: &Keeper, event: &Event) -> Result<Option<Reply>, LedgerError> {
+        if self.options.on_loss == OnLoss::Closed && matches!(event, Event::Admit(_)) {
+            return Err(LedgerError::Unavailable("nothing is admitted before it is back".to_owned()));
+        }
+        let Some(step) = keeper.step(&self.options, event) else { return Ok(None) };
+        self.deliver(step.actions);
+        Ok(Some(step.reply))
     }
 
-    async fn snapshot(&self, pool: &str) -> Result<Option<Snapshot>, LedgerError> {
-        self.link.snapshot(pool).await
+    /// Redis is out of reach, or has lost what this router holds: the router goes on alone.
+    async fn go_alone(&self, pool: &str, keeper: &Keeper) {
+        keeper.set_lost(true);
+        let _change = keeper.change().await;
+        if keeper.is_alone() {
+            return;
+        }
+        self.holdings.listen(pool, false);
+        if let Some((share, actions)) = keeper.go_alone(&self.options, self.holdings.held(pool)) {
+            self.deliver(actions);
+            tracing::warn!(
+                %pool, share = %format_args!("1/{}", share.routers), policy = self.options.on_loss.as_str(),
+                "the shared ledger is out of reach or has lost its account: this router goes on alone"
+            );
+        } else {
+            // Nothing is known of this pool, so there is nothing to go on with.
+            self.holdings.listen(pool, true);
+            keeper.set_lost(false);
+        }
     }
 
-    async fn pools(&self) -> Result<Vec<String>, LedgerError> {
-        self.link.pools().await
+    /// Re-enters what this router holds. False where Redis is still away, or waits for other routers.
+    async fn come_back(&self, pool: &str, keeper: &Keeper) -> bool {
+        let _change = keeper.change().await;
+        self.holdings.listen(pool, true);
+        let reentry = keeper.reentry(&self.options, self.holdings.held(pool));
+        let reply = self.apply_shared(pool, &reentry).await;
+        if let Ok(Some(reply @ Reply::Reentered { recovering: false, .. })) = &reply {
+            keeper.learn(reply);
+            keeper.come_back();
+            tracing::info!(%pool, "the shared ledger is back: what this router holds is on its account");
+            return true;
+        }
+        // Whatever Redis may have granted meanwhile is held from now on.
+        self.holdings.listen(pool, false);
+        let held = keeper.reentry(&self.options, self.holdings.held(pool));
+        if let Some(step) = keeper.step(&self.options, &held) {
+            self.deliver(step.actions);
+        }
+        false
+    }
+
+    /// Tries to come back to Redis with every pool that this router keeps alone, and lets time pass in the others.
+    async fn return_or_tick(&self) {
+        let alone: Vec<_> =
+            self.keepers().iter().map(|(pool, keeper)| (pool.clone(), Arc::clone(keeper))).collect();
+        let broken = self.link.take_broken();
+        for (pool, keeper) in alone {
+            if broken && keeper.is_known() {
+                self.go_alone(&pool, &keeper).await;
+            }
+            if !keeper.is_alone() {
+                continue;
+            }
+            if self.link.answers().await && self.come_back(&pool, &keeper).await {
+                continue;
+            }
+            if let Some(step) = keeper.step(&self.options, &Event::Tick) {
+                self.deliver(step.actions);
+            }
+        }
     }
 }
 
-/// Renews one router's lease each second. This is also the slow poll under the pushed grants, and what reaps routers
-/// that died.
+impl Account for Remote {
+    fn mode(&self) -> LedgerMode {
+        let alone = self.keepers().values().any(|keeper| keeper.is_alone());
+        if alone { LedgerMode::Degraded } else { LedgerMode::Redis }
+    }
+
+    async fn apply(&self, pool: &str, event: &Event) -> Result<Option<Reply>, LedgerError> {
+        let keeper = self.keeper(pool);
+        keeper.note(event);
+        loop {
+            let stay = keeper.stay().await;
+            if keeper.is_alone() {
+                return self.apply_alone(&keeper, event);
+            }
+            match keeper.unless_lost(self.apply_shared(pool, event)).await {
+                Some(Ok(Some(reply))) => {
+                    keeper.learn(&reply);
+                    return Ok(Some(reply));
+                }
+                Some(Ok(None)) if !(keeper.is_known() && keeper.has_backends()) => return Ok(None),
+                Some(Err(error)) if !matches!(error, LedgerError::Unavailable(_)) || !keeper.is_known() => {
+                    return Err(error);
+                }
+                Some(Ok(None) | Err(_)) | None => {}
+            }
+            drop(stay);
+            self.go_alone(pool, &keeper).await;
+        }
+    }
+
+    async fn lost(&self, pool: &str) {
+        let keeper = self.keeper(pool);
+        self.go_alone(pool, &keeper).await;
+        self.come_back(pool, &keeper).await;
+    }
+
+    async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
+        let keeper = self.keeper(pool);
+        match keeper.look(&self.options, tidegate_admission::Pool::view) {
+            Some(view) => Ok(Some(view)),
+            None => self.link.view(pool).await,
+        }
+    }
+
+    async fn snapshot(&self, pool: &str) -> Result<Option<Snapshot>, LedgerError> {
+        let keeper = self.keeper(pool);
+        match keeper.look(&self.options, tidegate_admission::Pool::snapshot) {
+            Some(snapshot) => Ok(Some(snapshot)),
+            None => self.link.snapshot(pool).await,
+        }
+    }
+
+    async fn pools(&self) -> Result<Vec<String>, LedgerError> {
+        match self.link.pools().await {
+            Ok(mut pools) => {
+                pools.extend(self.pools_where(Keeper::is_alone));
+                pools.sort_unstable();
+                pools.dedup();
+                Ok(pools)
+            }
+            Err(error) => {
+                let known = self.pools_where(Keeper::is_known);
+                if known.is_empty() { Err(error) } else { Ok(known) }
+            }
+        }
+    }
+}
+
+/// Renews one router's lease each second; this is also the slow poll under the pushed grants, and what reaps routers that
+/// died. While Redis is out of reach, tries to come back.
 async fn keep_lease(desk: Weak<Desk<Remote>>) {
-    let mut ticks = interval(RENEW_EVERY);
+    let mut ticks = interval(RETURN_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut renewed = Instant::now();
     loop {
         ticks.tick().await;
         let Some(desk) = desk.upgrade() else { return };
+        desk.account.return_or_tick().await;
+        if renewed.elapsed() < RENEW_EVERY {
+            continue;
+        }
+        renewed = Instant::now();
         if let Err(error) = desk.renew().await {
             tracing::warn!(%error, "the router's lease was not renewed");
         }

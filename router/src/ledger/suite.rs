@@ -1,6 +1,7 @@
 //! The suite that every ledger must pass, run on both: [`scenes`] in a test's own time, [`live`] in real time,
-//! [`traces`] step by step against each other (L7). [`server`] is a real Redis for them.
+//! [`away`] when Redis goes and comes back (L8), [`traces`] step by step against each other (L7). [`server`] is a real Redis for them.
 
+mod away;
 mod bench;
 mod faults;
 mod live;
@@ -45,7 +46,9 @@ on_both!(
     a_ticket_nobody_waits_for_is_freed,
     a_new_life_of_a_backend_frees_what_the_old_one_ran,
     a_reset_returns_what_is_never_confirmed,
-    unknown_and_cold_pools_refuse,
+    a_cold_pool_holds_its_requests,
+    a_preferred_backend_is_chosen,
+    unknown_and_forgotten_pools_refuse,
     pools_do_not_share,
     every_call_may_come_twice,
     the_fleet_shows_the_account,

@@ -147,6 +147,7 @@ async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
         remaining: job.deadline.saturating_duration_since(Instant::now()),
         draw: job.draw,
         jitter: job.jitter,
+        prefer: None,
     };
     let verdict = before_deadline(job, &mut claim, desk.ledger.admit(&job.pool, ask)).await?;
     record(&verdict);

@@ -18,7 +18,7 @@ pub enum Reason {
     QueueFull,
     /// It could not finish in time (rule 3), or its time ran out while it waited.
     Deadline,
-    /// No live backend serves the pool.
+    /// No live backend serves the pool, and none did for a while.
     NoBackend,
     /// No backend ever served such a pool.
     UnknownPool,
@@ -137,7 +137,7 @@ pub struct Decision {
 /// Applies the rules in their order.
 pub fn decide(view: &View, limits: &Limits, asked: &Asked) -> Decision {
     let numbers = numbers(view, limits, asked);
-    let verdict = match rejects(view, &numbers) {
+    let verdict = match rejects(view, limits, &numbers) {
         Some(reason) => Verdict::Reject(refuse(reason, view, &numbers, asked)),
         None if view.free && view.queued_total() == 0 => Verdict::Admit,
         None => Verdict::Queue,
@@ -155,8 +155,8 @@ pub fn refuse(reason: Reason, view: &View, numbers: &Numbers, asked: &Asked) -> 
 }
 
 /// Rules 1 to 4; none of them means rule 5.
-fn rejects(view: &View, numbers: &Numbers) -> Option<Reason> {
-    if numbers.slots <= 0.0 {
+fn rejects(view: &View, limits: &Limits, numbers: &Numbers) -> Option<Reason> {
+    if numbers.slots <= 0.0 && !view.holds(limits.pool_memory) {
         return Some(Reason::NoBackend);
     }
     if view.free && numbers.queued <= 0.0 {

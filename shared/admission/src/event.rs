@@ -124,6 +124,8 @@ pub struct Admit {
     pub draw: f64,
     /// One uniform draw of [0, 1), which spreads `retry-after`.
     pub jitter: f64,
+    /// Id of the backend that it would rather have, where that one has a free slot.
+    pub prefer: Option<String>,
 }
 
 /// A granted slot that comes back unused: its ticket takes its old place under another attempt id.
@@ -135,8 +137,8 @@ pub struct Return {
     pub next: AttemptId,
     /// The router that holds both.
     pub router: String,
-    /// The queue limit that this router decides by.
-    pub max_queue_size: u32,
+    /// The limits that this router decides by.
+    pub limits: Limits,
     /// Why it comes back.
     pub why: HandBack,
     /// The place that it had, as its grant said.
@@ -148,16 +150,65 @@ pub struct Return {
 pub struct Renewal {
     /// The router that renews.
     pub router: String,
-    /// The limits that it decides by, for people.
+    /// What it decides by, for people.
     pub flags: String,
-    /// The queue limit that it decides by.
-    pub max_queue_size: u32,
+    /// The limits that it decides by.
+    pub limits: Limits,
     /// Every attempt that it knows. What it leaves out at two renewals running is freed.
     pub known: Vec<AttemptId>,
     /// Those whose fate it asks for: they wait, or they are abandoned.
     pub check: Vec<AttemptId>,
     /// Microseconds from one reconciliation of abandoned work to the next.
     pub reset_interval: u64,
+}
+
+/// A router that was without the ledger for a while, or whose ledger has lost something, says all that it holds in the
+/// pool: its word counts for its own attempts, and replaces what the account has of them.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reentry {
+    /// The router.
+    pub router: String,
+    /// What it decides by, for people.
+    pub flags: String,
+    /// The limits that it decides by.
+    pub limits: Limits,
+    /// Routers that it last knew of, itself among them: an account that knows nothing waits for as many to re-enter.
+    pub routers: u32,
+    /// All that it holds.
+    pub held: Vec<Held>,
+}
+
+/// One attempt as its router holds it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The attempt.
+    pub attempt: AttemptId,
+    /// Its place.
+    pub place: Place,
+    /// What it is doing.
+    pub stage: Stage,
+}
+
+/// What a held attempt is doing.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// It waits for a slot.
+    Waiting,
+    /// It runs.
+    Running(Seat),
+    /// It was given up, and its work may still run.
+    Abandoned(Seat),
+}
+
+/// A slot as it was granted: on this life of this backend, since then.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Seat {
+    /// Id of the backend.
+    pub backend: String,
+    /// This life of it.
+    pub epoch: String,
+    /// When it was granted.
+    pub since: Time,
 }
 
 /// What happens to a pool.
@@ -183,8 +234,28 @@ pub enum Event {
     Reconcile(String, Vec<AttemptId>),
     /// A router renews its lease.
     Renew(Renewal),
+    /// A router says all that it holds, after a time without the ledger.
+    Reenter(Reentry),
     /// Nothing but that time passes.
     Tick,
+}
+
+impl Event {
+    /// Whether it opens a pool that does not exist yet.
+    pub fn opens(&self) -> bool {
+        matches!(self, Event::PutBackend(_) | Event::Reenter(_))
+    }
+}
+
+/// The routers of a pool, as one of them learns it at each renewal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Roll {
+    /// The ledger's clock.
+    pub at: Time,
+    /// Routers with a lease, this one among them.
+    pub routers: u32,
+    /// Those whose id comes before this one's.
+    pub rank: u32,
 }
 
 /// A slot given to an attempt.
@@ -198,6 +269,10 @@ pub struct Granted {
     pub backend: String,
     /// Base URL of the backend.
     pub url: String,
+    /// This life of the backend.
+    pub epoch: String,
+    /// When it was granted.
+    pub since: Time,
     /// Its place, should it have to be handed back.
     pub place: Place,
 }
@@ -240,8 +315,19 @@ pub enum Reply {
     Renewed {
         /// Of the checked attempts: those that run.
         granted: Vec<Granted>,
-        /// Of the checked attempts: those that the account does not have.
+        /// Of the known attempts: those that the account does not have as this router's.
         gone: Vec<AttemptId>,
+        /// The account has lost its memory and waits for the routers: this one must re-enter what it holds.
+        recovering: bool,
+        /// Who else there is.
+        roll: Roll,
+    },
+    /// What the router holds is on the account.
+    Reentered {
+        /// Others have yet to re-enter: until then nothing is granted.
+        recovering: bool,
+        /// Who else there is.
+        roll: Roll,
     },
 }
 

@@ -14,8 +14,9 @@
 //! 5. [`decide`]: the five rules, `p`, the predicted wait and `retry-after`.
 //! 6. [`event`]: what happens to a pool, and what follows from it.
 //! 7. [`pool`]: the state machine: events in, actions out.
-//! 8. [`snapshot`]: the whole account, for people and for comparison.
-//! 9. [`invariants`]: what holds in every state, as named predicates.
+//! 8. [`share`]: what each router may do while the ledger is out of reach.
+//! 9. [`snapshot`]: the whole account, for people and for comparison.
+//! 10. [`invariants`]: what holds in every state, as named predicates.
 
 pub mod decide;
 pub mod estimate;
@@ -24,6 +25,7 @@ pub mod invariants;
 pub mod limits;
 pub mod pool;
 pub mod priority;
+pub mod share;
 pub mod snapshot;
 pub mod time;
 pub mod view;
@@ -33,10 +35,12 @@ mod tests;
 
 pub use decide::{Asked, Decision, Measured, Numbers, Reason, Refusal, Verdict};
 pub use event::{
-    Action, Admit, AttemptId, Backend, End, Event, Granted, HandBack, Outcome, Place, Renewal, Reply, Return,
+    Action, Admit, AttemptId, Backend, End, Event, Granted, HandBack, Held, Outcome, Place, Reentry, Renewal,
+    Reply, Return, Roll, Seat, Stage,
 };
 pub use limits::Limits;
 pub use pool::Pool;
 pub use priority::Priority;
+pub use share::Share;
 pub use time::Time;
 pub use view::View;

@@ -2,7 +2,10 @@
 
 use std::fmt;
 
-use crate::priority::Priority;
+use crate::{
+    priority::Priority,
+    time::{SECOND, seconds},
+};
 
 /// Thresholds that one router decides by. They hold per pool, for the fleet as a whole.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -15,11 +18,23 @@ pub struct Limits {
     pub rejection_start: f64,
     /// Part of its time that a request may spend waiting, 0 to 1; 1 lifts the bound (`--wait-share`).
     pub wait_share: f64,
+    /// Microseconds for which a pool without a live backend keeps its requests waiting (`--pool-memory`); [`FOREVER`] for a
+    /// pool that the router was told of (`--pool`).
+    pub pool_memory: u64,
 }
+
+/// Longer than anything here lasts (35 years), and exact as a double.
+pub const FOREVER: u64 = 1 << 50;
 
 impl Default for Limits {
     fn default() -> Limits {
-        Limits { max_queue_size: 50, queue_rejection_threshold: 0.8, rejection_start: 0.7, wait_share: 0.25 }
+        Limits {
+            max_queue_size: 50,
+            queue_rejection_threshold: 0.8,
+            rejection_start: 0.7,
+            wait_share: 0.25,
+            pool_memory: 60 * SECOND,
+        }
     }
 }
 
@@ -43,8 +58,12 @@ impl fmt::Display for Limits {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "max_queue_size={} queue_rejection_threshold={} vllm_rejection_threshold={} wait_share={}",
-            self.max_queue_size, self.queue_rejection_threshold, self.rejection_start, self.wait_share
+            "max_queue_size={} queue_rejection_threshold={} vllm_rejection_threshold={} wait_share={} pool_memory={}",
+            self.max_queue_size,
+            self.queue_rejection_threshold,
+            self.rejection_start,
+            self.wait_share,
+            seconds(self.pool_memory)
         )
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! In the order of reading: [`clock`] lets time pass and expires what is due, [`admit`] takes requests in and tickets
 //! back, [`grant`] gives free slots to the first tickets, [`finish`] ends attempts, [`nodes`] keeps the backends,
-//! [`lease`] keeps the routers, [`record`] holds the records themselves.
+//! [`lease`] keeps the routers, [`reentry`] takes back what routers hold after the account was out of reach, [`record`] holds
+//! the records themselves.
 
 mod admit;
 mod clock;
@@ -11,10 +12,11 @@ mod grant;
 mod lease;
 mod nodes;
 mod record;
+mod reentry;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-pub use self::record::{Attempt, Node, Phase, RouterLease};
+pub use self::record::{Attempt, Node, Phase, Recovery, RouterLease};
 use crate::{
     estimate::Estimate,
     event::{Action, AttemptId, Event, Outcome, Reply},
@@ -29,7 +31,7 @@ pub const ROUTER_LEASE: u64 = 5 * SECOND;
 pub const BACKEND_LEASE: u64 = 5 * SECOND;
 /// Microseconds for which an abandoned attempt counts as provably running since its backend last said so.
 pub const PROOF_LASTS: u64 = 5 * SECOND;
-/// Microseconds for which a pool without backends and requests is remembered.
+/// Microseconds for which a pool without backends and requests is remembered at least.
 pub const POOL_MEMORY: u64 = 60 * SECOND;
 
 /// The account of one pool.
@@ -37,7 +39,8 @@ pub const POOL_MEMORY: u64 = 60 * SECOND;
 pub struct Pool {
     /// The latest instant seen: time never runs backwards here.
     pub(crate) now: Time,
-    /// Arrivals so far: the next one's place within its priority.
+    /// The place of the latest arrival: its time in microseconds, or one more than the one before. Places of a time when the
+    /// account was elsewhere, or lost, so compare with those of today.
     pub(crate) arrivals: u64,
     /// Service time and drain rate.
     pub(crate) estimate: Estimate,
@@ -67,6 +70,10 @@ pub struct Pool {
     pub(crate) last_reset: Time,
     /// When a backend last registered or renewed.
     pub(crate) backend_seen: Time,
+    /// Slots of the backend that did.
+    pub(crate) backend_slots: u32,
+    /// Set while routers have yet to say what they hold: nothing is granted before.
+    pub(crate) recovery: Option<Recovery>,
 }
 
 impl Pool {
@@ -89,6 +96,8 @@ impl Pool {
             counts: BTreeMap::new(),
             last_reset: now,
             backend_seen: now,
+            backend_slots: 0,
+            recovery: None,
         }
     }
 
@@ -98,6 +107,7 @@ impl Pool {
         self.advance(now, &mut actions);
         let reply = match event {
             Event::Admit(ask) => self.admit(ask, &mut actions),
+            Event::Reenter(reentry) => self.reenter(reentry, &mut actions),
             Event::HandBack(returned) => self.hand_back(returned, &mut actions),
             other => {
                 let reply = self.settle(other);
@@ -119,7 +129,7 @@ impl Pool {
             Event::RemoveBackend(id) => self.retire(id),
             Event::Reconcile(id, held) => self.reconcile(id, held),
             Event::Renew(renewal) => return self.renew(renewal),
-            Event::Tick | Event::Admit(_) | Event::HandBack(_) => {}
+            Event::Tick | Event::Admit(_) | Event::HandBack(_) | Event::Reenter(_) => {}
         }
         Reply::Done
     }
@@ -129,11 +139,13 @@ impl Pool {
         View {
             at: self.now,
             slots: self.slots,
-            free: !self.free.is_empty(),
+            free: self.grants() && !self.free.is_empty(),
             running: self.running,
             abandoned: self.abandoned,
             queued: self.queued,
             estimate: self.estimate,
+            backend_seen: self.backend_seen,
+            backend_slots: self.backend_slots,
         }
     }
 
@@ -154,9 +166,16 @@ impl Pool {
         &self.attempts
     }
 
-    /// True when nothing is left and no backend was seen for [`POOL_MEMORY`]: whoever keeps the pool forgets it.
+    /// True when nothing is left and no backend was seen for [`POOL_MEMORY`] and as long as any router remembers: whoever
+    /// keeps the pool forgets it.
     pub fn forgettable(&self) -> bool {
-        self.nodes.is_empty() && self.attempts.is_empty() && self.now.since(self.backend_seen) >= POOL_MEMORY
+        let remembered = self.routers.values().map(|lease| lease.pool_memory).fold(POOL_MEMORY, u64::max);
+        self.nodes.is_empty() && self.attempts.is_empty() && self.now.since(self.backend_seen) >= remembered
+    }
+
+    /// Whether slots may be given out at all.
+    pub(crate) fn grants(&self) -> bool {
+        self.recovery.is_none()
     }
 
     fn ticket_view(&self, id: &AttemptId) -> Option<TicketView> {

@@ -1,8 +1,10 @@
-//! Proof of the rules and of the state machine: [`rules`] and [`estimates`] for the formulas, [`scenes`] for what must
-//! happen in named situations, [`machine`] for what must hold whatever happens ([`trace`] makes that up).
+//! Proof of the rules and of the state machine: [`rules`] and [`estimates`] for the formulas, [`scenes`] and [`reentry`] for
+//! what must happen in named situations (of a [`scene`]), [`machine`] for what must hold whatever happens ([`trace`] makes that up).
 
 mod estimates;
 mod machine;
+mod reentry;
 mod rules;
+mod scene;
 mod scenes;
 mod trace;

@@ -19,9 +19,18 @@ pub struct View {
     pub queued: [u32; 3],
     /// What has been measured.
     pub estimate: Estimate,
+    /// When a backend last registered or renewed; when the pool was opened, if none ever did.
+    pub backend_seen: Time,
+    /// Slots of the backend that registered last: what one more backend would bring. 0 where none ever did.
+    pub backend_slots: u32,
 }
 
 impl View {
+    /// Whether requests wait although no backend is live: one was seen lately, or is expected.
+    pub fn holds(&self, pool_memory: u64) -> bool {
+        self.at.since(self.backend_seen) < pool_memory
+    }
+
     /// Tickets of all priorities.
     pub fn queued_total(&self) -> u32 {
         self.queued.iter().sum()

@@ -1,5 +1,5 @@
 -- A request asks to come in. ARGV: attempt, router, rank, remaining us, draw, jitter, max_queue_size,
--- queue_rejection_threshold, rejection_start, wait_share. Mirrors Pool::admit.
+-- queue_rejection_threshold, rejection_start, wait_share, pool_memory, preferred backend or nothing. Mirrors Pool::admit.
 if not present() then return { { 'unknown' }, {} } end
 local id, router = ARGV[3], ARGV[4]
 local known = get_attempt(id)
@@ -9,30 +9,29 @@ if known then
 end
 local ask = { rank = tonumber(ARGV[5]), draw = tonumber(ARGV[7]), jitter = tonumber(ARGV[8]),
   remaining = tonumber(ARGV[6]) / SECOND, max_queue_size = tonumber(ARGV[9]), threshold = tonumber(ARGV[10]),
-  rejection_start = tonumber(ARGV[11]), wait_share = tonumber(ARGV[12]) }
-open_lease(router, ARGV[9])
+  rejection_start = tonumber(ARGV[11]), wait_share = tonumber(ARGV[12]), pool_memory = tonumber(ARGV[13]) }
+open_lease(router, ARGV[9], ARGV[13])
 S.attempts = S.attempts + 1
-local free = call('ZRANGE', FREE, 0, 0)[1]
+local free = grants() and S.free > 0
 local n = numbers(ask)
-local figures = numbers_text(n, ask)
+local figures = packed_numbers(n, ask)
 local reason = rejects(n, ask, free)
 if reason then
   count(reason)
   local hopeless = n.wait and ask.remaining <= S.p90
-  local refusal = { 'rejected', reason, text(retry_after(n, ask.jitter)), hopeless and '1' or '0' }
+  local refusal = { 'rejected', reason, struct.pack('<d', retry_after(n, ask.jitter)), hopeless and 1 or 0 }
   save()
   return { refusal, actions, figures }
 end
 count('admitted')
-local a = { router = router, rank = ask.rank, arrival = S.arrivals, entered = S.now,
-  deadline = S.now + tonumber(ARGV[6]), avoid = '' }
-S.arrivals = S.arrivals + 1
+S.arrivals = math.max(S.now, S.arrivals + 1)
+local a = { router = router, rank = ask.rank, arrival = S.arrivals, entered = S.now, deadline = S.now + tonumber(ARGV[6]),
+  suspect = 0, avoid = '', prefer = ARGV[14] }
 local reply
 if free and queued() == 0 then
   -- What waiting and being dispatched would come to, without the detour.
-  a.suspect = 0
   call('ZADD', OWNED, 0, router .. '\0' .. id)
-  reply = grant_of(id, a, occupy(id, a, free))
+  reply = { 'granted', occupy(id, a, free_backend(a)) }
 else
   if ask.rank == 0 then S.taken_high = S.taken_high + 1 end
   if ask.rank == 1 then S.taken_normal = S.taken_normal + 1 end

@@ -9,6 +9,7 @@ local function enqueue(id, a)
   call('ZADD', OWNED, 0, a.router .. '\0' .. id)
   call('ZADD', QUEUE, a.rank * PER_RANK + a.arrival, id)
   call('ZADD', DEADLINES, a.deadline, id)
+  falls_due(a.deadline)
   S['q' .. a.rank] = S['q' .. a.rank] + 1
 end
 
@@ -18,38 +19,48 @@ local function leave_queue(id, a)
   S['q' .. a.rank] = S['q' .. a.rank] - 1
 end
 
--- Puts an attempt on a backend; gives the grant as the caller and the router read it.
+-- A place and since when it runs, as the router reads it.
+local function place_of(a)
+  return struct.pack('<ddddd', a.rank, a.arrival, a.entered, a.deadline, a.since)
+end
+
+-- The grant of an attempt that runs on `n`, as the caller and the router read it.
+local function grant_of(id, a, n)
+  return table.concat({ 'grant', id, a.router, a.backend, n.url, n.epoch, place_of(a) }, '\0')
+end
+
+-- Puts an attempt on a backend; gives its grant.
 local function occupy(id, a, backend)
   a.phase, a.backend, a.since = 'r', backend, S.now
   put_attempt(id, a)
   call('ZADD', ON, 0, backend .. '\0' .. id)
   S.running = S.running + 1
-  local n = change_node(backend, function(n) n.running = n.running + 1 end)
-  return n.url
+  return grant_of(id, a, change_node(backend, function(n) n.running = n.running + 1 end))
 end
 
-local function grant_of(id, a, url)
-  return { 'grant', id, a.router, a.backend, url, text(a.rank), text(a.arrival), text(a.entered), text(a.deadline) }
-end
-
-local function free_backend(avoid)
-  if avoid == '' then return call('ZRANGE', FREE, 0, 0)[1] end
+-- The preferred backend, or the least loaded one, that a ticket may have.
+local function free_backend(a)
+  if a.prefer ~= '' and call('ZSCORE', FREE, a.prefer)
+    and (a.avoid == '' or not avoids(a.avoid, a.prefer, get_node(a.prefer))) then
+    return a.prefer
+  end
+  if a.avoid == '' then return call('ZRANGE', FREE, 0, 0)[1] end
   for _, id in ipairs(call('ZRANGE', FREE, 0, -1)) do
-    if not avoids(avoid, id, get_node(id)) then return id end
+    if not avoids(a.avoid, id, get_node(id)) then return id end
   end
 end
 
 -- Free slots go to the first tickets. The grant of the attempt `own` is the answer to the call, not an action.
 local function dispatch(own)
   local passed = 0
-  while queued() > passed and call('ZCARD', FREE) > 0 do
+  while grants() and queued() > passed and S.free > 0 do
     local id = call('ZRANGE', QUEUE, passed, passed)[1]
     local a = get_attempt(id)
-    local backend = free_backend(a.avoid)
+    local backend = free_backend(a)
     if backend then
       leave_queue(id, a)
-      local url = occupy(id, a, backend)
-      if id ~= own then emit(a.router, grant_of(id, a, url)) end
+      local grant = occupy(id, a, backend)
+      if id ~= own then emit(a.router, grant) end
     else
       passed = passed + 1
     end
@@ -78,12 +89,12 @@ end
 local function drop_ticket(id, reason)
   local a = get_attempt(id)
   remove(id, a)
-  emit(a.router, { 'drop', id, a.router, reason })
+  emit(a.router, table.concat({ 'drop', id, a.router, reason }, '\0'))
 end
 
 -- Work has stopped and its slot returns: counted for the drain rate when all slots were busy.
 local function slot_returns(id, a)
-  if S.slots > 0 and call('ZCARD', FREE) == 0 then S.releases = S.releases + 1 end
+  if S.slots > 0 and S.free == 0 then S.releases = S.releases + 1 end
   remove(id, a)
 end
 
@@ -115,11 +126,7 @@ end
 
 -- How an attempt stands that is on the account.
 local function standing(id, a)
-  if a.phase == 'q' then
-    local position = call('ZRANK', QUEUE, id) + 1
-    return { 'queued', text(position), text(a.rank), text(a.arrival), text(a.entered), text(a.deadline) }
-  elseif a.phase == 'r' then
-    return grant_of(id, a, get_node(a.backend).url)
-  end
+  if a.phase == 'q' then return { 'queued', call('ZRANK', QUEUE, id) + 1, place_of(a) } end
+  if a.phase == 'r' then return { 'granted', grant_of(id, a, get_node(a.backend)) } end
   return { 'done' }
 end

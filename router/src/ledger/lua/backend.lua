@@ -15,7 +15,7 @@ local function put()
     retire(id)
     n = nil
   end
-  S.backend_seen = S.now
+  S.backend_seen, S.backend_slots = S.now, slots
   if not n then
     put_node(id, { url = '', epoch = epoch, slots = 0, draining = 0, lease = -1, running = 0, abandoned = 0 })
   end
@@ -23,6 +23,7 @@ local function put()
     node.url, node.slots, node.draining, node.lease = url, slots, draining, S.now + BACKEND_LEASE
   end)
   call('ZADD', LEASES, S.now + BACKEND_LEASE, id)
+  falls_due(S.now + BACKEND_LEASE)
 end
 
 local function reconcile()

@@ -48,7 +48,7 @@ end
 
 -- The reason of a refusal by rules 1 to 4; nil means rule 5, or rule 1 where a slot is free and nobody waits.
 local function rejects(n, ask, free)
-  if n.slots <= 0 then return 'no_backend' end
+  if n.slots <= 0 and not holds(ask.pool_memory) then return 'no_backend' end
   if free and n.queued <= 0 then return nil end
   if n.queued >= n.queue_limit then return 'queue_full' end
   if n.wait and n.wait > n.budget then return 'deadline' end
@@ -63,11 +63,8 @@ local function retry_after(n, jitter)
   return math.min(math.max(wait * overload * (0.5 + jitter), 0.5), 60)
 end
 
-local function numbers_text(n, ask)
-  local out = { text(n.slots), text(n.held), text(n.ahead), text(n.queued), text(n.queue_limit), text(n.capacity),
-    text(n.p), text(ask.draw) }
-  if n.wait then
-    for _, number in ipairs({ S.mean, S.p90, n.drain, n.wait, n.budget }) do out[#out + 1] = text(number) end
-  end
-  return out
+local function packed_numbers(n, ask)
+  local out = struct.pack('<dddddddd', n.slots, n.held, n.ahead, n.queued, n.queue_limit, n.capacity, n.p, ask.draw)
+  if not n.wait then return out end
+  return out .. struct.pack('<ddddd', S.mean, S.p90, n.drain, n.wait, n.budget)
 end

@@ -1,18 +1,19 @@
--- A granted slot comes back unused. ARGV: attempt, next, router, max_queue_size, why, rank, arrival, entered, deadline.
+-- A granted slot comes back unused. ARGV: attempt, next, router, max_queue_size, pool_memory, why, rank, arrival, entered,
+-- deadline.
 -- Mirrors Pool::hand_back.
 if not present() then return { { 'unknown' }, {} } end
-local id, next_id, router, why = ARGV[3], ARGV[4], ARGV[5], ARGV[7]
+local id, next_id, router, pool_memory, why = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[7]), ARGV[8]
 local known = get_attempt(next_id)
 if known then
   save()
   return { standing(next_id, known), actions }
 end
-open_lease(router, ARGV[6])
-local place = { router = router, rank = tonumber(ARGV[8]), arrival = tonumber(ARGV[9]), entered = tonumber(ARGV[10]),
-  deadline = tonumber(ARGV[11]), avoid = '' }
+open_lease(router, ARGV[6], ARGV[7])
+local place = { router = router, rank = tonumber(ARGV[9]), arrival = tonumber(ARGV[10]), entered = tonumber(ARGV[11]),
+  deadline = tonumber(ARGV[12]), avoid = '', prefer = '' }
 
 local function give_back(a)
-  place.avoid = a.avoid
+  place.avoid, place.prefer = a.avoid, a.prefer
   if why == 'concurrency' then
     if a.phase == 'r' then mark_abandoned(id, a) elseif a.phase == 'q' then remove(id, a) end
     return
@@ -51,14 +52,15 @@ local refused
 if place.deadline <= S.now then
   count('timed_out')
   refused = 'deadline'
-elseif not some_live() then
+elseif not (S.slots == 0 and holds(pool_memory)) and not some_live() then
+  -- A cold pool holds its tickets; where backends are live and none of them can be reached, waiting helps nobody.
   count('failed')
   refused = 'no_backend'
 end
 if refused then
   dispatch()
   save()
-  return { { 'rejected', refused, '1', '0' }, actions }
+  return { { 'rejected', refused, struct.pack('<d', 1), 0 }, actions }
 end
 enqueue(next_id, place)
 dispatch(next_id)

@@ -1,11 +1,8 @@
 -- The account as it stands. ARGV: view (counts and estimates only) or all. Mirrors Pool::view and Pool::snapshot.
 if not present() then return { { 'unknown' }, {} } end
-local figures = {}
-for i, figure in ipairs({ S.now, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean, S.p90, S.releases,
-  S.busy, S.taken_high, S.taken_normal, S.attempts, S.last_reset }) do
-  figures[i] = text(figure)
-end
-local view = { 'view', call('ZCARD', FREE) > 0 and '1' or '0', figures }
+local figures = struct.pack('<dddddddddddddddddd', S.now, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean,
+  S.p90, S.releases, S.busy, S.taken_high, S.taken_normal, S.attempts, S.last_reset, S.backend_seen, S.backend_slots)
+local view = { 'view', grants() and S.free > 0 and 1 or 0, figures }
 if ARGV[3] == 'view' then
   save()
   return { view, actions }
@@ -25,7 +22,7 @@ local function backends()
   for _, id in ipairs(ids) do
     local n = get_node(id)
     local state = n.lease < 0 and 'gone' or n.draining == 1 and 'draining' or 'live'
-    out[#out + 1] = { id, n.url, n.epoch, text(n.slots), text(n.running), text(n.abandoned), state }
+    out[#out + 1] = { id, n.url, n.epoch, n.slots, n.running, n.abandoned, state }
   end
   return out
 end
@@ -34,7 +31,7 @@ local function tickets()
   local out = {}
   for _, id in ipairs(call('ZRANGE', QUEUE, 0, -1)) do
     local a = get_attempt(id)
-    out[#out + 1] = { id, a.router, text(a.rank), text(S.now - a.entered) }
+    out[#out + 1] = { id, a.router, a.rank, S.now - a.entered }
   end
   return out
 end
@@ -43,7 +40,7 @@ local function routers()
   local all, out = call('ZRANGE', ROUTERS, 0, -1, 'WITHSCORES'), {}
   for i = 1, #all, 2 do
     local flags = cmsgpack.unpack(call('HGET', FLAGS, all[i]))
-    out[#out + 1] = { all[i], text(S.now + ROUTER_LEASE - tonumber(all[i + 1])), flags }
+    out[#out + 1] = { all[i], S.now + ROUTER_LEASE - tonumber(all[i + 1]), flags }
   end
   return out
 end

@@ -23,9 +23,9 @@ local function change_node(id, change)
   S.slots = S.slots + offers(n)
   local used = n.running + n.abandoned
   if used < offers(n) then
-    call('ZADD', FREE, used / n.slots, id)
+    S.free = S.free + call('ZADD', FREE, used / n.slots, id)
   else
-    call('ZREM', FREE, id)
+    S.free = S.free - call('ZREM', FREE, id)
   end
   if n.lease < 0 and used == 0 then
     call('HDEL', NODES, id)

@@ -1,18 +1,21 @@
--- A router renews its lease as a whole. ARGV: router, flags, max_queue_size, reset interval us, how many attempts it knows, those,
--- then those that it asks for. Mirrors pool/lease.rs.
+-- A router renews its lease as a whole. ARGV: router, flags, max_queue_size, pool_memory, reset interval us, how many attempts
+-- it knows, those, then those that it asks for. Mirrors pool/lease.rs.
 if not present() then return { { 'unknown' }, {} } end
-local router, flags, max_queue_size, reset_interval = ARGV[3], ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6])
-local last_known = 7 + tonumber(ARGV[7])
-call('ZADD', ROUTERS, S.now + ROUTER_LEASE, router)
-call('HSET', FLAGS, router, cmsgpack.pack(flags, max_queue_size))
+local router, reset_interval = ARGV[3], tonumber(ARGV[7])
+local last_known = 8 + tonumber(ARGV[8])
+put_lease(router, ARGV[4], ARGV[5], ARGV[6])
+
+-- Its attempts that stay on the account.
+local mine = {}
 
 local function free_unknown()
   local known = {}
-  for i = 8, last_known do known[ARGV[i]] = true end
+  for i = 9, last_known do known[ARGV[i]] = true end
   for _, id in ipairs(members(OWNED, router)) do
     local a = get_attempt(id)
     local suspect = known[id] and 0 or 1
-    if suspect == 1 and a.suspect == 1 then
+    mine[id] = suspect == 0 or a.suspect == 0
+    if not mine[id] then
       remove(id, a)
     elseif suspect ~= a.suspect then
       a.suspect = suspect
@@ -23,21 +26,24 @@ end
 
 local function reset()
   local stale = S.now - math.min(PROOF_LASTS, reset_interval)
-  for _, id in ipairs(call('ZRANGEBYSCORE', ABANDONED, '-inf', stale)) do remove(id, get_attempt(id)) end
+  for _, id in ipairs(call('ZRANGEBYSCORE', ABANDONED, '-inf', stale)) do
+    remove(id, get_attempt(id))
+    mine[id] = false
+  end
   S.last_reset = S.now
 end
 
 free_unknown()
 if S.now - S.last_reset >= reset_interval then reset() end
 local granted, gone = {}, {}
+for i = 9, last_known do
+  if not mine[ARGV[i]] then gone[#gone + 1] = ARGV[i] end
+end
 for i = last_known + 1, #ARGV do
   local a = get_attempt(ARGV[i])
-  if not a then
-    gone[#gone + 1] = ARGV[i]
-  elseif a.phase == 'r' then
-    granted[#granted + 1] = standing(ARGV[i], a)
-  end
+  if a and a.phase == 'r' then granted[#granted + 1] = grant_of(ARGV[i], a, get_node(a.backend)) end
 end
 dispatch()
+local reply = { 'renewed', granted, gone, grants() and 0 or 1, roll(router) }
 save()
-return { { 'renewed', granted, gone }, actions }
+return { reply, actions }

@@ -1,6 +1,13 @@
 //! The connection to Redis: one multiplexed RESP3 connection for calls and pushes, which comes back by itself.
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
 use redis::{
     AsyncCommands, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
@@ -18,8 +25,8 @@ use super::{
 };
 use crate::ledger::holding::Holdings;
 
-/// Time that one call may take, in all: a Redis that is slower than this is away.
-const PATIENCE: Duration = Duration::from_millis(100);
+/// Time that one call may take, in all, where nothing else is said: a Redis that is slower than this is away.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// Time that the first connection may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 /// Bounds of the time between two attempts to connect again.
@@ -34,6 +41,8 @@ pub(in crate::ledger) struct Link {
     prefix: String,
     channel: String,
     terms: Terms,
+    /// Set when the connection breaks: what was under way, and what Redis kept, may be gone.
+    broken: Arc<AtomicBool>,
 }
 
 /// What a link goes by.
@@ -89,8 +98,10 @@ impl Link {
     ) -> Result<Link, LedgerError> {
         let client = client(url)?;
         let (scripts, channel) = (Scripts::new(), keys::channel(prefix));
+        let broken = Arc::new(AtomicBool::new(false));
+        let pushes = Pushes { holdings, broken: Arc::clone(&broken) };
         let opened = async {
-            let mut manager = client.get_connection_manager_with_config(config(holdings)).await?;
+            let mut manager = client.get_connection_manager_with_config(config(pushes)).await?;
             manager.subscribe(format!("{channel}{router_id}")).await?;
             for script in scripts.all() {
                 script.load_async(&mut manager).await?;
@@ -98,7 +109,18 @@ impl Link {
             RedisResult::Ok(manager)
         };
         let manager = within(CONNECT_PATIENCE, opened).await?;
-        Ok(Link { manager, scripts, prefix: prefix.to_owned(), channel, terms })
+        Ok(Link { manager, scripts, prefix: prefix.to_owned(), channel, terms, broken })
+    }
+
+    /// Whether the connection has broken since this was last asked.
+    pub(in crate::ledger) fn take_broken(&self) -> bool {
+        self.broken.swap(false, Ordering::Relaxed)
+    }
+
+    /// Whether Redis answers in time.
+    pub(in crate::ledger) async fn answers(&self) -> bool {
+        let mut manager = self.manager.clone();
+        within(self.terms.patience, manager.ping::<()>()).await.is_ok()
     }
 
     /// One transition.
@@ -159,7 +181,13 @@ fn client(url: &str) -> Result<Client, LedgerError> {
     Client::open(info.set_redis_settings(settings)).map_err(address)
 }
 
-fn config(holdings: Arc<Holdings>) -> ConnectionManagerConfig {
+/// Where pushes go.
+struct Pushes {
+    holdings: Arc<Holdings>,
+    broken: Arc<AtomicBool>,
+}
+
+fn config(pushes: Pushes) -> ConnectionManagerConfig {
     ConnectionManagerConfig::new()
         .set_min_delay(RECONNECT.0)
         .set_max_delay(RECONNECT.1)
@@ -169,21 +197,28 @@ fn config(holdings: Arc<Holdings>) -> ConnectionManagerConfig {
         .set_pipeline_buffer_size(LINE)
         .set_automatic_resubscription()
         .set_push_sender(move |push: PushInfo| {
-            take_push(&holdings, push);
+            pushes.take(push);
             Ok::<(), redis::aio::SendError>(())
         })
 }
 
-/// A message on the router's channel: what became of one of its tickets.
-fn take_push(holdings: &Holdings, push: PushInfo) {
-    if push.kind != PushKind::Message {
-        return;
+impl Pushes {
+    /// A message on the router's channel says what became of one of its tickets.
+    fn take(&self, push: PushInfo) {
+        match push.kind {
+            PushKind::Message => self.deliver(push),
+            PushKind::Disconnection => self.broken.store(true, Ordering::Relaxed),
+            _ => {}
+        }
     }
-    let payload = push.data.into_iter().nth(1).map(from_redis_value::<String>);
-    let Some(Ok(payload)) = payload else { return };
-    match reply::pushed(&payload) {
-        Ok(action) => holdings.deliver(action),
-        Err(error) => tracing::warn!(%error, "a push that makes no sense"),
+
+    fn deliver(&self, push: PushInfo) {
+        let payload = push.data.into_iter().nth(1).map(from_redis_value::<Vec<u8>>);
+        let Some(Ok(payload)) = payload else { return };
+        match reply::pushed(payload) {
+            Ok(action) => self.holdings.pushed(action),
+            Err(error) => tracing::warn!(%error, "a push that makes no sense"),
+        }
     }
 }
 

@@ -1,10 +1,11 @@
-//! Reads what the scripts answer and push. All numbers come as text: Redis would cut them to integers.
+//! Reads what the scripts answer and push. Numbers that need not be whole come as packed doubles: Redis would cut them to
+//! integers.
 
-use std::{str::FromStr, vec::IntoIter};
+use std::vec::IntoIter;
 
 use redis::Value;
 use tidegate_admission::{
-    Action, AttemptId, Granted, Measured, Numbers, Place, Priority, Reason, Refusal, Reply, Time, View,
+    Action, AttemptId, Granted, Measured, Numbers, Place, Priority, Reason, Refusal, Reply, Roll, Time, View,
     estimate::Estimate,
     snapshot::{BackendState, BackendView, RouterView, Snapshot, TicketView, Totals},
 };
@@ -24,29 +25,31 @@ pub(in crate::ledger) struct Answer {
 pub(super) fn answer(value: Value) -> Result<Answer, LedgerError> {
     let mut parts = Words::of(value)?;
     let mut reply = parts.list()?;
-    let actions =
-        parts.list()?.map(|action| Words::of(action).and_then(read_action)).collect::<Result<_, _>>()?;
-    let numbers = parts.0.next().map(|figures| Words::of(figures).and_then(read_numbers)).transpose()?;
+    let actions = parts
+        .list()?
+        .map(|action| bytes(Some(action)).and_then(|action| read_action(&action)))
+        .collect::<Result<_, _>>()?;
+    let numbers =
+        parts.next().map(|figures| Doubles::of(Some(figures)).and_then(read_numbers)).transpose()?;
     let reply = match reply.word()?.as_str() {
         "unknown" => None,
         "done" | "view" => Some(Reply::Done),
-        "grant" => Some(Reply::Granted(read_grant(&mut reply)?, numbers)),
+        "granted" => Some(Reply::Granted(read_grant(&bytes(reply.next())?)?, numbers)),
         "queued" => {
             let position = reply.number()?;
-            Some(Reply::Queued { position, place: read_place(&mut reply)?, numbers })
+            Some(Reply::Queued { position, place: read_place(&mut reply.doubles()?)?, numbers })
         }
         "rejected" => Some(Reply::Rejected(read_refusal(&mut reply)?, numbers)),
         "renewed" => Some(read_renewed(&mut reply)?),
+        "reentered" => Some(Reply::Reentered { recovering: reply.flag()?, roll: read_roll(&mut reply)? }),
         other => return Err(nonsense(other)),
     };
     Ok(Answer { reply, actions })
 }
 
-/// What was pushed to a router: one action as a JSON array of words.
-pub(super) fn pushed(payload: &str) -> Result<Action, LedgerError> {
-    let words: Vec<String> = serde_json::from_str(payload).map_err(|_| nonsense(payload))?;
-    let words: Vec<Value> = words.into_iter().map(|word| Value::BulkString(word.into_bytes())).collect();
-    read_action(Words(words.into_iter()))
+/// What was pushed to a router: one action.
+pub(super) fn pushed(payload: Vec<u8>) -> Result<Action, LedgerError> {
+    read_action(&payload)
 }
 
 /// Counts and estimates; `None` where there is no such pool.
@@ -62,7 +65,8 @@ pub(super) fn snapshot(value: Value) -> Result<Option<Snapshot>, LedgerError> {
     let mut totals = Totals::default();
     for entry in parts.list()? {
         let mut entry = Words::of(entry)?;
-        totals.add(&entry.word()?, entry.number()?);
+        let (word, count) = (entry.word()?, entry.word()?);
+        totals.add(&word, count.parse().map_err(|_| nonsense(&count))?);
     }
     let mut backends: Vec<_> = parts.list()?.map(read_backend).collect::<Result<_, _>>()?;
     backends.sort_by(|a, b| a.id.cmp(&b.id));
@@ -96,93 +100,147 @@ impl Words {
     }
 
     fn word(&mut self) -> Result<String, LedgerError> {
+        text(&bytes(self.next())?)
+    }
+
+    fn number<N: TryFrom<i64>>(&mut self) -> Result<N, LedgerError> {
         match self.next() {
-            Some(Value::BulkString(bytes)) => {
-                String::from_utf8(bytes).map_err(|error| nonsense(&error.to_string()))
-            }
+            Some(Value::Int(number)) => N::try_from(number).map_err(|_| nonsense(&number.to_string())),
             other => Err(nonsense(&format!("{other:?}"))),
         }
     }
 
-    fn number<N: FromStr>(&mut self) -> Result<N, LedgerError> {
-        let word = self.word()?;
-        word.parse().map_err(|_| nonsense(&word))
+    fn flag(&mut self) -> Result<bool, LedgerError> {
+        Ok(self.number::<i64>()? == 1)
     }
 
     fn priority(&mut self) -> Result<Priority, LedgerError> {
         Priority::from_rank(self.number()?).ok_or_else(|| nonsense("a rank"))
     }
+
+    fn doubles(&mut self) -> Result<Doubles, LedgerError> {
+        Doubles::of(self.next())
+    }
 }
 
-fn read_action(mut words: Words) -> Result<Action, LedgerError> {
-    match words.word()?.as_str() {
-        "grant" => Ok(Action::Grant(read_grant(&mut words)?)),
+/// Doubles that a script has packed one after another, least byte first.
+struct Doubles(IntoIter<f64>);
+
+impl Doubles {
+    fn of(value: Option<Value>) -> Result<Doubles, LedgerError> {
+        Doubles::read(&bytes(value)?)
+    }
+
+    fn read(bytes: &[u8]) -> Result<Doubles, LedgerError> {
+        let (doubles, rest) = bytes.as_chunks::<8>();
+        if !rest.is_empty() {
+            return Err(nonsense("packed numbers"));
+        }
+        let doubles: Vec<f64> = doubles.iter().map(|double| f64::from_le_bytes(*double)).collect();
+        Ok(Doubles(doubles.into_iter()))
+    }
+
+    fn next(&mut self) -> Result<f64, LedgerError> {
+        self.0.next().ok_or_else(|| nonsense("too few numbers"))
+    }
+
+    /// A count or an instant: never negative, and exact up to 2^53.
+    fn whole(&mut self) -> Result<u64, LedgerError> {
+        let number = self.next()?;
+        if number >= 0.0 && number.fract() == 0.0 {
+            Ok(number as u64)
+        } else {
+            Err(nonsense(&number.to_string()))
+        }
+    }
+
+    fn count(&mut self) -> Result<u32, LedgerError> {
+        let whole = self.whole()?;
+        u32::try_from(whole).map_err(|_| nonsense(&whole.to_string()))
+    }
+}
+
+fn bytes(value: Option<Value>) -> Result<Vec<u8>, LedgerError> {
+    match value {
+        Some(Value::BulkString(bytes)) => Ok(bytes),
+        other => Err(nonsense(&format!("{other:?}"))),
+    }
+}
+
+fn text(bytes: &[u8]) -> Result<String, LedgerError> {
+    std::str::from_utf8(bytes).map(str::to_owned).map_err(|error| nonsense(&error.to_string()))
+}
+
+/// An action is its words, each ended by a NUL but the last.
+fn read_action(action: &[u8]) -> Result<Action, LedgerError> {
+    let mut words = action.splitn(4, |byte| *byte == 0);
+    let mut word = || text(words.next().unwrap_or_default());
+    match word()?.as_str() {
+        "grant" => Ok(Action::Grant(read_grant(action)?)),
         "drop" => {
-            let attempt = AttemptId(words.word()?);
-            Ok(Action::Drop { attempt, router: words.word()?, reason: read_reason(&mut words)? })
+            let (attempt, router) = (AttemptId(word()?), word()?);
+            Ok(Action::Drop { attempt, router, reason: read_reason(&word()?)? })
         }
         other => Err(nonsense(other)),
     }
 }
 
-fn read_grant(words: &mut Words) -> Result<Granted, LedgerError> {
-    Ok(Granted {
-        attempt: AttemptId(words.word()?),
-        router: words.word()?,
-        backend: words.word()?,
-        url: words.word()?,
-        place: read_place(words)?,
-    })
+/// `grant`, the attempt, its router, the backend with its URL and epoch, and the packed place.
+fn read_grant(grant: &[u8]) -> Result<Granted, LedgerError> {
+    let mut parts = grant.splitn(7, |byte| *byte == 0).skip(1);
+    let mut word = || text(parts.next().unwrap_or_default());
+    let (attempt, router, backend, url, epoch) = (AttemptId(word()?), word()?, word()?, word()?, word()?);
+    let mut place = Doubles::read(parts.next().unwrap_or_default())?;
+    let (place, since) = (read_place(&mut place)?, Time(place.whole()?));
+    Ok(Granted { attempt, router, backend, url, epoch, since, place })
 }
 
-fn read_place(words: &mut Words) -> Result<Place, LedgerError> {
-    Ok(Place {
-        priority: words.priority()?,
-        arrival: words.number()?,
-        entered: Time(words.number()?),
-        deadline: Time(words.number()?),
-    })
+fn read_place(doubles: &mut Doubles) -> Result<Place, LedgerError> {
+    let rank = doubles.whole()?;
+    let priority =
+        usize::try_from(rank).ok().and_then(Priority::from_rank).ok_or_else(|| nonsense("a rank"))?;
+    let (arrival, entered, deadline) = (doubles.whole()?, Time(doubles.whole()?), Time(doubles.whole()?));
+    Ok(Place { priority, arrival, entered, deadline })
 }
 
-fn read_reason(words: &mut Words) -> Result<Reason, LedgerError> {
-    let word = words.word()?;
-    Reason::from_word(&word).ok_or_else(|| nonsense(&word))
+fn read_reason(word: &str) -> Result<Reason, LedgerError> {
+    Reason::from_word(word).ok_or_else(|| nonsense(word))
 }
 
 fn read_refusal(words: &mut Words) -> Result<Refusal, LedgerError> {
-    Ok(Refusal { reason: read_reason(words)?, retry_after: words.number()?, hopeless: words.word()? == "1" })
+    let reason = read_reason(&words.word()?)?;
+    Ok(Refusal { reason, retry_after: words.doubles()?.next()?, hopeless: words.flag()? })
 }
 
 fn read_renewed(words: &mut Words) -> Result<Reply, LedgerError> {
-    let mut granted = Vec::new();
-    for grant in words.list()? {
-        let mut grant = Words::of(grant)?;
-        grant.word()?;
-        granted.push(read_grant(&mut grant)?);
-    }
-    let mut list = words.list()?;
-    let mut gone = Vec::new();
-    while list.0.len() > 0 {
-        gone.push(AttemptId(list.word()?));
-    }
-    Ok(Reply::Renewed { granted, gone })
+    let granted = words.list()?.map(|grant| read_grant(&bytes(Some(grant))?)).collect::<Result<_, _>>()?;
+    let gone = words
+        .list()?
+        .map(|id| Ok(AttemptId(text(&bytes(Some(id))?)?)))
+        .collect::<Result<_, LedgerError>>()?;
+    Ok(Reply::Renewed { granted, gone, recovering: words.flag()?, roll: read_roll(words)? })
 }
 
-fn read_numbers(mut words: Words) -> Result<Numbers, LedgerError> {
-    let mut next = || words.number::<f64>();
+fn read_roll(words: &mut Words) -> Result<Roll, LedgerError> {
+    let mut figures = words.doubles()?;
+    Ok(Roll { at: Time(figures.whole()?), routers: figures.count()?, rank: figures.count()? })
+}
+
+fn read_numbers(mut doubles: Doubles) -> Result<Numbers, LedgerError> {
+    let mut next = || doubles.next();
     let (slots, held, ahead, queued) = (next()?, next()?, next()?, next()?);
     let (queue_limit, capacity, p, draw) = (next()?, next()?, next()?, next()?);
-    let measured = if words.0.len() == 0 { None } else { Some(read_measured(&mut words)?) };
+    let measured = if doubles.0.len() == 0 { None } else { Some(read_measured(&mut doubles)?) };
     Ok(Numbers { slots, held, ahead, queued, queue_limit, capacity, p, draw, measured })
 }
 
-fn read_measured(words: &mut Words) -> Result<Measured, LedgerError> {
+fn read_measured(doubles: &mut Doubles) -> Result<Measured, LedgerError> {
     Ok(Measured {
-        mean: words.number()?,
-        p90: words.number()?,
-        drain: words.number()?,
-        wait: words.number()?,
-        budget: words.number()?,
+        mean: doubles.next()?,
+        p90: doubles.next()?,
+        drain: doubles.next()?,
+        wait: doubles.next()?,
+        budget: doubles.next()?,
     })
 }
 
@@ -191,23 +249,25 @@ fn read_view(mut words: Words) -> Result<Option<(View, Time)>, LedgerError> {
     if words.word()? == "unknown" {
         return Ok(None);
     }
-    let free = words.word()? == "1";
-    let mut figures = words.list()?;
-    let at = Time(figures.number()?);
-    let (slots, running, abandoned) = (figures.number()?, figures.number()?, figures.number()?);
-    let queued = [figures.number()?, figures.number()?, figures.number()?];
+    let free = words.flag()?;
+    let mut figures = words.doubles()?;
+    let at = Time(figures.whole()?);
+    let (slots, running, abandoned) = (figures.count()?, figures.count()?, figures.count()?);
+    let queued = [figures.count()?, figures.count()?, figures.count()?];
     let estimate = Estimate {
-        samples: figures.number()?,
-        mean: figures.number()?,
-        p90: figures.number()?,
-        releases: figures.number()?,
-        busy: figures.number()?,
-        taken_high: figures.number()?,
-        taken_normal: figures.number()?,
-        attempts: figures.number()?,
+        samples: figures.next()?,
+        mean: figures.next()?,
+        p90: figures.next()?,
+        releases: figures.next()?,
+        busy: figures.next()?,
+        taken_high: figures.next()?,
+        taken_normal: figures.next()?,
+        attempts: figures.next()?,
     };
-    let last_reset = Time(figures.number()?);
-    Ok(Some((View { at, slots, free, running, abandoned, queued, estimate }, last_reset)))
+    let (last_reset, backend_seen) = (Time(figures.whole()?), Time(figures.whole()?));
+    let backend_slots = figures.count()?;
+    let view = View { at, slots, free, running, abandoned, queued, estimate, backend_seen, backend_slots };
+    Ok(Some((view, last_reset)))
 }
 
 fn read_backend(value: Value) -> Result<BackendView, LedgerError> {

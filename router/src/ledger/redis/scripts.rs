@@ -1,7 +1,9 @@
 //! The transitions as Lua scripts: which one an event calls, and with which arguments.
 
 use redis::{Script, ScriptInvocation};
-use tidegate_admission::{Admit, AttemptId, Backend, End, Event, HandBack, Renewal, Return};
+use tidegate_admission::{
+    Admit, AttemptId, Backend, End, Event, HandBack, Held, Limits, Reentry, Renewal, Return, Seat, Stage,
+};
 
 /// The parts that every script begins with, and its own parts.
 macro_rules! script {
@@ -25,6 +27,7 @@ pub(super) struct Scripts {
     hand_back: Script,
     backend: Script,
     renew: Script,
+    reenter: Script,
     look: Script,
 }
 
@@ -36,13 +39,14 @@ impl Scripts {
             hand_back: script!("hand_back"),
             backend: script!("backend"),
             renew: script!("renew"),
+            reenter: script!("reenter"),
             look: script!("look"),
         }
     }
 
     /// All of them, to be loaded.
-    pub(super) fn all(&self) -> [&Script; 6] {
-        [&self.admit, &self.finish, &self.hand_back, &self.backend, &self.renew, &self.look]
+    pub(super) fn all(&self) -> [&Script; 7] {
+        [&self.admit, &self.finish, &self.hand_back, &self.backend, &self.renew, &self.reenter, &self.look]
     }
 
     /// The call for an event. `now`: empty for Redis's own time. `channel`: what routers' ids are appended to.
@@ -59,6 +63,7 @@ impl Scripts {
             Event::HandBack(_) => &self.hand_back,
             Event::PutBackend(_) | Event::RemoveBackend(_) | Event::Reconcile(..) => &self.backend,
             Event::Renew(_) => &self.renew,
+            Event::Reenter(_) => &self.reenter,
             Event::Tick => &self.look,
         };
         let mut call = begin(script, keys, now, channel);
@@ -102,6 +107,7 @@ fn arguments(call: &mut ScriptInvocation<'_>, event: &Event) {
             }
         }
         Event::Renew(renewal) => renew(call, renewal),
+        Event::Reenter(reentry) => reenter(call, reentry),
         Event::Tick => {
             call.arg("view");
         }
@@ -117,7 +123,7 @@ fn admit(call: &mut ScriptInvocation<'_>, ask: &Admit) {
     call.arg(&ask.attempt.0).arg(&ask.router).arg(ask.priority.rank()).arg(ask.remaining);
     call.arg(exact(ask.draw)).arg(exact(ask.jitter)).arg(limits.max_queue_size);
     call.arg(exact(limits.queue_rejection_threshold)).arg(exact(limits.rejection_start));
-    call.arg(exact(limits.wait_share));
+    call.arg(exact(limits.wait_share)).arg(limits.pool_memory).arg(ask.prefer.as_deref().unwrap_or_default());
 }
 
 fn hand_back(call: &mut ScriptInvocation<'_>, returned: &Return) {
@@ -126,7 +132,8 @@ fn hand_back(call: &mut ScriptInvocation<'_>, returned: &Return) {
         HandBack::Unreachable => "unreachable",
     };
     let place = &returned.place;
-    call.arg(&returned.attempt.0).arg(&returned.next.0).arg(&returned.router).arg(returned.max_queue_size);
+    call.arg(&returned.attempt.0).arg(&returned.next.0).arg(&returned.router);
+    remembered(call, &returned.limits);
     call.arg(why).arg(place.priority.rank()).arg(place.arrival).arg(place.entered.0).arg(place.deadline.0);
 }
 
@@ -136,11 +143,43 @@ fn put_backend(call: &mut ScriptInvocation<'_>, backend: &Backend) {
 }
 
 fn renew(call: &mut ScriptInvocation<'_>, renewal: &Renewal) {
-    call.arg(&renewal.router).arg(&renewal.flags).arg(renewal.max_queue_size).arg(renewal.reset_interval);
-    call.arg(renewal.known.len());
+    call.arg(&renewal.router).arg(&renewal.flags);
+    remembered(call, &renewal.limits);
+    call.arg(renewal.reset_interval).arg(renewal.known.len());
     for attempt in renewal.known.iter().chain(&renewal.check) {
         call.arg(&attempt.0);
     }
+}
+
+fn reenter(call: &mut ScriptInvocation<'_>, reentry: &Reentry) {
+    call.arg(&reentry.router).arg(&reentry.flags);
+    remembered(call, &reentry.limits);
+    call.arg(reentry.routers);
+    for Held { attempt, place, stage } in &reentry.held {
+        call.arg(&attempt.0)
+            .arg(place.priority.rank())
+            .arg(place.arrival)
+            .arg(place.entered.0)
+            .arg(place.deadline.0);
+        match stage {
+            Stage::Waiting => call.arg("q").arg("").arg("").arg(0),
+            Stage::Running(seat) => seated(call, "r", seat),
+            Stage::Abandoned(seat) => seated(call, "a", seat),
+        };
+    }
+}
+
+fn seated<'a, 'b>(
+    call: &'a mut ScriptInvocation<'b>,
+    phase: &str,
+    seat: &Seat,
+) -> &'a mut ScriptInvocation<'b> {
+    call.arg(phase).arg(&seat.backend).arg(&seat.epoch).arg(seat.since.0)
+}
+
+/// The limits that a router's lease remembers.
+fn remembered(call: &mut ScriptInvocation<'_>, limits: &Limits) {
+    call.arg(limits.max_queue_size).arg(limits.pool_memory);
 }
 
 /// The shortest text that reads back as the same double.

@@ -13,7 +13,7 @@ use tokio::time::timeout;
 use super::server::RedisServer;
 use crate::ledger::{
     Admission, Ask, AttemptId, Backend, FleetPool, Grant, Ledger, LedgerOptions, Limits, MemoryLedger,
-    Priority, RedisLedger, Rejection, Ticket, Waited,
+    OnLoss, Priority, RedisLedger, Rejection, Ticket, Waited,
     clock::Clock,
     holding::Holdings,
     memory::Shared,
@@ -53,8 +53,13 @@ impl Bench {
     }
 
     pub(super) async fn router_with(&self, id: &str, limits: Limits) -> Ledger {
-        let options =
-            LedgerOptions { router_id: id.to_owned(), limits, reset_interval: Duration::from_secs(300) };
+        let options = LedgerOptions {
+            router_id: id.to_owned(),
+            limits,
+            reset_interval: Duration::from_secs(300),
+            on_loss: OnLoss::Share,
+            pools: Vec::new(),
+        };
         match &self.kept {
             Kept::Memory(shared) => Ledger::Memory(MemoryLedger::on(Arc::clone(shared), options)),
             Kept::Redis(server) => {
@@ -79,7 +84,7 @@ impl Bench {
     pub(super) fn ask(&self, router: &str) -> Ask {
         let attempt = AttemptId(format!("{router}-{}", self.counter.fetch_add(1, Ordering::SeqCst)));
         let remaining = Duration::from_secs(60);
-        Ask { attempt, priority: Priority::Normal, remaining, draw: 0.999, jitter: 0.5 }
+        Ask { attempt, priority: Priority::Normal, remaining, draw: 0.999, jitter: 0.5, prefer: None }
     }
 
     pub(super) fn ask_with(&self, router: &str, priority: Priority) -> Ask {
@@ -94,7 +99,7 @@ fn start() -> Arc<AtomicU64> {
 
 /// Limits that bound the queue and nothing else.
 pub(super) fn generous() -> Limits {
-    Limits { max_queue_size: 50, queue_rejection_threshold: 1.0, rejection_start: 0.7, wait_share: 1.0 }
+    Limits { queue_rejection_threshold: 1.0, wait_share: 1.0, ..Limits::default() }
 }
 
 /// A backend of so many slots.

@@ -10,16 +10,21 @@ use super::{
     server::RedisServer,
 };
 use crate::ledger::{
-    End, Ledger, LedgerError, LedgerOptions, RedisLedger,
+    End, Ledger, LedgerError, LedgerOptions, OnLoss, RedisLedger,
     holding::Holdings,
     redis::link::{Link, Terms},
 };
+
+/// Time that Redis gets to answer.
+const PATIENCE: Duration = Duration::from_millis(400);
 
 fn options(router_id: &str) -> LedgerOptions {
     LedgerOptions {
         router_id: router_id.to_owned(),
         limits: generous(),
         reset_interval: Duration::from_secs(300),
+        on_loss: OnLoss::Share,
+        pools: Vec::new(),
     }
 }
 
@@ -100,16 +105,17 @@ async fn a_redis_out_of_reach_is_said_at_once_and_its_return_is_noticed() {
     let bench = Bench::memory();
     let server = RedisServer::start().await;
     let port = server.port();
-    let ledger = Ledger::Redis(RedisLedger::connect(&server.url(), "gone", options("r")).await.unwrap());
+    let ledger =
+        Ledger::Redis(RedisLedger::connect(&server.url(), "gone", PATIENCE, options("r")).await.unwrap());
     ledger.put_backend(POOL, backend("b", 1)).await.unwrap();
     drop(server);
     let begun = Instant::now();
-    let answer = ledger.admit(POOL, bench.ask("r")).await;
+    let answer = ledger.admit("never heard of", bench.ask("r")).await;
     assert!(matches!(answer, Err(LedgerError::Unavailable(_))), "{answer:?}");
     assert!(begun.elapsed() < Duration::from_secs(1), "took {:?}", begun.elapsed());
     let _again = RedisServer::start_on(port).await.expect("the port is free again");
     let back = async {
-        while ledger.put_backend(POOL, backend("b", 1)).await.is_err() {
+        while ledger.put_backend("another", backend("b", 1)).await.is_err() {
             sleep(Duration::from_millis(10)).await;
         }
     };
@@ -118,8 +124,8 @@ async fn a_redis_out_of_reach_is_said_at_once_and_its_return_is_noticed() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_refused() {
-    let refused = RedisLedger::connect("http://127.0.0.1", "p", options("r")).await.map(drop);
+    let refused = RedisLedger::connect("http://127.0.0.1", "p", PATIENCE, options("r")).await.map(drop);
     assert!(matches!(refused, Err(LedgerError::Address(_))), "{refused:?}");
-    let nobody = RedisLedger::connect("redis://127.0.0.1:1", "p", options("r")).await.map(drop);
+    let nobody = RedisLedger::connect("redis://127.0.0.1:1", "p", PATIENCE, options("r")).await.map(drop);
     assert!(matches!(nobody, Err(LedgerError::Unavailable(_))), "{nobody:?}");
 }

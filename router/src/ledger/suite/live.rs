@@ -9,7 +9,7 @@ use super::{
     server::RedisServer,
 };
 use crate::ledger::{
-    Ask, AttemptId, Ledger, LedgerOptions, MemoryLedger, Priority, Reason, RedisLedger, Waited,
+    Ask, AttemptId, Ledger, LedgerOptions, MemoryLedger, OnLoss, Priority, Reason, RedisLedger, Waited,
 };
 
 fn options(router_id: &str) -> LedgerOptions {
@@ -17,11 +17,20 @@ fn options(router_id: &str) -> LedgerOptions {
         router_id: router_id.to_owned(),
         limits: generous(),
         reset_interval: Duration::from_secs(300),
+        on_loss: OnLoss::Share,
+        pools: Vec::new(),
     }
 }
 
 fn ask(attempt: &str, remaining: Duration) -> Ask {
-    Ask { attempt: AttemptId::from(attempt), priority: Priority::Normal, remaining, draw: 0.999, jitter: 0.5 }
+    Ask {
+        attempt: AttemptId::from(attempt),
+        priority: Priority::Normal,
+        remaining,
+        draw: 0.999,
+        jitter: 0.5,
+        prefer: None,
+    }
 }
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -67,8 +76,12 @@ async fn memory_reaps_a_dead_router_by_itself() {
 #[tokio::test]
 async fn redis_reaps_a_dead_router_within_ten_seconds() {
     let server = RedisServer::start().await;
-    let dead = Ledger::Redis(RedisLedger::connect(&server.url(), "live", options("dead")).await.unwrap());
-    let alive = Ledger::Redis(RedisLedger::connect(&server.url(), "live", options("alive")).await.unwrap());
+    let dead = Ledger::Redis(
+        RedisLedger::connect(&server.url(), "live", Duration::from_secs(2), options("dead")).await.unwrap(),
+    );
+    let alive = Ledger::Redis(
+        RedisLedger::connect(&server.url(), "live", Duration::from_secs(2), options("alive")).await.unwrap(),
+    );
     alive.put_backend(POOL, backend("b", 1)).await.unwrap();
     granted(&dead, ask("dead-1", MINUTE)).await;
     let mut ticket = queued(&alive, ask("alive-1", MINUTE)).await;

@@ -84,7 +84,7 @@ pub(super) async fn the_queue_limit_holds_across_routers(bench: &Bench) {
 
 pub(super) async fn the_curve_rejects_by_the_draw(bench: &Bench) {
     let limits =
-        Limits { max_queue_size: 9, queue_rejection_threshold: 1.0, rejection_start: 0.5, wait_share: 1.0 };
+        Limits { max_queue_size: 9, queue_rejection_threshold: 1.0, rejection_start: 0.5, ..generous() };
     let router = bench.router_with("r", limits).await;
     put(&router, "b", 1).await;
     granted(&router, bench.ask("r")).await;
@@ -289,8 +289,27 @@ pub(super) async fn a_reset_returns_what_is_never_confirmed(bench: &Bench) {
     granted(&router, bench.ask("r")).await;
 }
 
-pub(super) async fn unknown_and_cold_pools_refuse(bench: &Bench) {
+pub(super) async fn a_cold_pool_holds_its_requests(bench: &Bench) {
     let router = bench.router("r").await;
+    put(&router, "b", 1).await;
+    router.remove_backend(POOL, "b").await.unwrap();
+    let mut ticket = queued(&router, bench.ask("r")).await;
+    put(&router, "b", 1).await;
+    assert_eq!(wait_granted(&mut ticket).await.attempt, ticket.attempt);
+}
+
+pub(super) async fn a_preferred_backend_is_chosen(bench: &Bench) {
+    let router = bench.router("r").await;
+    put(&router, "a", 1).await;
+    put(&router, "b", 1).await;
+    for expected in ["b", "a"] {
+        let ask = Ask { prefer: Some("b".to_owned()), ..bench.ask("r") };
+        assert_eq!(granted(&router, ask).await.backend, expected);
+    }
+}
+
+pub(super) async fn unknown_and_forgotten_pools_refuse(bench: &Bench) {
+    let router = bench.router_with("r", Limits { pool_memory: 0, ..generous() }).await;
     assert_eq!(rejected(&router, bench.ask("r")).await.reason, Reason::UnknownPool);
     assert_eq!(router.view(POOL).await.unwrap(), None);
     put(&router, "b", 1).await;

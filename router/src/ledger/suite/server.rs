@@ -51,6 +51,12 @@ impl RedisServer {
         self.port
     }
 
+    /// Sends it a signal, such as STOP and CONT.
+    pub(super) fn signal(&self, name: &str) {
+        let sent = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status();
+        assert!(sent.is_ok_and(|status| status.success()), "kill -s {name}");
+    }
+
     /// A plain connection, for what a test wants to know or do behind the ledger's back.
     pub(super) async fn connection(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(self.url()).unwrap();

@@ -15,8 +15,8 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tidegate_admission::{
-    Action, Admit, AttemptId, Backend, End, Event, HandBack, Limits, Place, Pool, Priority, Renewal, Reply,
-    Return, Time,
+    Action, Admit, AttemptId, Backend, End, Event, HandBack, Held, Limits, Place, Pool, Priority, Reentry,
+    Renewal, Reply, Return, Seat, Stage, Time,
 };
 
 use super::server::RedisServer;
@@ -50,6 +50,7 @@ impl Trace {
             queue_rejection_threshold: random.random_range(least..1.0),
             rejection_start: random.random_range(least..1.0),
             wait_share: random.random_range(least..1.0),
+            pool_memory: random.random_range(0..100_000_000),
         });
         now.store(START + random.random_range(0..10_000_000), Ordering::SeqCst);
         Trace { random, now, limits, attempts: Vec::new(), made: 0 }
@@ -76,7 +77,9 @@ impl Trace {
             11 => self.hand_back(),
             12..=15 => Event::PutBackend(self.backend()),
             16 => self.report(),
-            17 | 18 => self.renew(),
+            17 => self.renew(),
+            18 if self.below(3) > 0 => self.renew(),
+            18 => self.reenter(),
             _ if self.below(3) == 0 => Event::RemoveBackend(self.backend().id),
             _ => Event::Tick,
         }
@@ -101,6 +104,7 @@ impl Trace {
             remaining: self.random.random_range(0..longest),
             draw: self.random.random(),
             jitter: self.random.random(),
+            prefer: (self.below(3) == 0).then(|| format!("backend {}", self.below(4))),
         })
     }
 
@@ -120,8 +124,8 @@ impl Trace {
         let Some((attempt, router, place)) = self.pick() else { return Event::Tick };
         let next = self.fresh(&router);
         let why = if self.below(2) == 0 { HandBack::Concurrency } else { HandBack::Unreachable };
-        let max_queue_size = self.limits[usize::from(router.ends_with('1'))].max_queue_size;
-        Event::HandBack(Return { attempt, next, router, max_queue_size, why, place })
+        let limits = self.limits[usize::from(router.ends_with('1'))];
+        Event::HandBack(Return { attempt, next, router, limits, why, place })
     }
 
     fn backend(&mut self) -> Backend {
@@ -148,11 +152,35 @@ impl Trace {
         Event::Renew(Renewal {
             router,
             flags: limits.to_string(),
-            max_queue_size: limits.max_queue_size,
+            limits,
             known,
             check,
             reset_interval: 4_000_000,
         })
+    }
+
+    /// A router says what it holds: some of it true, some of it not.
+    fn reenter(&mut self) -> Event {
+        let (router, limits) = self.router();
+        let one_in = 1 + self.below(4);
+        let attempts: Vec<_> = self.attempts.iter().rev().take(12).cloned().collect();
+        let mut held = Vec::new();
+        for (attempt, _, place) in attempts {
+            if one_in > 1 && self.below(one_in) == 0 || held.iter().any(|held: &Held| held.attempt == attempt)
+            {
+                continue;
+            }
+            let backend = self.backend();
+            let seat = Seat { backend: backend.id, epoch: backend.epoch, since: place.entered };
+            let stage = match self.below(4) {
+                0 => Stage::Abandoned(seat),
+                1 => Stage::Waiting,
+                _ => Stage::Running(seat),
+            };
+            held.push(Held { attempt, place, stage });
+        }
+        let routers = self.below(4) as u32;
+        Event::Reenter(Reentry { router, flags: limits.to_string(), limits, routers, held })
     }
 
     /// All attempts but about one in so many.
@@ -225,7 +253,7 @@ impl Seen {
 
 /// The pure machine's side: what a ledger does with a pool that opens and is forgotten.
 fn pure(pool: &mut Option<Pool>, now: u64, event: &Event) -> Answer {
-    if matches!(event, Event::PutBackend(_)) && pool.is_none() {
+    if event.opens() && pool.is_none() {
         *pool = Some(Pool::new(Time(now)));
     }
     let Some(account) = pool.as_mut() else { return Answer::default() };

@@ -1,13 +1,23 @@
 //! Requests come in, and tickets come back.
 
-use super::{Actions, Attempt, Pool, RouterLease, record::Phase};
+use super::{Actions, Attempt, Pool, record::Phase};
 use crate::{
     decide::{Asked, Decision, Numbers, Reason, Refusal, Verdict, decide},
     event::{Action, Admit, AttemptId, End, HandBack, Place, Reply, Return},
+    limits::Limits,
     priority::Priority,
     snapshot::Counted,
     time::seconds,
 };
+
+/// Where a ticket would rather run, and where not.
+#[derive(Debug, Default)]
+pub(super) struct Wish {
+    /// Lives of backends that could not be reached for it.
+    pub(super) avoid: Vec<String>,
+    /// The backend that it would rather have.
+    pub(super) prefer: Option<String>,
+}
 
 impl Pool {
     /// Decides on a request. An attempt that is on the account already gets its present state as the answer.
@@ -15,7 +25,7 @@ impl Pool {
         if let Some(reply) = self.standing(&ask.attempt, None) {
             return reply;
         }
-        self.open_lease(&ask.router, ask.limits.max_queue_size);
+        self.open_lease(&ask.router, &ask.limits);
         self.estimate.attempts += 1.0;
         let Decision { verdict, numbers } = decide(&self.view(), &ask.limits, &asked(ask));
         if let Verdict::Reject(refusal) = verdict {
@@ -27,34 +37,39 @@ impl Pool {
             self.count_taken(ask.priority);
         }
         let place = self.next_place(ask);
-        self.arrivals += 1;
-        self.enqueue(&ask.attempt, &ask.router, place, Vec::new());
+        self.arrivals = place.arrival;
+        self.enqueue(
+            &ask.attempt,
+            &ask.router,
+            place,
+            Wish { avoid: Vec::new(), prefer: ask.prefer.clone() },
+        );
         self.answer(&ask.attempt, Some(numbers), actions)
     }
 
     /// A granted slot comes back unused; its ticket waits again in its old place, even where the account has lost the
     /// attempt meanwhile.
     pub(super) fn hand_back(&mut self, returned: &Return, actions: &mut Actions) -> Reply {
-        let Return { attempt, next, router, max_queue_size, why, place } = returned;
+        let Return { attempt, next, router, limits, why, place } = returned;
         if let Some(reply) = self.standing(next, None) {
             return reply;
         }
-        self.open_lease(router, *max_queue_size);
-        let avoid = self.give_back(attempt, *why);
-        if let Some(reason) = self.no_way_back(*place, &avoid) {
+        self.open_lease(router, limits);
+        let wish = self.give_back(attempt, *why);
+        if let Some(reason) = self.no_way_back(*place, &wish.avoid, limits) {
             self.dispatch(actions);
             return Reply::Rejected(Refusal { reason, retry_after: 1.0, hopeless: false }, None);
         }
-        self.enqueue(next, router, *place, avoid);
+        self.enqueue(next, router, *place, wish);
         let reply = self.answer(next, None, actions);
         self.make_room(actions);
         reply
     }
 
-    /// Frees (or marks) the slot of an attempt that ran nothing; gives the lives that its ticket avoids from now on.
-    fn give_back(&mut self, id: &AttemptId, why: HandBack) -> Vec<String> {
-        let Some(attempt) = self.attempts.get(id) else { return Vec::new() };
-        let mut avoid = attempt.avoid.clone();
+    /// Frees (or marks) the slot of an attempt that ran nothing; gives what its ticket wishes from now on.
+    fn give_back(&mut self, id: &AttemptId, why: HandBack) -> Wish {
+        let Some(attempt) = self.attempts.get(id) else { return Wish::default() };
+        let Attempt { mut avoid, prefer, .. } = attempt.clone();
         let life = attempt.backend().and_then(|backend| Some(self.nodes.get(backend)?.life(backend)));
         match why {
             HandBack::Concurrency if life.is_some() => self.mark_abandoned(id),
@@ -64,16 +79,18 @@ impl Pool {
                 self.remove(id);
             }
         }
-        avoid
+        Wish { avoid, prefer }
     }
 
     /// Why a ticket that comes back cannot wait again.
-    fn no_way_back(&mut self, place: Place, avoid: &[String]) -> Option<Reason> {
+    fn no_way_back(&mut self, place: Place, avoid: &[String], limits: &Limits) -> Option<Reason> {
         if place.deadline <= self.now {
             self.count(Counted::Ended(End::TimedOut));
             return Some(Reason::Deadline);
         }
-        if !self.some_live(avoid) {
+        // A cold pool holds its tickets; where backends are live and none of them can be reached, waiting helps nobody.
+        let held = self.slots == 0 && self.view().holds(limits.pool_memory);
+        if !held && !self.some_live(avoid) {
             self.count(Counted::Ended(End::Failed));
             return Some(Reason::NoBackend);
         }
@@ -117,15 +134,16 @@ impl Pool {
     fn next_place(&self, ask: &Admit) -> Place {
         Place {
             priority: ask.priority,
-            arrival: self.arrivals,
+            arrival: self.now.0.max(self.arrivals + 1),
             entered: self.now,
             deadline: self.now.plus(ask.remaining),
         }
     }
 
-    fn enqueue(&mut self, id: &AttemptId, router: &str, place: Place, avoid: Vec<String>) {
+    pub(super) fn enqueue(&mut self, id: &AttemptId, router: &str, place: Place, wish: Wish) {
+        let Wish { avoid, prefer } = wish;
         let router = router.to_owned();
-        let attempt = Attempt { router, place, phase: Phase::Queued, avoid, suspect: false };
+        let attempt = Attempt { router, place, phase: Phase::Queued, avoid, prefer, suspect: false };
         self.attempts.insert(id.clone(), attempt);
         self.queue.insert((place.priority.rank(), place.arrival, id.clone()));
         self.deadlines.insert((place.deadline, id.clone()));
@@ -141,10 +159,9 @@ impl Pool {
     }
 
     /// A router that holds something must have a lease, so that its death is noticed.
-    fn open_lease(&mut self, router: &str, max_queue_size: u32) {
+    fn open_lease(&mut self, router: &str, limits: &Limits) {
         if !self.routers.contains_key(router) {
-            let lease = RouterLease { renewed: self.now, flags: String::new(), max_queue_size };
-            self.routers.insert(router.to_owned(), lease);
+            self.put_lease(router, "", limits);
         }
     }
 

@@ -18,6 +18,7 @@ impl Pool {
         self.now = now;
         self.expire_backends();
         self.expire_routers();
+        self.expire_recovery();
         self.expire_tickets(actions);
         self.dispatch(actions);
     }
@@ -27,7 +28,8 @@ impl Pool {
         let ticket = self.deadlines.first().map(|(deadline, _)| *deadline);
         let backend = self.nodes.values().filter_map(|node| node.lease).min();
         let router = self.routers.values().map(|lease| lease.renewed.plus(ROUTER_LEASE)).min();
-        [ticket, backend, router].into_iter().flatten().min()
+        let recovery = self.recovery.as_ref().map(|recovery| recovery.until);
+        [ticket, backend, router, recovery].into_iter().flatten().min()
     }
 
     fn expire_backends(&mut self) {
@@ -48,8 +50,12 @@ impl Pool {
             .filter(|(_, lease)| lease.renewed.plus(ROUTER_LEASE) <= now)
             .map(|(id, _)| id.clone())
             .collect();
-        for router in dead {
-            self.reap(&router);
+        for router in &dead {
+            self.reap(router);
+        }
+        if dead.len() > 1 && self.routers.is_empty() {
+            // All of them at once: it was the account that was away, and the routers still hold what they held.
+            self.begin_recovery(dead.len() as u32);
         }
     }
 

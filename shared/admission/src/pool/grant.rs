@@ -8,7 +8,7 @@ impl Pool {
     /// over; the slots left after that are of no use to anybody who waits.
     pub(super) fn dispatch(&mut self, actions: &mut Actions) {
         let mut passed = None;
-        while !self.free.is_empty() {
+        while self.grants() && !self.free.is_empty() {
             let Some(ticket) = self.ticket_after(passed.as_ref()) else { return };
             match self.grant(&ticket.2) {
                 Some(granted) => actions.push(Action::Grant(granted)),
@@ -25,20 +25,26 @@ impl Pool {
         }
     }
 
-    /// Gives a ticket a slot on the least loaded backend that it does not avoid.
+    /// Gives a ticket a slot: on the backend that it prefers where that one is free, else on the least loaded one.
     fn grant(&mut self, id: &AttemptId) -> Option<Granted> {
         let attempt = self.attempts.get(id)?;
-        let backend = self.free_backend(&attempt.avoid)?;
+        let backend = self.free_backend(attempt)?;
         self.leave_queue(id);
         self.occupy(id, &backend);
         self.granted(id)
     }
 
-    /// The least loaded backend with a free slot whose life is not among `avoid`; the first id where loads are equal.
-    fn free_backend(&self, avoid: &[String]) -> Option<String> {
+    /// The preferred backend, or the least loaded one, with a free slot and a life that the ticket does not avoid; the first
+    /// id where loads are equal.
+    fn free_backend(&self, ticket: &Attempt) -> Option<String> {
+        let avoid = &ticket.avoid;
         let allowed = |id: &String| {
             avoid.is_empty() || self.nodes.get(id).is_some_and(|node| !avoid.contains(&node.life(id)))
         };
+        let has_a_slot = |id: &&String| self.nodes.get(*id).is_some_and(|node| node.load().is_some());
+        if let Some(id) = ticket.prefer.as_ref().filter(has_a_slot).filter(|id| allowed(id)) {
+            return Some(id.clone());
+        }
         self.free.iter().map(|(_, id)| id).find(|id| allowed(id)).cloned()
     }
 
@@ -54,15 +60,19 @@ impl Pool {
 
     /// The grant of an attempt that runs.
     pub(super) fn granted(&self, id: &AttemptId) -> Option<Granted> {
-        let Attempt { router, place, phase: Phase::Running { backend, .. }, .. } = self.attempts.get(id)?
+        let Attempt { router, place, phase: Phase::Running { backend, since }, .. } =
+            self.attempts.get(id)?
         else {
             return None;
         };
+        let node = self.nodes.get(backend)?;
         Some(Granted {
             attempt: id.clone(),
             router: router.clone(),
             backend: backend.clone(),
-            url: self.nodes.get(backend)?.url.clone(),
+            url: node.url.clone(),
+            epoch: node.epoch.clone(),
+            since: *since,
             place: *place,
         })
     }

@@ -2,7 +2,8 @@
 
 use super::{PROOF_LASTS, Pool, RouterLease, record::Phase};
 use crate::{
-    event::{AttemptId, Granted, Renewal, Reply},
+    event::{AttemptId, Renewal, Reply, Roll},
+    limits::Limits,
     time::Time,
 };
 
@@ -10,18 +11,31 @@ impl Pool {
     /// Renews a router's lease, frees what the router has not known for two renewals, tells the fate of what it
     /// asks for, and reconciles abandoned work when that is due.
     pub(super) fn renew(&mut self, renewal: &Renewal) -> Reply {
-        let lease = RouterLease {
-            renewed: self.now,
-            flags: renewal.flags.clone(),
-            max_queue_size: renewal.max_queue_size,
-        };
-        self.routers.insert(renewal.router.clone(), lease);
+        self.put_lease(&renewal.router, &renewal.flags, &renewal.limits);
         self.free_unknown(&renewal.router, &renewal.known);
         if self.now.since(self.last_reset) >= renewal.reset_interval {
             self.reset(renewal.reset_interval);
         }
-        let (granted, gone) = self.fates(&renewal.check);
-        Reply::Renewed { granted, gone }
+        let granted = renewal.check.iter().filter_map(|id| self.granted(id)).collect();
+        let gone = renewal.known.iter().filter(|id| !self.is_held_by(&renewal.router, id)).cloned().collect();
+        Reply::Renewed { granted, gone, recovering: !self.grants(), roll: self.roll(&renewal.router) }
+    }
+
+    /// The routers as one of them sees them.
+    pub(super) fn roll(&self, router: &str) -> Roll {
+        let before = self.routers.keys().filter(|other| other.as_str() < router);
+        Roll { at: self.now, routers: self.routers.len() as u32, rank: before.count() as u32 }
+    }
+
+    /// Gives a router a new lease.
+    pub(super) fn put_lease(&mut self, router: &str, flags: &str, limits: &Limits) {
+        let lease = RouterLease {
+            renewed: self.now,
+            flags: flags.to_owned(),
+            max_queue_size: limits.max_queue_size,
+            pool_memory: limits.pool_memory,
+        };
+        self.routers.insert(router.to_owned(), lease);
     }
 
     /// Sets the abandoned count to what is provably still running: what its backend has lately reported to hold, or
@@ -62,13 +76,11 @@ impl Pool {
         }
     }
 
-    fn fates(&self, check: &[AttemptId]) -> (Vec<Granted>, Vec<AttemptId>) {
-        let granted = check.iter().filter_map(|id| self.granted(id)).collect();
-        let gone = check.iter().filter(|id| !self.attempts.contains_key(*id)).cloned().collect();
-        (granted, gone)
+    fn is_held_by(&self, router: &str, id: &AttemptId) -> bool {
+        self.attempts.get(id).is_some_and(|attempt| attempt.router == router)
     }
 
-    fn held_by(&self, router: &str) -> Vec<AttemptId> {
+    pub(super) fn held_by(&self, router: &str) -> Vec<AttemptId> {
         self.attempts
             .iter()
             .filter(|(_, attempt)| attempt.router == router)

@@ -11,6 +11,7 @@ impl Pool {
             self.retire(&backend.id);
         }
         self.backend_seen = self.now;
+        self.backend_slots = backend.slots;
         let lease = Some(self.backend_lease());
         if !self.nodes.contains_key(&backend.id) {
             self.nodes.insert(backend.id.clone(), Node::new(&backend.epoch));
@@ -90,7 +91,8 @@ impl Pool {
 }
 
 impl Node {
-    fn new(epoch: &str) -> Node {
+    /// A backend that nothing is known of but its name: it takes no work until it registers.
+    pub(super) fn new(epoch: &str) -> Node {
         Node {
             url: String::new(),
             epoch: epoch.to_owned(),

@@ -1,5 +1,7 @@
 //! The records of the account: attempts, backends, routers.
 
+use std::collections::BTreeSet;
+
 use crate::{
     event::Place,
     snapshot::{BackendState, BackendView},
@@ -38,6 +40,8 @@ pub struct Attempt {
     pub phase: Phase,
     /// Lives of backends that could not be reached for this ticket.
     pub avoid: Vec<String>,
+    /// Id of the backend that it would rather have.
+    pub prefer: Option<String>,
     /// True when its router did not know it at the last renewal.
     pub suspect: bool,
 }
@@ -124,4 +128,17 @@ pub struct RouterLease {
     pub flags: String,
     /// The queue limit that it decides by.
     pub max_queue_size: u32,
+    /// Microseconds for which it has requests wait for a first backend.
+    pub pool_memory: u64,
+}
+
+/// An account that has lost its memory waits for its routers.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Recovery {
+    /// It waits no longer than this.
+    pub until: Time,
+    /// So many routers it waits for.
+    pub routers: u32,
+    /// Those that are back.
+    pub back: BTreeSet<String>,
 }

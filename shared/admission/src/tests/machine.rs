@@ -4,14 +4,19 @@ use proptest::prelude::*;
 
 use super::trace::{Step, World, steps};
 use crate::{
-    Action, End, Event, Granted, Limits, Outcome, Reply, Time,
-    invariants::violated,
+    Action, End, Event, Granted, Limits, Outcome, Reply, Stage, Time,
     pool::{POOL_MEMORY, ROUTER_LEASE},
     time::SECOND,
 };
 
 fn limits() -> Limits {
-    Limits { max_queue_size: 5, queue_rejection_threshold: 1.0, rejection_start: 0.9, wait_share: 1.0 }
+    Limits {
+        max_queue_size: 5,
+        queue_rejection_threshold: 1.0,
+        rejection_start: 0.9,
+        wait_share: 1.0,
+        pool_memory: 20 * SECOND,
+    }
 }
 
 /// The grants of one step: the answer's and the others'.
@@ -44,11 +49,13 @@ fn play(trace: &[Step]) -> Result<World, TestCaseError> {
         world.apply(&Event::Tick);
         let before = world.pool.view();
         let outcome = world.apply(&event);
-        prop_assert_eq!(violated(&world.pool), Vec::<&str>::new(), "after {:?}", event);
+        prop_assert_eq!(world.violated(), Vec::<&str>::new(), "after {:?}", event);
         let overtaken = grants(&outcome).into_iter().find(|granted| overtook(&world, granted));
         prop_assert_eq!(overtaken, None, "out of order after {:?}", event);
         let rejected = matches!((&event, &outcome.reply), (Event::Admit(_), Reply::Rejected(..)));
         prop_assert!(!(rejected && before.free && before.queued_total() == 0), "refused beside a free slot");
+        let recovering = matches!(outcome.reply, Reply::Reentered { recovering: true, .. });
+        prop_assert!(!recovering || grants(&outcome).is_empty(), "granted before the routers were back");
     }
     Ok(world)
 }
@@ -82,7 +89,7 @@ proptest! {
         world.now = world.now.plus(ROUTER_LEASE);
         world.apply(&Event::Tick);
         prop_assert!(world.pool.attempts().is_empty());
-        prop_assert_eq!(violated(&world.pool), Vec::<&str>::new());
+        prop_assert_eq!(world.violated(), Vec::<&str>::new());
         world.now = world.now.plus(POOL_MEMORY);
         world.apply(&Event::Tick);
         prop_assert!(world.pool.forgettable());
@@ -104,6 +111,11 @@ proptest! {
             let known = match &event {
                 Event::Admit(ask) => attempts.contains_key(&ask.attempt),
                 Event::HandBack(back) => attempts.contains_key(&back.next),
+                // Where a re-entry led to a grant, the same word again takes it back and grants anew.
+                Event::Reenter(back) => back.held.iter().all(|held| {
+                    let stands = attempts.get(&held.attempt);
+                    stands.is_some_and(|now| held.stage != Stage::Waiting || now.backend().is_none())
+                }),
                 _ => true,
             };
             if known {

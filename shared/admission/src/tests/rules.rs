@@ -17,6 +17,8 @@ fn view(slots: u32, running: u32, queued: [u32; 3]) -> View {
         abandoned: 0,
         queued,
         estimate: Estimate::default(),
+        backend_seen: Time(0),
+        backend_slots: slots,
     }
 }
 
@@ -102,10 +104,16 @@ fn a_refusal_is_hopeless_only_when_an_idle_fleet_could_not_serve_it() {
 }
 
 #[test]
-fn a_cold_pool_refuses() {
+fn a_cold_pool_refuses_once_it_is_not_remembered_any_more() {
+    let limits = Limits::default();
+    let cold = |micros| View { at: Time(micros), ..view(0, 0, [0, 20, 0]) };
+    let asked = |priority| asked(priority, 0.9);
+    assert_eq!(reason(&cold(limits.pool_memory), &limits, &asked(Priority::High)), Some(Reason::NoBackend));
+    assert_eq!(reason(&cold(limits.pool_memory - 1), &limits, &asked(Priority::High)), None);
     assert_eq!(
-        reason(&view(0, 0, [0; 3]), &Limits::default(), &asked(Priority::High, 0.9)),
-        Some(Reason::NoBackend)
+        reason(&cold(0), &limits, &asked(Priority::Low)),
+        Some(Reason::QueueFull),
+        "under the same limits"
     );
 }
 

@@ -1,98 +1,15 @@
 //! Named situations, and what must happen in them.
 
-use super::trace::backend;
+use super::{
+    scene::{Scene, granted, limits},
+    trace::backend,
+};
 use crate::{
-    Action, Admit, AttemptId, Backend, End, Event, HandBack, Limits, Place, Pool, Priority, Reason, Renewal,
-    Reply, Return, Time,
+    Action, Admit, AttemptId, Backend, End, Event, HandBack, Limits, Priority, Reason, Reply,
     pool::{BACKEND_LEASE, ROUTER_LEASE},
     snapshot::BackendState,
     time::SECOND,
 };
-
-/// A pool with one backend of one slot, and a clock.
-struct Scene {
-    pool: Pool,
-    now: Time,
-}
-
-impl Scene {
-    fn new() -> Scene {
-        let mut scene = Scene { pool: Pool::new(Time(0)), now: Time(0) };
-        scene.apply(&Event::PutBackend(backend(0, 0, false)));
-        scene
-    }
-
-    fn apply(&mut self, event: &Event) -> (Reply, Vec<Action>) {
-        let outcome = self.pool.apply(self.now, event);
-        (outcome.reply, outcome.actions)
-    }
-
-    fn pass(&mut self, micros: u64) -> Vec<Action> {
-        self.now = self.now.plus(micros);
-        self.apply(&Event::Tick).1
-    }
-
-    fn ask(&mut self, attempt: &str, priority: Priority) -> Reply {
-        let ask = Admit {
-            attempt: attempt.into(),
-            router: "r".to_owned(),
-            limits: Limits { max_queue_size: 3, queue_rejection_threshold: 1.0, ..Limits::default() },
-            priority,
-            remaining: 4 * SECOND,
-            draw: 0.999,
-            jitter: 0.0,
-        };
-        self.apply(&Event::Admit(ask)).0
-    }
-
-    fn runs(&mut self, attempt: &str) -> Place {
-        match self.ask(attempt, Priority::Normal) {
-            Reply::Granted(granted, _) => granted.place,
-            other => panic!("{attempt} should run: {other:?}"),
-        }
-    }
-
-    fn waits(&mut self, attempt: &str, priority: Priority) {
-        let reply = self.ask(attempt, priority);
-        assert!(matches!(reply, Reply::Queued { .. }), "{attempt} should wait: {reply:?}");
-    }
-
-    fn hand_back(&mut self, attempt: &str, why: HandBack, place: Place) -> (Reply, Vec<Action>) {
-        self.apply(&Event::HandBack(Return {
-            attempt: attempt.into(),
-            next: AttemptId(format!("{attempt}+")),
-            router: "r".to_owned(),
-            max_queue_size: 3,
-            why,
-            place,
-        }))
-    }
-
-    fn renew(&mut self, known: &[&str]) -> (Reply, Vec<Action>) {
-        let known: Vec<AttemptId> = known.iter().map(|id| AttemptId::from(*id)).collect();
-        self.apply(&Event::Renew(Renewal {
-            router: "r".to_owned(),
-            flags: String::new(),
-            max_queue_size: 3,
-            check: known.clone(),
-            known,
-            reset_interval: 300 * SECOND,
-        }))
-    }
-
-    fn counts(&self) -> (u32, u32, u32) {
-        let view = self.pool.view();
-        (view.running, view.abandoned, view.queued_total())
-    }
-}
-
-fn granted(actions: &[Action]) -> Vec<&str> {
-    let ids = actions.iter().map(|action| match action {
-        Action::Grant(granted) => granted.attempt.as_str(),
-        Action::Drop { attempt, .. } => attempt.as_str(),
-    });
-    ids.collect()
-}
 
 #[test]
 fn a_released_slot_goes_to_the_first_ticket_in_the_same_step() {
@@ -201,6 +118,7 @@ fn a_dead_router_is_reaped_and_its_slots_go_on() {
         remaining: 60 * SECOND,
         draw: 0.999,
         jitter: 0.0,
+        prefer: None,
     };
     scene.apply(&Event::Admit(other));
     assert_eq!(scene.counts(), (1, 0, 1));
@@ -223,7 +141,7 @@ fn a_renewal_tells_the_fate_of_what_it_asks_for() {
     let mut scene = Scene::new();
     scene.runs("a");
     let (reply, _) = scene.renew(&["a", "lost"]);
-    let Reply::Renewed { granted, gone } = reply else { panic!("{reply:?}") };
+    let Reply::Renewed { granted, gone, recovering: false, .. } = reply else { panic!("{reply:?}") };
     assert_eq!((granted.len(), gone), (1, vec![AttemptId::from("lost")]));
 }
 
@@ -272,8 +190,35 @@ fn a_backend_that_no_longer_renews_takes_its_slots_with_it() {
     let mut scene = Scene::new();
     scene.pass(BACKEND_LEASE);
     assert!(scene.pool.snapshot().backends.is_empty());
+    scene.pass(limits().pool_memory);
     let reply = scene.ask("a", Priority::High);
     assert!(matches!(reply, Reply::Rejected(refusal, _) if refusal.reason == Reason::NoBackend));
+}
+
+#[test]
+fn a_cold_pool_holds_its_requests_until_a_backend_registers() {
+    let mut scene = Scene::new();
+    scene.pass(BACKEND_LEASE);
+    ["a", "b", "c"].into_iter().for_each(|attempt| scene.waits(attempt, Priority::Normal));
+    let reply = scene.ask("d", Priority::Normal);
+    assert!(matches!(reply, Reply::Rejected(refusal, _) if refusal.reason == Reason::QueueFull), "{reply:?}");
+    let (_, actions) = scene.apply(&Event::PutBackend(backend(0, 1, false)));
+    assert_eq!(granted(&actions), ["a"]);
+    assert_eq!(scene.pool.view().backend_slots, 1);
+}
+
+#[test]
+fn a_preferred_backend_is_chosen_while_it_has_a_free_slot() {
+    let mut scene = Scene::new();
+    scene.apply(&Event::PutBackend(backend(2, 0, false)));
+    scene.apply(&Event::PutBackend(backend(1, 0, false)));
+    let places: Vec<String> = (0..3)
+        .map(|n| match scene.prefers(&format!("a{n}"), "backend-1") {
+            Reply::Granted(granted, _) => granted.backend,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(places, ["backend-1", "backend-1", "backend-0"]);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::{
-    Action, Admit, AttemptId, Backend, End, Event, HandBack, Limits, Outcome, Place, Pool, Priority, Renewal,
-    Reply, Return, Time, time::SECOND,
+    Action, Admit, AttemptId, Backend, End, Event, HandBack, Held, Limits, Outcome, Place, Pool, Priority,
+    Reentry, Renewal, Reply, Return, Seat, Stage, Time, invariants::violated, time::SECOND,
 };
 
 /// Slots of each backend.
@@ -20,6 +20,7 @@ pub(super) enum Step {
     Remove { backend: usize },
     Report { backend: usize, every: usize },
     Renew { router: u8, forgets: usize },
+    Reenter { router: u8, forgets: usize, routers: u32 },
     Pass { micros: u64 },
 }
 
@@ -35,6 +36,8 @@ pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         1 => (0_usize..3).prop_map(|backend| Step::Remove { backend }),
         2 => (0_usize..3, 1_usize..4).prop_map(|(backend, every)| Step::Report { backend, every }),
         3 => (0_u8..2, 0_usize..5).prop_map(|(router, forgets)| Step::Renew { router, forgets }),
+        1 => (0_u8..2, 0_usize..5, 0_u32..4)
+            .prop_map(|(router, forgets, routers)| Step::Reenter { router, forgets, routers }),
         4 => prop_oneof![0..SECOND / 10, 0..2 * SECOND, 0..7 * SECOND].prop_map(|micros| Step::Pass { micros }),
     ];
     prop::collection::vec(step, 1..most)
@@ -47,6 +50,8 @@ pub(super) struct World {
     pub(super) limits: Limits,
     /// Every attempt that ever was, with its place once it had one.
     attempts: Vec<(AttemptId, String, Place)>,
+    /// What re-enters may pass the limits.
+    reentered: bool,
 }
 
 impl World {
@@ -55,7 +60,7 @@ impl World {
         for id in 0..3 {
             pool.apply(Time(0), &Event::PutBackend(backend(id, 0, false)));
         }
-        World { pool, now: Time(0), limits, attempts: Vec::new() }
+        World { pool, now: Time(0), limits, attempts: Vec::new(), reentered: false }
     }
 
     /// The event that a step comes to, if it comes to any.
@@ -74,6 +79,9 @@ impl World {
                 Event::Reconcile(backend_id(*backend), held)
             }
             Step::Renew { router, forgets } => self.renew(&router_id(*router), *forgets),
+            Step::Reenter { router, forgets, routers } => {
+                self.reenter(&router_id(*router), *forgets, *routers)
+            }
             Step::Pass { micros } => {
                 self.now = self.now.plus(*micros);
                 Event::Tick
@@ -84,6 +92,7 @@ impl World {
     /// Applies an event and remembers what routers would.
     pub(super) fn apply(&mut self, event: &Event) -> Outcome {
         let outcome = self.pool.apply(self.now, event);
+        self.reentered |= matches!(event, Event::Reenter(_));
         let granted = outcome.actions.iter().filter_map(|action| match action {
             Action::Grant(granted) => Some((granted.attempt.clone(), granted.router.clone(), granted.place)),
             Action::Drop { .. } => None,
@@ -113,6 +122,7 @@ impl World {
             remaining,
             draw,
             jitter: draw,
+            prefer: (draw < 0.3).then(|| backend_id(rank)),
         })
     }
 
@@ -123,12 +133,12 @@ impl World {
         let waits = self.pool.attempts().get(&attempt).is_some_and(|attempt| attempt.backend().is_none());
         let handed_back = self.attempts.iter().any(|(id, ..)| *id == next);
         let why = if unreachable { HandBack::Unreachable } else { HandBack::Concurrency };
-        let max_queue_size = self.limits.max_queue_size;
+        let limits = self.limits;
         (!waits && !handed_back).then_some(Event::HandBack(Return {
             attempt,
             next,
             router,
-            max_queue_size,
+            limits,
             why,
             place,
         }))
@@ -139,7 +149,7 @@ impl World {
         Event::Renew(Renewal {
             router: router.to_owned(),
             flags: self.limits.to_string(),
-            max_queue_size: self.limits.max_queue_size,
+            limits: self.limits,
             known: mine()
                 .enumerate()
                 .filter(|(n, _)| forgets == 0 || n % 5 != forgets)
@@ -148,6 +158,43 @@ impl World {
             check: mine().collect(),
             reset_interval: 3 * SECOND,
         })
+    }
+
+    /// What a router re-enters: some of what the account has of it as it stands there, some as it never was.
+    fn reenter(&self, router: &str, forgets: usize, routers: u32) -> Event {
+        let mine = self.attempts.iter().filter(|(_, owner, _)| owner == router);
+        let kept = mine.enumerate().filter(|(n, _)| forgets == 0 || n % 5 != forgets);
+        let held = kept.filter_map(|(n, (id, _, place))| {
+            let stands = self.pool.attempts().get(id);
+            if stands.is_none() && n % 3 > 0 {
+                return None;
+            }
+            let backend = stands.and_then(|attempt| attempt.backend().map(str::to_owned));
+            let seat = Seat {
+                backend: backend.clone().unwrap_or_else(|| backend_id(n % 4)),
+                epoch: "epoch-0".to_owned(),
+                since: place.entered,
+            };
+            let stage = match (backend, n % 4) {
+                (None, 0 | 1) => Stage::Waiting,
+                (_, 3) => Stage::Abandoned(seat),
+                _ => Stage::Running(seat),
+            };
+            Some(Held { attempt: id.clone(), place: *place, stage })
+        });
+        Event::Reenter(Reentry {
+            router: router.to_owned(),
+            flags: self.limits.to_string(),
+            limits: self.limits,
+            routers,
+            held: held.collect(),
+        })
+    }
+
+    /// Names of the predicates that do not hold and should.
+    pub(super) fn violated(&self) -> Vec<&'static str> {
+        let passes_limits = |name: &&str| name.starts_with("bounded") || name.starts_with("within slots");
+        violated(&self.pool).into_iter().filter(|name| !(self.reentered && passes_limits(name))).collect()
     }
 
     fn pick(&self, which: prop::sample::Index) -> Option<(AttemptId, String, Place)> {

@@ -34,6 +34,14 @@ pub const POOL_RUNNING: &str = "tidegate:pool_running";
 pub const POOL_ABANDONED: &str = "tidegate:pool_abandoned";
 /// See [`POOL_SLOTS`].
 pub const POOL_QUEUED: &str = "tidegate:pool_queued";
+/// Running, abandoned and queued in the whole pool.
+pub const POOL_HELD: &str = "tidegate:pool_held";
+/// Seconds that the pool's oldest ticket has waited.
+pub const POOL_OLDEST_WAIT: &str = "tidegate:pool_oldest_wait_seconds";
+/// Backends that all that a pool holds would fill.
+pub const POOL_DESIRED_BACKENDS: &str = "tidegate:pool_desired_backends";
+/// Different sets of admission flags among the routers.
+pub const FLAG_SETS: &str = "tidegate:router_flag_sets";
 /// Work whose client has gone and which has not stopped yet.
 pub const ABANDONED: &str = "tidegate:num_requests_abandoned";
 /// Requests that a backend had no slot for.

@@ -1,6 +1,6 @@
 //! What a router counts.
 
-use std::time::Duration;
+use std::{sync::atomic::AtomicU64, time::Duration};
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -35,11 +35,15 @@ struct Account {
     running: Family<Pool, Gauge>,
     abandoned: Family<Pool, Gauge>,
     queued: Family<Pool, Gauge>,
+    held: Family<Pool, Gauge>,
+    oldest_wait: Family<Pool, Gauge<f64, AtomicU64>>,
+    desired_backends: Family<Pool, Gauge>,
     degraded: Gauge,
+    flag_sets: Gauge,
 }
 
 /// One pool as the ledger sees it at the moment of a scrape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct PoolSample {
     /// Slots over live backends that are not draining.
     pub slots: u32,
@@ -49,6 +53,10 @@ pub struct PoolSample {
     pub abandoned: u32,
     /// Tickets in the queue.
     pub queued: u32,
+    /// Wait of the oldest ticket.
+    pub oldest_wait: Duration,
+    /// Backends that all that is held would fill: held over slots per backend, rounded up.
+    pub desired_backends: u32,
 }
 
 impl RouterMetrics {
@@ -104,8 +112,23 @@ impl RouterMetrics {
                 &self.account.abandoned,
             ),
             (name::POOL_QUEUED, "Tickets in the pool's queue, fleet-wide", &self.account.queued),
+            (name::POOL_HELD, "Running, abandoned and queued, fleet-wide", &self.account.held),
+            (
+                name::POOL_DESIRED_BACKENDS,
+                "Backends that all that is held would fill, for an autoscaler",
+                &self.account.desired_backends,
+            ),
         ];
-        to.register(name::DEGRADED, "1 while the ledger is out of reach", self.account.degraded.clone());
+        let account = &self.account;
+        to.register(name::DEGRADED, "1 while the ledger is out of reach", account.degraded.clone());
+        let help =
+            "Different sets of admission flags among the routers; more than 1 is a mistake or a rollout";
+        to.register(name::FLAG_SETS, help, account.flag_sets.clone());
+        to.register(
+            name::POOL_OLDEST_WAIT,
+            "Seconds that the oldest ticket has waited",
+            account.oldest_wait.clone(),
+        );
         for (name, help, family) in gauges {
             to.register(name, help, family.clone());
         }
@@ -155,6 +178,14 @@ impl RouterMetrics {
         set(&self.account.running, sample.running);
         set(&self.account.abandoned, sample.abandoned);
         set(&self.account.queued, sample.queued);
+        set(&self.account.held, sample.running + sample.abandoned + sample.queued);
+        set(&self.account.desired_backends, sample.desired_backends);
+        self.account.oldest_wait.get_or_create(&by(pool)).set(sample.oldest_wait.as_secs_f64());
+    }
+
+    /// Notes how many different sets of flags the routers decide by.
+    pub fn set_flag_sets(&self, sets: usize) {
+        self.account.flag_sets.set(i64::try_from(sets).unwrap_or(i64::MAX));
     }
 
     /// Notes whether the ledger is out of reach.
@@ -217,7 +248,17 @@ mod tests {
     fn the_ledger_part_shows_in_the_same_text() {
         let metrics = RouterMetrics::new();
         metrics.set_degraded(true);
-        metrics.set_pool("m", PoolSample { slots: 3, running: 2, abandoned: 1, queued: 4 });
+        metrics.set_pool(
+            "m",
+            PoolSample {
+                slots: 3,
+                running: 2,
+                abandoned: 1,
+                queued: 4,
+                oldest_wait: Duration::from_millis(1500),
+                desired_backends: 3,
+            },
+        );
         let text = metrics.encode();
         let lines = [
             "tidegate:ledger_degraded 1",
@@ -225,6 +266,9 @@ mod tests {
             "tidegate:pool_running{pool=\"m\"} 2",
             "tidegate:pool_abandoned{pool=\"m\"} 1",
             "tidegate:pool_queued{pool=\"m\"} 4",
+            "tidegate:pool_held{pool=\"m\"} 7",
+            "tidegate:pool_oldest_wait_seconds{pool=\"m\"} 1.5",
+            "tidegate:pool_desired_backends{pool=\"m\"} 3",
         ];
         for line in lines {
             assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");

@@ -1,0 +1,82 @@
+-- A router says all that it holds. ARGV: router, flags, max_queue_size, pool_memory, routers that it knew of, then for each
+-- attempt: id, rank, arrival, entered, deadline, phase, backend, epoch, since. Mirrors pool/reentry.rs.
+if not open() then create(clock()) end
+advance()
+local router, routers = ARGV[3], tonumber(ARGV[7])
+
+local function remembers_nobody_else()
+  if call('HLEN', ATTEMPTS) > 0 then return false end
+  for _, known in ipairs(call('ZRANGE', ROUTERS, 0, -1)) do
+    if known ~= router then return false end
+  end
+  return true
+end
+
+local function free_unlisted()
+  local listed = {}
+  for i = 8, #ARGV, 9 do listed[ARGV[i]] = true end
+  for _, id in ipairs(members(OWNED, router)) do
+    if not listed[id] then remove(id, get_attempt(id)) end
+  end
+end
+
+local function seat(id, held, epoch)
+  local n = get_node(held.backend)
+  if n and n.epoch ~= epoch then return end
+  if not n then
+    put_node(held.backend, { url = '', epoch = epoch, slots = 0, draining = 0, lease = -1, running = 0, abandoned = 0 })
+  end
+  held.avoid, held.prefer = '', ''
+  put_attempt(id, held)
+  call('ZADD', OWNED, 0, router .. '\0' .. id)
+  call('ZADD', ON, 0, held.backend .. '\0' .. id)
+  if held.phase == 'a' then
+    call('ZADD', ABANDONED, S.now, id)
+    S.abandoned = S.abandoned + 1
+    change_node(held.backend, function(node) node.abandoned = node.abandoned + 1 end)
+  else
+    S.running = S.running + 1
+    change_node(held.backend, function(node) node.running = node.running + 1 end)
+  end
+end
+
+local function enter(id, held, epoch)
+  local a = get_attempt(id)
+  if a and a.phase == held.phase and (a.phase == 'q' or a.backend == held.backend) then
+    a.suspect = 0
+    put_attempt(id, a)
+    return
+  end
+  if a then
+    held.avoid, held.prefer = a.avoid, a.prefer
+    remove(id, a)
+  end
+  S.arrivals = math.max(S.arrivals, held.arrival)
+  if held.phase ~= 'q' then
+    if held.phase == 'a' then held.since = S.now end
+    seat(id, held, epoch)
+  elseif held.deadline <= S.now then
+    emit(router, table.concat({ 'drop', id, router, 'deadline' }, '\0'))
+    count('timed_out')
+  else
+    enqueue(id, held)
+  end
+end
+
+put_lease(router, ARGV[4], ARGV[5], ARGV[6])
+if not grants() or remembers_nobody_else() then begin_recovery(routers) end
+free_unlisted()
+for i = 8, #ARGV, 9 do
+  enter(ARGV[i], { router = router, rank = tonumber(ARGV[i + 1]), arrival = tonumber(ARGV[i + 2]),
+    entered = tonumber(ARGV[i + 3]), deadline = tonumber(ARGV[i + 4]), phase = ARGV[i + 5], backend = ARGV[i + 6],
+    since = tonumber(ARGV[i + 8]), suspect = 0, avoid = '', prefer = '' }, ARGV[i + 7])
+end
+if not grants() then
+  if not string.find(S.back, '\0' .. router .. '\0', 1, true) then S.back = S.back .. '\0' .. router .. '\0' end
+  local _, back = string.gsub(S.back, '%z%z', '')
+  if back + 1 >= S.routers then S.recovery = 0 end
+end
+dispatch()
+local reply = { 'reentered', grants() and 0 or 1, roll(router) }
+save()
+return { reply, actions }
