@@ -1,5 +1,6 @@
 //! Proof of the rules and of the state machine: [`rules`] and [`estimates`] for the formulas, [`scenes`] and [`reentry`] for
-//! what must happen in named situations (of a [`scene`]), [`machine`] for what must hold whatever happens ([`trace`] makes that up).
+//! what must happen in named situations (of a [`scene`]), [`machine`] for what must hold whatever happens ([`trace`] makes
+//! that up), [`stale`] for refusals from an old view.
 
 mod estimates;
 mod machine;
@@ -7,4 +8,5 @@ mod reentry;
 mod rules;
 mod scene;
 mod scenes;
+mod stale;
 mod trace;
