@@ -13,7 +13,7 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use std::time::Duration;
 use tidegate_serve::body::BodyError;
-use tidegate_wire::header::{ATTEMPT, REQUEST_TIMEOUT_MS};
+use tidegate_wire::header::{ATTEMPT, PRIORITY, REQUEST_TIMEOUT_MS};
 use tokio::time::{Instant, timeout_at};
 
 /// A call whose body has arrived in full.
@@ -29,6 +29,8 @@ pub(crate) struct Call {
     pub(crate) deadline: Instant,
     /// The router's name for this attempt, or one made here.
     pub(crate) attempt: String,
+    /// The tier of the priority that the router served the request with.
+    pub(crate) tier: Option<&'static str>,
 }
 
 impl FromRequest<Backend> for Call {
@@ -40,7 +42,25 @@ impl FromRequest<Backend> for Call {
         expect_json(&parts.headers)?;
         let deadline = deadline(&parts.headers, arrived, backend.settings().request_timeout)?;
         let body = read(&parts.headers, body, backend.settings().body_limit, deadline).await?;
-        Ok(Self { body, route: route(parts.uri.path()), arrived, deadline, attempt: attempt(&parts.headers) })
+        let (attempt, tier) = (attempt(&parts.headers), tier(&parts.headers));
+        Ok(Self { body, route: route(parts.uri.path()), arrived, deadline, attempt, tier })
+    }
+}
+
+impl Call {
+    /// The tier to name in the answer, where the request asked for one: a router may have capped it.
+    pub(crate) fn served_tier(&self, asked: Option<&str>) -> Option<String> {
+        let asked = if asked? == "auto" { "default" } else { asked? };
+        Some(self.tier.unwrap_or(asked).to_owned())
+    }
+}
+
+fn tier(headers: &HeaderMap) -> Option<&'static str> {
+    match headers.get(PRIORITY)?.as_bytes() {
+        b"high" => Some("priority"),
+        b"normal" => Some("default"),
+        b"low" => Some("flex"),
+        _ => None,
     }
 }
 

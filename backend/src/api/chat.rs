@@ -9,7 +9,8 @@ use tidegate_wire::openai::ChatRequest;
 pub(crate) async fn create(State(backend): State<Backend>, call: Call) -> Result<Response, ApiError> {
     let ChatRequest { model, messages, generation } = ChatRequest::parse(&call.body)?;
     backend.expect_model(&model)?;
-    let format = ChatFormat::new(&backend, generation.stream, generation.include_usage);
+    let tier = call.served_tier(generation.service_tier.as_deref());
+    let format = ChatFormat::new(&backend, &generation, tier);
     let encode = move |backend: &Backend| Ok(vec![prompt::of_messages(backend, &messages)?]);
     let work = answer::Work { generation, prompt_param: "messages", encode, format };
     answer::answer(backend, call, work).await

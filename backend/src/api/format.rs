@@ -3,7 +3,7 @@
 use crate::node::{Backend, unix_seconds};
 use serde::Serialize;
 use tidegate_wire::openai::{
-    ChatAnswer, ChatChunk, CompletionAnswer, CompletionChunk, FinishReason, Usage,
+    ChatAnswer, ChatChunk, CompletionAnswer, CompletionChunk, FinishReason, Generation, Usage,
     answer::Head,
     chat_answer::{self, ChatChoice, ChunkChoice},
     completion_answer::{self, CompletionChoice},
@@ -41,9 +41,10 @@ pub(crate) struct CompletionFormat {
 }
 
 impl ChatFormat {
-    pub(crate) fn new(backend: &Backend, stream: bool, include_usage: bool) -> Self {
-        let object = if stream { chat_answer::CHUNK_OBJECT } else { chat_answer::OBJECT };
-        Self { head: head(backend, "chatcmpl", object), include_usage }
+    pub(crate) fn new(backend: &Backend, generation: &Generation, tier: Option<String>) -> Self {
+        let object = if generation.stream { chat_answer::CHUNK_OBJECT } else { chat_answer::OBJECT };
+        let head = Head { service_tier: tier, ..head(backend, "chatcmpl", object) };
+        Self { head, include_usage: generation.include_usage }
     }
 
     fn chunk(&self, choice: ChunkChoice) -> String {
@@ -121,6 +122,7 @@ fn head(backend: &Backend, prefix: &str, object: &str) -> Head {
         created: unix_seconds(),
         model: backend.model_name().to_owned(),
         system_fingerprint: Some(backend.fingerprint().to_owned()),
+        service_tier: None,
     }
 }
 

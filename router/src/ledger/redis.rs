@@ -1,9 +1,10 @@
 //! The account in Redis: one atomic script call per transition, grants pushed to the router that holds the ticket.
 //!
 //! In the order of reading: [`keys`] is how the account is named, [`scripts`] are the transitions (`../lua`), [`reply`]
-//! reads what they answer, [`link`] is the connection with its patience and its subscription, [`keeper`] keeps a pool's account
-//! while Redis is out of reach.
+//! reads what they answer, [`link`] is the connection with its patience and its subscription, [`glance`] refuses without asking
+//! under pressure, [`keeper`] keeps a pool's account while Redis is out of reach.
 
+mod glance;
 mod keeper;
 mod keys;
 pub(super) mod link;
@@ -16,7 +17,7 @@ use std::{
     time::Duration,
 };
 
-use tidegate_admission::{Action, Event, Reply, View, snapshot::Snapshot};
+use tidegate_admission::{Action, Admit, Event, Reply, View, snapshot::Snapshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use self::{
@@ -214,6 +215,9 @@ impl Account for Remote {
             match keeper.unless_lost(self.apply_shared(pool, event)).await {
                 Some(Ok(Some(reply))) => {
                     keeper.learn(&reply);
+                    if matches!((event, &reply), (Event::Admit(_), Reply::Rejected(..))) {
+                        keeper.glance.pressed();
+                    }
                     return Ok(Some(reply));
                 }
                 Some(Ok(None)) if !(keeper.is_known() && keeper.has_backends()) => return Ok(None),
@@ -227,6 +231,16 @@ impl Account for Remote {
         }
     }
 
+    async fn refuses(&self, pool: &str, ask: &Admit) -> Option<Reply> {
+        let keeper = self.keeper(pool);
+        if keeper.is_alone() {
+            return None;
+        }
+        let look = |refused| async { self.link.view(pool, refused).await.ok().flatten() };
+        let (refusal, numbers) = keeper.glance.refuses(&ask.limits, &ask.asked(), look).await?;
+        Some(Reply::Rejected(refusal, Some(numbers)))
+    }
+
     async fn lost(&self, pool: &str) {
         let keeper = self.keeper(pool);
         self.go_alone(pool, &keeper).await;
@@ -237,7 +251,7 @@ impl Account for Remote {
         let keeper = self.keeper(pool);
         match keeper.look(&self.options, tidegate_admission::Pool::view) {
             Some(view) => Ok(Some(view)),
-            None => self.link.view(pool).await,
+            None => self.link.view(pool, Vec::new()).await,
         }
     }
 

@@ -175,6 +175,8 @@ fn upstream_request(job: &Job, grant: &Grant) -> Result<Request<Body>, Error> {
     let attempt = HeaderValue::from_str(grant.attempt.as_str())
         .map_err(|_| Error::new(ErrorKind::Internal, "the attempt's id is no header value"))?;
     headers.insert(names::ATTEMPT, attempt);
+    // What it was served with, which may be less than the client asked for.
+    headers.insert(names::PRIORITY, HeaderValue::from_static(job.priority.as_str()));
     tidegate_telemetry::inject_current(&tracing::Span::current(), headers);
     Ok(request)
 }

@@ -6,10 +6,10 @@
 use std::fmt;
 
 use crate::{
-    decide::{Numbers, Reason, Refusal},
+    decide::{Asked, Numbers, Reason, Refusal},
     limits::Limits,
     priority::Priority,
-    time::Time,
+    time::{Time, seconds},
 };
 
 /// Names one attempt to run one request: `{router id}-{counter}`. Made by a router, never taken from a client.
@@ -128,6 +128,18 @@ pub struct Admit {
     pub prefer: Option<String>,
 }
 
+impl Admit {
+    /// What it brings to its decision.
+    pub fn asked(&self) -> Asked {
+        Asked {
+            priority: self.priority,
+            remaining: seconds(self.remaining),
+            draw: self.draw,
+            jitter: self.jitter,
+        }
+    }
+}
+
 /// A granted slot that comes back unused: its ticket takes its old place under another attempt id.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Return {
@@ -236,6 +248,8 @@ pub enum Event {
     Renew(Renewal),
     /// A router says all that it holds, after a time without the ledger.
     Reenter(Reentry),
+    /// A router has refused so many requests, for each reason, from the view that it had.
+    Refused(Vec<(Reason, u32)>),
     /// Nothing but that time passes.
     Tick,
 }

@@ -129,6 +129,7 @@ impl Pool {
             Event::RemoveBackend(id) => self.retire(id),
             Event::Reconcile(id, held) => self.reconcile(id, held),
             Event::Renew(renewal) => return self.renew(renewal),
+            Event::Refused(refused) => self.refused(refused),
             Event::Tick | Event::Admit(_) | Event::HandBack(_) | Event::Reenter(_) => {}
         }
         Reply::Done
@@ -192,11 +193,16 @@ impl Pool {
         RouterView { id: id.to_owned(), age: self.now.since(lease.renewed), flags: lease.flags.clone() }
     }
 
-    /// Counts one of something in the present bucket, and forgets the buckets that are too old.
+    /// Counts one of something.
     pub(crate) fn count(&mut self, what: Counted) {
+        self.count_many(what, 1);
+    }
+
+    /// Counts so many of something in the present bucket, and forgets the buckets that are too old.
+    pub(crate) fn count_many(&mut self, what: Counted, many: u64) {
         let bucket = self.now.0 / BUCKET;
         self.counts = self.counts.split_off(&(bucket + 1).saturating_sub(BUCKETS));
-        *self.counts.entry(bucket).or_default().entry(what).or_default() += 1;
+        *self.counts.entry(bucket).or_default().entry(what).or_default() += many;
     }
 
     fn totals(&self) -> Totals {

@@ -17,6 +17,7 @@ fn head(object: &str) -> Head {
         created: 5,
         model: "m".to_owned(),
         system_fingerprint: Some("fp_1".to_owned()),
+        service_tier: None,
     }
 }
 

@@ -1,5 +1,10 @@
--- The account as it stands. ARGV: view (counts and estimates only) or all. Mirrors Pool::view and Pool::snapshot.
+-- The account as it stands. ARGV: view (counts and estimates only) or all; then what a router has refused by itself: each reason
+-- and how many. Mirrors Pool::view, Pool::snapshot and Pool::refused.
 if not present() then return { { 'unknown' }, {} } end
+for i = 4, #ARGV, 2 do
+  S.attempts = S.attempts + tonumber(ARGV[i + 1])
+  count(ARGV[i], tonumber(ARGV[i + 1]))
+end
 local figures = struct.pack('<dddddddddddddddddd', S.now, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean,
   S.p90, S.releases, S.busy, S.taken_high, S.taken_normal, S.attempts, S.last_reset, S.backend_seen, S.backend_slots)
 local view = { 'view', grants() and S.free > 0 and 1 or 0, figures }

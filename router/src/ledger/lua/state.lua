@@ -87,8 +87,8 @@ local function emit(router, action)
   call('PUBLISH', CHANNEL .. router, action)
 end
 
--- Counts one of something in the present bucket, and forgets the buckets that are too old.
-local function count(word)
+-- Counts one of something, or so many, in the present bucket, and forgets the buckets that are too old.
+local function count(word, many)
   local bucket = math.floor(S.now / BUCKET)
   if bucket ~= S.bucket then
     S.bucket = bucket
@@ -96,7 +96,7 @@ local function count(word)
       if tonumber(string.match(field, '^%d+')) <= bucket - BUCKETS then call('HDEL', COUNTS, field) end
     end
   end
-  call('HINCRBY', COUNTS, bucket .. ':' .. word, 1)
+  call('HINCRBY', COUNTS, bucket .. ':' .. word, many or 1)
 end
 
 local function get_attempt(id)

@@ -18,11 +18,14 @@ use tokio::{
     time::Instant,
 };
 
+use super::glance::Glance;
 use crate::ledger::{LedgerOptions, OnLoss, micros};
 
 /// The keeping of one pool's account.
 #[derive(Debug)]
 pub(super) struct Keeper {
+    /// What this router last saw of the pool.
+    pub(super) glance: Glance,
     /// The limits that this router decides by in this pool.
     limits: Limits,
     phase: RwLock<()>,
@@ -49,7 +52,13 @@ pub(super) struct Step {
 
 impl Keeper {
     pub(super) fn new(limits: Limits) -> Keeper {
-        Keeper { limits, phase: RwLock::new(()), state: Mutex::default(), lost: watch::Sender::new(false) }
+        Keeper {
+            glance: Glance::default(),
+            limits,
+            phase: RwLock::new(()),
+            state: Mutex::default(),
+            lost: watch::Sender::new(false),
+        }
     }
 
     /// For one call.

@@ -15,7 +15,7 @@ use redis::{
     aio::{ConnectionManager, ConnectionManagerConfig},
     from_redis_value,
 };
-use tidegate_admission::{Event, View, snapshot::Snapshot};
+use tidegate_admission::{Event, Reason, View, snapshot::Snapshot};
 use tokio::time::timeout;
 
 use super::{
@@ -130,14 +130,21 @@ impl Link {
         reply::answer(self.call(&call).await?)
     }
 
-    /// Counts and estimates of a pool.
-    pub(in crate::ledger) async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
-        reply::view(self.look(pool, false).await?)
+    /// Counts and estimates of a pool; tells what this router has refused by itself since the last time.
+    pub(in crate::ledger) async fn view(
+        &self,
+        pool: &str,
+        refused: Vec<(Reason, u32)>,
+    ) -> Result<Option<View>, LedgerError> {
+        let keys = keys::of_pool(&self.prefix, pool);
+        let event = Event::Refused(refused);
+        let call = self.scripts.call(&event, &keys, &self.terms.now.text(), &self.channel);
+        reply::view(self.call(&call).await?)
     }
 
     /// The whole account of a pool.
     pub(in crate::ledger) async fn snapshot(&self, pool: &str) -> Result<Option<Snapshot>, LedgerError> {
-        reply::snapshot(self.look(pool, true).await?)
+        reply::snapshot(self.look(pool).await?)
     }
 
     /// Puts a pool's name where [`Link::pools`] finds it. A name is put before its pool, and again at each renewal.
@@ -161,9 +168,9 @@ impl Link {
         Ok(names)
     }
 
-    async fn look(&self, pool: &str, all: bool) -> Result<Value, LedgerError> {
+    async fn look(&self, pool: &str) -> Result<Value, LedgerError> {
         let keys = keys::of_pool(&self.prefix, pool);
-        self.call(&self.scripts.look(all, &keys, &self.terms.now.text(), &self.channel)).await
+        self.call(&self.scripts.look(&keys, &self.terms.now.text(), &self.channel)).await
     }
 
     /// Calls a script by its hash; one that Redis no longer has is loaded again.

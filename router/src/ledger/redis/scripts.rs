@@ -64,17 +64,17 @@ impl Scripts {
             Event::PutBackend(_) | Event::RemoveBackend(_) | Event::Reconcile(..) => &self.backend,
             Event::Renew(_) => &self.renew,
             Event::Reenter(_) => &self.reenter,
-            Event::Tick => &self.look,
+            Event::Refused(_) | Event::Tick => &self.look,
         };
         let mut call = begin(script, keys, now, channel);
         arguments(&mut call, event);
         call
     }
 
-    /// The call that reads the account; all of it, or counts and estimates only.
-    pub(super) fn look(&self, all: bool, keys: &[String], now: &str, channel: &str) -> ScriptInvocation<'_> {
+    /// The call that reads the whole account.
+    pub(super) fn look(&self, keys: &[String], now: &str, channel: &str) -> ScriptInvocation<'_> {
         let mut call = begin(&self.look, keys, now, channel);
-        call.arg(if all { "all" } else { "view" });
+        call.arg("all");
         call
     }
 }
@@ -108,6 +108,12 @@ fn arguments(call: &mut ScriptInvocation<'_>, event: &Event) {
         }
         Event::Renew(renewal) => renew(call, renewal),
         Event::Reenter(reentry) => reenter(call, reentry),
+        Event::Refused(refused) => {
+            call.arg("view");
+            for (reason, many) in refused {
+                call.arg(reason.as_str()).arg(*many);
+            }
+        }
         Event::Tick => {
             call.arg("view");
         }

@@ -15,8 +15,8 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tidegate_admission::{
-    Action, Admit, AttemptId, Backend, End, Event, HandBack, Held, Limits, Place, Pool, Priority, Reentry,
-    Renewal, Reply, Return, Seat, Stage, Time,
+    Action, Admit, AttemptId, Backend, End, Event, HandBack, Held, Limits, Place, Pool, Priority, Reason,
+    Reentry, Renewal, Reply, Return, Seat, Stage, Time,
 };
 
 use super::server::RedisServer;
@@ -81,6 +81,7 @@ impl Trace {
             18 if self.below(3) > 0 => self.renew(),
             18 => self.reenter(),
             _ if self.below(3) == 0 => Event::RemoveBackend(self.backend().id),
+            _ if self.below(3) == 0 => Event::Refused(vec![(Reason::Capacity, 3), (Reason::QueueFull, 1)]),
             _ => Event::Tick,
         }
     }

@@ -2,12 +2,11 @@
 
 use super::{Actions, Attempt, Pool, record::Phase};
 use crate::{
-    decide::{Asked, Decision, Numbers, Reason, Refusal, Verdict, decide},
+    decide::{Decision, Numbers, Reason, Refusal, Verdict, decide},
     event::{Action, Admit, AttemptId, End, HandBack, Place, Reply, Return},
     limits::Limits,
     priority::Priority,
     snapshot::Counted,
-    time::seconds,
 };
 
 /// Where a ticket would rather run, and where not.
@@ -27,7 +26,7 @@ impl Pool {
         }
         self.open_lease(&ask.router, &ask.limits);
         self.estimate.attempts += 1.0;
-        let Decision { verdict, numbers } = decide(&self.view(), &ask.limits, &asked(ask));
+        let Decision { verdict, numbers } = decide(&self.view(), &ask.limits, &ask.asked());
         if let Verdict::Reject(refusal) = verdict {
             self.count(Counted::Rejected(refusal.reason));
             return Reply::Rejected(refusal, Some(numbers));
@@ -45,6 +44,14 @@ impl Pool {
             Wish { avoid: Vec::new(), prefer: ask.prefer.clone() },
         );
         self.answer(&ask.attempt, Some(numbers), actions)
+    }
+
+    /// Requests that a router refused without asking: they asked to come in, and were refused.
+    pub(super) fn refused(&mut self, refused: &[(Reason, u32)]) {
+        for (reason, many) in refused {
+            self.estimate.attempts += f64::from(*many);
+            self.count_many(Counted::Rejected(*reason), u64::from(*many));
+        }
     }
 
     /// A granted slot comes back unused; its ticket waits again in its old place, even where the account has lost the
@@ -172,8 +179,4 @@ impl Pool {
             Priority::Low => {}
         }
     }
-}
-
-fn asked(ask: &Admit) -> Asked {
-    Asked { priority: ask.priority, remaining: seconds(ask.remaining), draw: ask.draw, jitter: ask.jitter }
 }

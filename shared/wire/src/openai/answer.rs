@@ -17,7 +17,7 @@ pub enum FinishReason {
 pub struct Usage {
     /// Tokens of all prompts.
     pub prompt_tokens: u64,
-    /// Tokens of all answers, the one that ended each included.
+    /// Tokens of all answers; the one that ended an answer is not counted.
     pub completion_tokens: u64,
     /// The sum of both.
     pub total_tokens: u64,
@@ -43,4 +43,7 @@ pub struct Head {
     pub model: String,
     /// Changes when weights, precision or code change, so that a `seed` may no longer repeat.
     pub system_fingerprint: Option<String>,
+    /// The tier that served it (`priority`, `default` or `flex`), where the request named one.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub service_tier: Option<String>,
 }

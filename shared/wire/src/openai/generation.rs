@@ -31,6 +31,8 @@ pub struct Generation {
     pub stream: bool,
     /// True where a stream ends with a chunk that carries the usage.
     pub include_usage: bool,
+    /// The tier that the request asks for; it sets the priority, and does not change the answer.
+    pub service_tier: Option<String>,
 }
 
 impl Generation {
@@ -49,6 +51,7 @@ impl Generation {
             stop: take_stop(fields)?,
             stream,
             include_usage: take_include_usage(fields, stream)?,
+            service_tier: fields.text("service_tier")?,
         })
     }
 }

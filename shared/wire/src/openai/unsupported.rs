@@ -50,7 +50,7 @@ pub(super) fn refuse_in_completion(fields: &mut Fields) -> Result<(), Invalid> {
 
 /// Takes what is accepted without an effect on the answer: who asks, what the caller notes, how it may be cached.
 pub(super) fn accept_without_effect(fields: &mut Fields) -> Result<(), Invalid> {
-    for name in ["user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention", "service_tier"] {
+    for name in ["user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"] {
         fields.text(name)?;
     }
     fields.any_object("metadata")?;
