@@ -51,7 +51,10 @@ def long_functions(text: str) -> list[str]:
     for start, line in enumerate(lines):
         if not (match := FUNCTION.match(line)) or line.endswith((";", "}")):
             continue
-        end = next((at for at in range(start, len(lines)) if lines[at] == match[1] + "}"), start)
+        ends = (match[1] + "}", match[1] + ")")
+        end = next((at for at in range(start, len(lines)) if lines[at].startswith(ends)), start)
+        if lines[end].endswith("{"):
+            end = next((at for at in range(end + 1, len(lines)) if lines[at] == ends[0]), end)
         body = [each for each in lines[start + 1 : end] if each.strip() and not each.lstrip().startswith("//")]
         if len(body) > MAX_FUNCTION:
             found.append(f"{match[2]} has {len(body)} lines; at most {MAX_FUNCTION} are wanted")

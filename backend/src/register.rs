@@ -7,8 +7,9 @@ mod address;
 
 use crate::{config::Config, node::Backend};
 use anyhow::Context;
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::ConnectionInfo;
 use std::{net::SocketAddr, time::Duration};
+use tidegate_store::{Connection, Terms};
 use tidegate_wire::registration::{self, LEASE_MS, RENEW_MS, Registration};
 use tokio::{
     sync::oneshot,
@@ -36,19 +37,19 @@ impl Registrar {
         backend: &Backend,
     ) -> anyhow::Result<Self> {
         let Some(redis_url) = &config.redis_url else { return Ok(Self { task: None }) };
-        let client = redis::Client::open(redis_url.as_str()).context("--redis-url")?;
+        let redis = tidegate_store::address(redis_url).context("--redis-url")?;
         let url = match &config.advertise_url {
             Some(url) => url.clone(),
-            None => format!("http://{}", address::facing(&client, address).await?),
+            None => format!("http://{}", address::facing(&redis, address).await?),
         };
         tracing::info!(%url, "registering in Redis");
-        let settings = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(EXCHANGE_TIME))
-            .set_response_timeout(Some(EXCHANGE_TIME))
-            .set_number_of_retries(0);
-        let connection = ConnectionManager::new_lazy_with_config(client, settings).context("--redis-url")?;
-        let record =
-            Record { prefix: config.redis_prefix.clone(), url, backend: backend.clone(), connection };
+        let record = Record {
+            prefix: config.redis_prefix.clone(),
+            url,
+            backend: backend.clone(),
+            redis,
+            connection: None,
+        };
         let (leave, left) = oneshot::channel();
         Ok(Self { task: Some((leave, tokio::spawn(record.keep(left)))) })
     }
@@ -68,7 +69,9 @@ struct Record {
     prefix: String,
     url: String,
     backend: Backend,
-    connection: ConnectionManager,
+    redis: ConnectionInfo,
+    /// None until Redis has answered for the first time.
+    connection: Option<Connection>,
 }
 
 impl Record {
@@ -144,9 +147,20 @@ impl Record {
     }
 
     async fn exchange(&mut self, commands: &redis::Pipeline) -> anyhow::Result<()> {
-        timeout(EXCHANGE_TIME, commands.query_async::<()>(&mut self.connection)).await??;
-        Ok(())
+        let exchange = async {
+            let connection = match &mut self.connection {
+                Some(connection) => connection,
+                none => none.insert(connect(self.redis.clone()).await?),
+            };
+            commands.query_async::<()>(connection).await
+        };
+        Ok(timeout(EXCHANGE_TIME, exchange).await??)
     }
+}
+
+async fn connect(redis: ConnectionInfo) -> redis::RedisResult<Connection> {
+    let terms = Terms { connect: EXCHANGE_TIME, answer: EXCHANGE_TIME, pushes: None };
+    Connection::open(redis, &terms).await
 }
 
 /// Logs only when Redis goes away or comes back, not at every try.

@@ -136,7 +136,7 @@ fn limits(checks: &mut FlagChecks, flags: &Flags) -> Limits {
 fn fleet(checks: &mut FlagChecks, flags: &Flags) -> Fleet {
     match &flags.redis_url {
         Some(url) => {
-            if let Err(error) = redis::Client::open(url.as_str()) {
+            if let Err(error) = tidegate_store::address(url) {
                 checks.refuse(
                     "redis-url",
                     url,

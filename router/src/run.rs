@@ -16,6 +16,7 @@ use futures_util::future::{BoxFuture, FutureExt, join_all};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_serve::listen;
+use tidegate_store::{Connection, Terms};
 use tidegate_telemetry::metrics::RouterMetrics;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -146,7 +147,8 @@ async fn watch(config: &Config, embedded: bool, discovery: &Discovery) -> anyhow
         watchers.spawn(watch_listed(discovery.clone(), url, config.backend_slots));
     }
     if let Fleet::Redis { url, prefix } = &config.fleet {
-        let redis = redis::Client::open(url.as_str())?.get_connection_manager().await?;
+        let terms = Terms { connect: FIRST_LOOK, answer: FIRST_LOOK, pushes: None };
+        let redis = Connection::open(tidegate_store::address(url)?, &terms).await?;
         let mut watch = RegistrationWatch::new(discovery.clone(), redis, prefix.clone());
         // A router that serves before it knows its backends would refuse what it can serve.
         watch.look().await;

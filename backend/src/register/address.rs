@@ -1,18 +1,18 @@
 //! The address under which routers reach this backend, where the operator gave none.
 
 use anyhow::{Context, bail};
-use redis::ConnectionAddr;
+use redis::{ConnectionAddr, ConnectionInfo};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use tokio::net::{UdpSocket, lookup_host};
 
 /// The listening address itself; where that is every address (0.0.0.0), the one that faces Redis, as routers talk to the
 /// same Redis. Never 0.0.0.0.
-pub(super) async fn facing(client: &redis::Client, listening: SocketAddr) -> anyhow::Result<SocketAddr> {
+pub(super) async fn facing(redis: &ConnectionInfo, listening: SocketAddr) -> anyhow::Result<SocketAddr> {
     if !listening.ip().is_unspecified() {
-        warn_if_unreachable(client, listening);
+        warn_if_unreachable(redis, listening);
         return Ok(listening);
     }
-    let ConnectionAddr::Tcp(host, port) = client.get_connection_info().addr() else {
+    let ConnectionAddr::Tcp(host, port) = redis.addr() else {
         bail!("Redis is reached through a socket file, which has no address: give --advertise-url");
     };
     let redis = lookup_host((host.as_str(), *port))
@@ -35,8 +35,8 @@ async fn source_address(target: SocketAddr) -> std::io::Result<IpAddr> {
 }
 
 /// A backend on the loopback address next to a Redis elsewhere is a mistake more often than not.
-fn warn_if_unreachable(client: &redis::Client, listening: SocketAddr) {
-    let ConnectionAddr::Tcp(host, _) = client.get_connection_info().addr() else { return };
+fn warn_if_unreachable(redis: &ConnectionInfo, listening: SocketAddr) {
+    let ConnectionAddr::Tcp(host, _) = redis.addr() else { return };
     let redis_is_local =
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if listening.ip().is_loopback() && !redis_is_local {
@@ -48,13 +48,13 @@ fn warn_if_unreachable(client: &redis::Client, listening: SocketAddr) {
 mod tests {
     use super::*;
 
-    fn client(url: &str) -> redis::Client {
-        redis::Client::open(url).expect("a good URL")
+    fn redis_at(url: &str) -> ConnectionInfo {
+        tidegate_store::address(url).expect("a good URL")
     }
 
     #[tokio::test]
     async fn a_given_address_is_taken_and_every_address_becomes_the_one_that_faces_redis() {
-        let redis = client("redis://127.0.0.1:6379");
+        let redis = redis_at("redis://127.0.0.1:6379");
         let own: SocketAddr = "127.0.0.3:8100".parse().expect("an address");
         assert_eq!(facing(&redis, own).await.expect("its own"), own);
         let every: SocketAddr = "0.0.0.0:8100".parse().expect("an address");
@@ -65,7 +65,7 @@ mod tests {
     #[tokio::test]
     async fn a_redis_without_an_address_asks_for_the_flag() {
         let every: SocketAddr = "0.0.0.0:8100".parse().expect("an address");
-        let error = facing(&client("unix:///tmp/redis.sock"), every).await.expect_err("no address");
+        let error = facing(&redis_at("unix:///tmp/redis.sock"), every).await.expect_err("no address");
         assert!(error.to_string().contains("--advertise-url"));
     }
 }

@@ -3,9 +3,9 @@
 use super::Discovery;
 use crate::ledger::Backend;
 use redis::AsyncCommands;
-use redis::aio::ConnectionManager;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use tidegate_store::Connection;
 use tidegate_wire::registration::{Registration, index_key, key};
 use tokio::time::MissedTickBehavior;
 
@@ -18,7 +18,7 @@ const MISSED: u32 = 4;
 /// The watch over the registrations under one prefix.
 pub struct RegistrationWatch {
     discovery: Discovery,
-    redis: ConnectionManager,
+    redis: Connection,
     prefix: String,
     /// Ids that a look found, and at how many looks since they were missing.
     present: BTreeMap<String, u32>,
@@ -28,7 +28,7 @@ pub struct RegistrationWatch {
 
 impl RegistrationWatch {
     /// A watch that has not looked yet.
-    pub fn new(discovery: Discovery, redis: ConnectionManager, prefix: String) -> Self {
+    pub fn new(discovery: Discovery, redis: Connection, prefix: String) -> Self {
         Self { discovery, redis, prefix, present: BTreeMap::new(), away: false }
     }
 
@@ -59,7 +59,7 @@ impl RegistrationWatch {
 }
 
 /// All live registrations; ids whose record has expired are taken out of the set.
-async fn read(redis: &ConnectionManager, prefix: &str) -> redis::RedisResult<Vec<Registration>> {
+async fn read(redis: &Connection, prefix: &str) -> redis::RedisResult<Vec<Registration>> {
     let mut redis = redis.clone();
     let ids: Vec<String> = redis.smembers(index_key(prefix)).await?;
     let mut registrations = Vec::with_capacity(ids.len());

@@ -17,6 +17,7 @@ use std::{
     time::Duration,
 };
 
+use futures_util::future::join_all;
 use tidegate_admission::{Action, Admit, Event, Reply, View, snapshot::Snapshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -33,6 +34,9 @@ use super::{
 
 /// Time between two attempts to come back to Redis, and between two looks at what is due meanwhile.
 const RETURN_EVERY: Duration = Duration::from_millis(100);
+
+/// How often one call is tried, where Redis is found lost and back again meanwhile.
+const MOST_TRIES: u32 = 3;
 
 /// The account in Redis, as one router reaches it.
 #[derive(Debug)]
@@ -78,6 +82,12 @@ impl RedisLedger {
         };
         RedisLedger { desk: Arc::new(Desk { account, holdings, options }) }
     }
+}
+
+/// Key of a pool's counts and estimates, for tests that look for it.
+#[cfg(test)]
+pub(super) fn pool_key(prefix: &str, pool: &str) -> String {
+    keys::of_pool(prefix, pool).swap_remove(0)
 }
 
 impl Remote {
@@ -134,11 +144,16 @@ impl Remote {
         Ok(Some(step.reply))
     }
 
-    /// Redis is out of reach, or has lost what this router holds: the router goes on alone.
-    async fn go_alone(&self, pool: &str, keeper: &Keeper) {
+    /// Redis does not answer, or has lost something: says again all that this router holds, and where that does not help goes
+    /// on alone.
+    async fn lose(&self, pool: &str, keeper: &Keeper) {
         keeper.set_lost(true);
         let _change = keeper.change().await;
         if keeper.is_alone() {
+            return;
+        }
+        if self.reenter(pool, keeper).await {
+            keeper.set_lost(false);
             return;
         }
         self.holdings.listen(pool, false);
@@ -146,7 +161,7 @@ impl Remote {
             self.deliver(actions);
             tracing::warn!(
                 %pool, share = %format_args!("1/{}", share.routers), policy = self.options.on_loss.as_str(),
-                "the shared ledger is out of reach or has lost its account: this router goes on alone"
+                "the shared ledger is out of reach: this router goes on alone"
             );
         } else {
             // Nothing is known of this pool, so there is nothing to go on with.
@@ -155,14 +170,11 @@ impl Remote {
         }
     }
 
-    /// Re-enters what this router holds. False where Redis is still away, or waits for other routers.
+    /// Redis may be back: hands the account that this router keeps over to it.
     async fn come_back(&self, pool: &str, keeper: &Keeper) -> bool {
         let _change = keeper.change().await;
         self.holdings.listen(pool, true);
-        let reentry = keeper.reentry(&self.options, self.holdings.held(pool));
-        let reply = self.apply_shared(pool, &reentry).await;
-        if let Ok(Some(reply @ Reply::Reentered { recovering: false, .. })) = &reply {
-            keeper.learn(reply);
+        if self.reenter(pool, keeper).await {
             keeper.come_back();
             tracing::info!(%pool, "the shared ledger is back: what this router holds is on its account");
             return true;
@@ -176,24 +188,34 @@ impl Remote {
         false
     }
 
-    /// Tries to come back to Redis with every pool that this router keeps alone, and lets time pass in the others.
-    async fn return_or_tick(&self) {
-        let alone: Vec<_> =
-            self.keepers().iter().map(|(pool, keeper)| (pool.clone(), Arc::clone(keeper))).collect();
+    /// Says all that this router holds. False where Redis does not answer, or waits for other routers.
+    async fn reenter(&self, pool: &str, keeper: &Keeper) -> bool {
+        let reentry = keeper.reentry(&self.options, self.holdings.held(pool));
+        match self.apply_shared(pool, &reentry).await {
+            Ok(Some(reply @ Reply::Reentered { recovering: false, .. })) => {
+                keeper.learn(&reply);
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Sees to every pool: to what this router holds where the connection broke, to the way back where it is alone.
+    async fn see_to_all(&self) {
         let broken = self.link.take_broken();
-        for (pool, keeper) in alone {
-            if broken && keeper.is_known() {
-                self.go_alone(&pool, &keeper).await;
-            }
-            if !keeper.is_alone() {
-                continue;
-            }
-            if self.link.answers().await && self.come_back(&pool, &keeper).await {
-                continue;
-            }
-            if let Some(step) = keeper.step(&self.options, &Event::Tick) {
-                self.deliver(step.actions);
-            }
+        let keepers = self.keepers().clone();
+        join_all(keepers.iter().map(|(pool, keeper)| self.see_to(pool, keeper, broken))).await;
+    }
+
+    async fn see_to(&self, pool: &str, keeper: &Keeper, broken: bool) {
+        if broken && keeper.is_known() {
+            self.lose(pool, keeper).await;
+        }
+        if !keeper.is_alone() || self.link.answers(pool).await && self.come_back(pool, keeper).await {
+            return;
+        }
+        if let Some(step) = keeper.step(&self.options, &Event::Tick) {
+            self.deliver(step.actions);
         }
     }
 }
@@ -207,7 +229,7 @@ impl Account for Remote {
     async fn apply(&self, pool: &str, event: &Event) -> Result<Option<Reply>, LedgerError> {
         let keeper = self.keeper(pool);
         keeper.note(event);
-        loop {
+        for _ in 0..MOST_TRIES {
             let stay = keeper.stay().await;
             if keeper.is_alone() {
                 return self.apply_alone(&keeper, event);
@@ -227,8 +249,9 @@ impl Account for Remote {
                 Some(Ok(None) | Err(_)) | None => {}
             }
             drop(stay);
-            self.go_alone(pool, &keeper).await;
+            self.lose(pool, &keeper).await;
         }
+        Err(LedgerError::Unavailable("it answers some calls, and not this one".to_owned()))
     }
 
     async fn refuses(&self, pool: &str, ask: &Admit) -> Option<Reply> {
@@ -242,9 +265,7 @@ impl Account for Remote {
     }
 
     async fn lost(&self, pool: &str) {
-        let keeper = self.keeper(pool);
-        self.go_alone(pool, &keeper).await;
-        self.come_back(pool, &keeper).await;
+        self.lose(pool, &self.keeper(pool)).await;
     }
 
     async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
@@ -288,7 +309,7 @@ async fn keep_lease(desk: Weak<Desk<Remote>>) {
     loop {
         ticks.tick().await;
         let Some(desk) = desk.upgrade() else { return };
-        desk.account.return_or_tick().await;
+        desk.account.see_to_all().await;
         if renewed.elapsed() < RENEW_EVERY {
             continue;
         }

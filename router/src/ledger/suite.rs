@@ -1,8 +1,9 @@
 //! The suite that every ledger must pass, run on both: [`scenes`] in a test's own time, [`live`] in real time,
-//! [`away`] when Redis goes and comes back (L8), [`traces`] step by step against each other (L7). [`server`] is a real Redis for them.
+//! [`away`] when Redis goes and comes back (L8), [`cluster`] on a Redis Cluster, [`traces`] step by step against each other (L7). [`server`] is a real Redis for them.
 
 mod away;
 mod bench;
+mod cluster;
 mod faults;
 mod live;
 mod scenes;

@@ -28,14 +28,14 @@ pub struct Registration {
     pub draining: bool,
 }
 
-/// Key of one backend's record.
+/// Key of one backend's record. All registrations share a hash tag, so that one node of a Redis Cluster holds them.
 pub fn key(prefix: &str, id: &str) -> String {
-    format!("{prefix}:backend:{id}")
+    format!("{prefix}:{{backends}}:{id}")
 }
 
 /// Key of the set of all backends' ids.
 pub fn index_key(prefix: &str) -> String {
-    format!("{prefix}:backends")
+    format!("{prefix}:{{backends}}")
 }
 
 /// Channel on which a backend's id is published when its record has changed.

@@ -1,4 +1,5 @@
-//! The connection to Redis: one multiplexed RESP3 connection for calls and pushes, which comes back by itself.
+//! The router's connection to Redis: one multiplexed RESP3 connection (to each node, where Redis is a cluster) for calls and
+//! pushes, which comes back by itself.
 
 use std::{
     future::Future,
@@ -10,12 +11,11 @@ use std::{
 };
 
 use redis::{
-    AsyncCommands, Client, ErrorKind, IntoConnectionInfo, ProtocolVersion, PushInfo, PushKind, RedisError,
-    RedisResult, ScriptInvocation, Value,
-    aio::{ConnectionManager, ConnectionManagerConfig},
+    AsyncCommands, ErrorKind, PushInfo, PushKind, RedisError, RedisResult, ScriptInvocation, Value,
     from_redis_value,
 };
 use tidegate_admission::{Event, Reason, View, snapshot::Snapshot};
+use tidegate_store::{Connection, address};
 use tokio::time::timeout;
 
 use super::{
@@ -29,14 +29,10 @@ use crate::ledger::holding::Holdings;
 const PATIENCE: Duration = Duration::from_millis(50);
 /// Time that the first connection may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
-/// Bounds of the time between two attempts to connect again.
-const RECONNECT: (Duration, Duration) = (Duration::from_millis(20), Duration::from_millis(500));
-/// Commands that may stand in line for the connection.
-const LINE: usize = 1024;
 
 /// One router's connection.
 pub(in crate::ledger) struct Link {
-    manager: ConnectionManager,
+    connection: Connection,
     scripts: Scripts,
     prefix: String,
     channel: String,
@@ -96,20 +92,26 @@ impl Link {
         holdings: Arc<Holdings>,
         terms: Terms,
     ) -> Result<Link, LedgerError> {
-        let client = client(url)?;
+        let address = address(url).map_err(|error| LedgerError::Address(error.to_string()))?;
         let (scripts, channel) = (Scripts::new(), keys::channel(prefix));
         let broken = Arc::new(AtomicBool::new(false));
         let pushes = Pushes { holdings, broken: Arc::clone(&broken) };
-        let opened = async {
-            let mut manager = client.get_connection_manager_with_config(config(pushes)).await?;
-            manager.subscribe(format!("{channel}{router_id}")).await?;
-            for script in scripts.all() {
-                script.load_async(&mut manager).await?;
-            }
-            RedisResult::Ok(manager)
+        let settings = tidegate_store::Terms {
+            connect: CONNECT_PATIENCE,
+            // Each call has its own patience, which is shorter.
+            answer: CONNECT_PATIENCE,
+            pushes: Some(Arc::new(move |push| pushes.take(push))),
         };
-        let manager = within(CONNECT_PATIENCE, opened).await?;
-        Ok(Link { manager, scripts, prefix: prefix.to_owned(), channel, terms, broken })
+        let opened = async {
+            let mut connection = Connection::open(address, &settings).await?;
+            connection.subscribe(format!("{channel}{router_id}")).await?;
+            for script in scripts.all() {
+                script.load_async(&mut connection).await?;
+            }
+            RedisResult::Ok(connection)
+        };
+        let connection = within(CONNECT_PATIENCE, opened).await?;
+        Ok(Link { connection, scripts, prefix: prefix.to_owned(), channel, terms, broken })
     }
 
     /// Whether the connection has broken since this was last asked.
@@ -117,10 +119,11 @@ impl Link {
         self.broken.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether Redis answers in time.
-    pub(in crate::ledger) async fn answers(&self) -> bool {
-        let mut manager = self.manager.clone();
-        within(self.terms.patience, manager.ping::<()>()).await.is_ok()
+    /// Whether the node that has a pool's account answers in time.
+    pub(in crate::ledger) async fn answers(&self, pool: &str) -> bool {
+        let mut connection = self.connection.clone();
+        let keys = keys::of_pool(&self.prefix, pool);
+        within(self.terms.patience, connection.exists::<_, ()>(keys.first())).await.is_ok()
     }
 
     /// One transition.
@@ -149,21 +152,21 @@ impl Link {
 
     /// Puts a pool's name where [`Link::pools`] finds it. A name is put before its pool, and again at each renewal.
     pub(in crate::ledger) async fn name_pool(&self, pool: &str) -> Result<(), LedgerError> {
-        let mut manager = self.manager.clone();
-        within(self.terms.patience, manager.sadd(keys::pools(&self.prefix), pool)).await
+        let mut connection = self.connection.clone();
+        within(self.terms.patience, connection.sadd(keys::pools(&self.prefix), pool)).await
     }
 
     /// Takes away the name of a pool that has been forgotten.
     pub(in crate::ledger) async fn forget_pool(&self, pool: &str) -> Result<(), LedgerError> {
-        let mut manager = self.manager.clone();
-        within(self.terms.patience, manager.srem(keys::pools(&self.prefix), pool)).await
+        let mut connection = self.connection.clone();
+        within(self.terms.patience, connection.srem(keys::pools(&self.prefix), pool)).await
     }
 
     /// Names of all pools, in order.
     pub(in crate::ledger) async fn pools(&self) -> Result<Vec<String>, LedgerError> {
-        let mut manager = self.manager.clone();
+        let mut connection = self.connection.clone();
         let mut names: Vec<String> =
-            within(self.terms.patience, manager.smembers(keys::pools(&self.prefix))).await?;
+            within(self.terms.patience, connection.smembers(keys::pools(&self.prefix))).await?;
         names.sort_unstable();
         Ok(names)
     }
@@ -175,38 +178,15 @@ impl Link {
 
     /// Calls a script by its hash; one that Redis no longer has is loaded again.
     async fn call(&self, call: &ScriptInvocation<'_>) -> Result<Value, LedgerError> {
-        let mut manager = self.manager.clone();
-        within(self.terms.patience, call.invoke_async(&mut manager)).await
+        let mut connection = self.connection.clone();
+        within(self.terms.patience, call.invoke_async(&mut connection)).await
     }
-}
-
-/// A client that speaks RESP3, whatever the URL says: pushes need it.
-fn client(url: &str) -> Result<Client, LedgerError> {
-    let address = |error: RedisError| LedgerError::Address(error.to_string());
-    let info = url.into_connection_info().map_err(address)?;
-    let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3);
-    Client::open(info.set_redis_settings(settings)).map_err(address)
 }
 
 /// Where pushes go.
 struct Pushes {
     holdings: Arc<Holdings>,
     broken: Arc<AtomicBool>,
-}
-
-fn config(pushes: Pushes) -> ConnectionManagerConfig {
-    ConnectionManagerConfig::new()
-        .set_min_delay(RECONNECT.0)
-        .set_max_delay(RECONNECT.1)
-        .set_number_of_retries(usize::MAX)
-        .set_connection_timeout(Some(CONNECT_PATIENCE))
-        .set_response_timeout(Some(CONNECT_PATIENCE))
-        .set_pipeline_buffer_size(LINE)
-        .set_automatic_resubscription()
-        .set_push_sender(move |push: PushInfo| {
-            pushes.take(push);
-            Ok::<(), redis::aio::SendError>(())
-        })
 }
 
 impl Pushes {

@@ -10,6 +10,10 @@ use crate::ledger::{
     Admission, Ask, AttemptId, Backend, End, HandBack, LedgerError, Limits, Priority, Reason, Waited,
 };
 
+mod cold;
+
+pub(super) use self::cold::*;
+
 const SECOND: Duration = Duration::from_secs(1);
 
 pub(super) async fn a_free_slot_is_granted_at_once_and_released(bench: &Bench) {
@@ -287,39 +291,6 @@ pub(super) async fn a_reset_returns_what_is_never_confirmed(bench: &Bench) {
     assert_eq!((after.abandoned, after.until_reset), (0, 300 * SECOND));
     put(&router, "b", 1).await;
     granted(&router, bench.ask("r")).await;
-}
-
-pub(super) async fn a_cold_pool_holds_its_requests(bench: &Bench) {
-    let router = bench.router("r").await;
-    put(&router, "b", 1).await;
-    router.remove_backend(POOL, "b").await.unwrap();
-    let mut ticket = queued(&router, bench.ask("r")).await;
-    put(&router, "b", 1).await;
-    assert_eq!(wait_granted(&mut ticket).await.attempt, ticket.attempt);
-}
-
-pub(super) async fn a_preferred_backend_is_chosen(bench: &Bench) {
-    let router = bench.router("r").await;
-    put(&router, "a", 1).await;
-    put(&router, "b", 1).await;
-    for expected in ["b", "a"] {
-        let ask = Ask { prefer: Some("b".to_owned()), ..bench.ask("r") };
-        assert_eq!(granted(&router, ask).await.backend, expected);
-    }
-}
-
-pub(super) async fn unknown_and_forgotten_pools_refuse(bench: &Bench) {
-    let router = bench.router_with("r", Limits { pool_memory: 0, ..generous() }).await;
-    assert_eq!(rejected(&router, bench.ask("r")).await.reason, Reason::UnknownPool);
-    assert_eq!(router.view(POOL).await.unwrap(), None);
-    put(&router, "b", 1).await;
-    router.remove_backend(POOL, "b").await.unwrap();
-    assert_eq!(rejected(&router, bench.ask("r")).await.reason, Reason::NoBackend);
-    assert!(router.view(POOL).await.unwrap().is_some());
-    bench.pass(60 * SECOND);
-    renew(&router).await;
-    renew(&router).await;
-    assert!(router.fleet().await.unwrap().pools.is_empty(), "forgotten after a minute");
 }
 
 pub(super) async fn pools_do_not_share(bench: &Bench) {

@@ -7,12 +7,17 @@ use std::{
     time::Duration,
 };
 
+use tempfile::TempDir;
 use tokio::{net::TcpStream, time::timeout};
 
 /// A redis-server on a free port of the loopback, without any file; killed when dropped.
 pub(super) struct RedisServer {
     child: Child,
     port: u16,
+    /// Where a node of a cluster is reached by the other nodes.
+    bus_port: u16,
+    /// Where a node of a cluster keeps what it knows of the others.
+    folder: Option<TempDir>,
 }
 
 impl RedisServer {
@@ -28,10 +33,45 @@ impl RedisServer {
         panic!("redis-server does not start");
     }
 
+    /// Starts a node that can join a cluster.
+    pub(super) async fn start_node() -> RedisServer {
+        for _ in 0..20 {
+            let (folder, bus_port) = (tempfile::tempdir().unwrap(), free_port());
+            let (dir, bus) = (folder.path().to_str().unwrap(), bus_port.to_string());
+            let cluster = [
+                "--cluster-enabled",
+                "yes",
+                "--dir",
+                dir,
+                "--cluster-port",
+                &bus,
+                "--cluster-node-timeout",
+                "1000",
+                "--cluster-require-full-coverage",
+                "no",
+            ];
+            if let Some(mut server) = RedisServer::spawn(free_port(), &cluster).await {
+                server.bus_port = bus_port;
+                server.folder = Some(folder);
+                return server;
+            }
+        }
+        panic!("redis-server does not start");
+    }
+
+    pub(super) fn bus_port(&self) -> u16 {
+        self.bus_port
+    }
+
     /// Starts one on a port; `None` if it ends at once.
     pub(super) async fn start_on(port: u16) -> Option<RedisServer> {
+        RedisServer::spawn(port, &[]).await
+    }
+
+    async fn spawn(port: u16, more: &[&str]) -> Option<RedisServer> {
         let spawned = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
+            .args(more)
             .stdout(Stdio::null())
             .spawn();
         let child = match spawned {
@@ -39,7 +79,7 @@ impl RedisServer {
             Err(error) if error.kind() == ErrorKind::NotFound => panic!("apt-get install redis-server"),
             Err(error) => panic!("redis-server: {error}"),
         };
-        let mut server = RedisServer { child, port };
+        let mut server = RedisServer { child, port, bus_port: 0, folder: None };
         server.listens().await.then_some(server)
     }
 
@@ -83,6 +123,7 @@ impl Drop for RedisServer {
     fn drop(&mut self) {
         drop(self.child.kill());
         drop(self.child.wait());
+        drop(self.folder.take());
     }
 }
 
