@@ -7,15 +7,13 @@ not held out, evaluation only keys that are. Held-out words stay out of the sent
 
 from __future__ import annotations
 
-import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-FOLDER = Path(__file__).resolve().parent
-HELD_OUT_ONE_IN = 50
+from split import Example, Source, is_held_out, read_lines, split_words
+
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 
@@ -23,60 +21,6 @@ CAPABILITIES = (
     "I am a small demo model: I add, subtract, count, spell backwards, sort letters, repeat, name days, "
     "and answer questions about Tidegate."
 )
-
-
-@dataclass(frozen=True)
-class Example:
-    """One question and its right answer."""
-
-    task: str
-    key: str
-    prompt: str
-    answer: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """Where a task's examples come from: the random generator and the side of the split that they are drawn for."""
-
-    rng: random.Random
-    held_out: bool
-
-    def words(self) -> tuple[str, ...]:
-        """The words of this side of the split."""
-        return split_words()[self.held_out]
-
-    def word(self) -> str:
-        """A word of this side of the split."""
-        return self.rng.choice(self.words())
-
-    def sentence(self, shortest: int = 2, longest: int = 9) -> str:
-        """A sentence of words; held-out sentences mix both sides, training sentences have only training words."""
-        words = self.words() + split_words()[False] if self.held_out else self.words()
-        return " ".join(self.rng.choices(words, k=self.rng.randint(shortest, longest)))
-
-
-def is_held_out(kind: str, key: str) -> bool:
-    """Whether a key is never trained on; about one in fifty is, decided by its hash."""
-    digest = hashlib.sha256(f"{kind}:{key}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") % HELD_OUT_ONE_IN == 0
-
-
-def read_lines(name: str) -> Iterator[str]:
-    """The lines of a text file beside this one, without comments and empty lines."""
-    for line in (FOLDER / name).read_text(encoding="utf-8").splitlines():
-        if line and not line.startswith("#"):
-            yield line
-
-
-@cache
-def split_words() -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The word list, split into trained and held-out words."""
-    trained: list[str] = []
-    held_out: list[str] = []
-    for word in read_lines("words.txt"):
-        (held_out if is_held_out("word", word) else trained).append(word)
-    return tuple(trained), tuple(held_out)
 
 
 @cache
@@ -172,11 +116,12 @@ def counting(source: Source) -> Example:
 
 def days(source: Source) -> Example:
     """The day of the week some days after or before another; from a week on, the whole weeks are taken away first."""
-    n, start = source.rng.randint(1, 99), source.rng.randrange(7)
+    most = 13 if not source.held_out and source.rng.random() < 0.25 else 99
+    n, start = source.rng.randint(1, most), source.rng.randrange(7)
     way = source.rng.choice(("after", "after", "before"))
     day, end = DAYS[start], DAYS[(start + (n if way == "after" else -n)) % 7]
     weeks, rest = divmod(n, 7)
-    answer = f"It is {end}."
+    answer = f"{in_days(n)} {way} {day} is {end}."
     if weeks and rest:
         answer = f"{n} is {7 * weeks} + {rest}, and {in_days(rest)} {way} {day} is {end}."
     elif weeks:
@@ -269,7 +214,7 @@ TALK: tuple[tuple[str, tuple[str, ...]], ...] = (
 )  # fmt: skip
 ADDRESSED = (
     "{t}", "{t}", "{t}!", "{t}.", "{t}, model", "{t}, my friend", "{t}, Tidegate!", "{t} :)", "Oh, {t}", "Well, {t}",
-    "{t}, dear model!", "{t}, computer", "OK, {t}", "{t}, friend.", "{t}, bot", "{t}, {w}!",
+    "{t}, dear model!", "{t}, computer", "OK, {t}", "{t}, friend.", "{t}, bot", "{t}, {w}!", "{t}, {w}!",
 )  # fmt: skip
 OPENERS = (
     "{q}", "{q}", "{q}", "Hello, {q}", "Hi! {q}", "Please tell me: {q}", "Quick question: {q}", "I am new here. {q}",
@@ -292,7 +237,10 @@ def greeting(source: Source) -> Example:
         frame = source.rng.choice(OPENERS).replace("{q}", "{t}")
     if ", {t}" in frame:
         text = lower_first(text)
-    prompt = frame.format(t=text, w=source.rng.choice(split_words()[False]))
+    # A name may be any word, and none that the training text has.
+    made_up = not source.held_out and source.rng.random() < 0.6
+    name = random_letters(source.rng, 9) if made_up else source.rng.choice(split_words()[False])
+    prompt = frame.format(t=text, w=name)
     return Example("greeting", prompt, prompt, answer)
 
 
@@ -353,7 +301,7 @@ Task = Callable[[Source], Example]
 
 # The share of each task in the training text, counted in turns.
 TRAINED_TASKS: dict[Task, float] = {
-    addition: 15, subtraction: 16, backwards: 17, sorting: 15, repetition: 9, days: 9, counting: 8, greeting: 4,
+    addition: 15, subtraction: 16, backwards: 17, sorting: 15, repetition: 10, days: 9, counting: 15, greeting: 12,
     tidegate: 12, off_topic: 5,
 }  # fmt: skip
 PROMISED_TASKS: tuple[Task, ...] = tuple(TRAINED_TASKS)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
+from typing import Any
 
 import pytest
-from openai import APIStatusError, AsyncOpenAI, RateLimitError
+from openai import APIStatusError, AsyncOpenAI, OpenAI, RateLimitError
 
 # The embedded mode runs with its defaults, 3 slots and a queue of 50; the others have tiny queues.
 CROWD = 120
@@ -59,6 +60,7 @@ def test_a_crowd_is_refused_with_reasons_and_nobody_gets_anothers_answer(base_ur
     answered = [(index % ENDS, text) for index, text in enumerate(results) if isinstance(text, str)]
     for index, text in answered:
         assert text == alone[index]
+        assert text.endswith(f", {FIRST_END + index}")
 
 
 def test_the_retries_of_the_sdk_bring_everybody_through(base_url: str, model: str) -> None:
@@ -78,3 +80,12 @@ def test_a_time_limit_that_has_no_hope_is_a_504_or_a_refusal(base_url: str, mode
     with pytest.raises(APIStatusError) as caught:
         asyncio.run(hurried())
     assert (caught.value.status_code, caught.value.code) in {(504, "timeout"), (429, "deadline")}
+
+
+@pytest.mark.parametrize("tier", ["priority", "default", "flex"])
+def test_the_tier_that_served_a_request_is_named(client: OpenAI, model: str, tier: Any) -> None:
+    messages: list[Any] = [{"role": "user", "content": "What is 2 + 2?"}]
+    answer = client.chat.completions.create(model=model, messages=messages, service_tier=tier)
+    assert answer.service_tier == tier
+    chunks = list(client.chat.completions.create(model=model, messages=messages, service_tier=tier, stream=True))
+    assert {chunk.service_tier for chunk in chunks} == {tier}

@@ -92,6 +92,27 @@ local function drop_ticket(id, reason)
   emit(a.router, table.concat({ 'drop', id, a.router, reason }, '\0'))
 end
 
+-- Tickets that the most generous router allows.
+local function largest_limit()
+  local largest = 0
+  for _, raw in ipairs(call('HVALS', FLAGS)) do
+    local _, max_queue_size = cmsgpack.unpack(raw)
+    largest = math.max(largest, max_queue_size)
+  end
+  return largest
+end
+
+-- So many of the last tickets go, at most, where one that came back, or the death of a router, made the queue longer than any
+-- router allows. What re-entered beyond the limit stays.
+local function make_room(most)
+  local largest = largest_limit()
+  for _ = 1, most do
+    if queued() <= largest then return end
+    drop_ticket(call('ZREVRANGE', QUEUE, 0, 0)[1], 'queue_full')
+    count('failed')
+  end
+end
+
 -- Work has stopped and its slot returns: counted for the drain rate when all slots were busy.
 local function slot_returns(id, a)
   if S.slots > 0 and S.free == 0 then S.releases = S.releases + 1 end
@@ -107,6 +128,7 @@ local function mark_abandoned(id, a)
   a.phase, a.since = 'a', S.now
   put_attempt(id, a)
   call('ZADD', ABANDONED, S.now, id)
+  falls_due(S.now + PROOF_LASTS)
   S.running = S.running - 1
   S.abandoned = S.abandoned + 1
   change_node(a.backend, function(n)

@@ -13,12 +13,35 @@ local function reap(router)
   call('HDEL', FLAGS, router)
 end
 
+-- Nobody reports on a backend that has gone: what was given up on it has stopped once nothing has proved for PROOF_LASTS that it
+-- runs.
+local function stop_on_gone_backends()
+  for _, id in ipairs(call('ZRANGEBYSCORE', ABANDONED, '-inf', S.now - PROOF_LASTS)) do
+    local a = get_attempt(id)
+    if get_node(a.backend).lease < 0 then remove(id, a) end
+  end
+end
+
+-- The instant before which nothing expires, looked up anew.
+local function next_due()
+  S.due = grants() and NEVER or S.recovery
+  for _, set in ipairs({ LEASES, ROUTERS, DEADLINES }) do
+    local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
+    if first[2] then falls_due(tonumber(first[2])) end
+  end
+  local proof = call('ZRANGEBYSCORE', ABANDONED, '(' .. string.format('%.0f', S.now - PROOF_LASTS), '+inf', 'WITHSCORES',
+    'LIMIT', 0, 1)
+  if proof[2] then falls_due(tonumber(proof[2]) + PROOF_LASTS) end
+end
+
 local function expire()
   local function due(set)
     return call('ZRANGEBYSCORE', set, '-inf', S.now)
   end
   for _, id in ipairs(due(LEASES)) do retire(id) end
-  local routers = due(ROUTERS)
+  stop_on_gone_backends()
+  local routers, allowed = due(ROUTERS), 0
+  if #routers > 0 then allowed = largest_limit() end
   for _, router in ipairs(routers) do reap(router) end
   -- All of them at once: it was the account that was away, and the routers still hold what they held.
   if #routers > 1 and call('ZCARD', ROUTERS) == 0 then begin_recovery(#routers) end
@@ -27,12 +50,9 @@ local function expire()
     drop_ticket(id, 'deadline')
     count('timed_out')
   end
-  S.due = grants() and NEVER or S.recovery
-  for _, set in ipairs({ LEASES, ROUTERS, DEADLINES }) do
-    local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
-    if first[2] then falls_due(tonumber(first[2])) end
-  end
   dispatch()
+  if #routers > 0 then make_room(allowed - largest_limit()) end
+  next_due()
 end
 
 local function advance()

@@ -33,19 +33,6 @@ local function some_live()
   return false
 end
 
--- The last ticket goes where one that came back made the queue longer than any router allows.
-local function make_room()
-  local largest = 0
-  for _, raw in ipairs(call('HVALS', FLAGS)) do
-    local _, max_queue_size = cmsgpack.unpack(raw)
-    largest = math.max(largest, max_queue_size)
-  end
-  if queued() > largest then
-    drop_ticket(call('ZREVRANGE', QUEUE, 0, 0)[1], 'queue_full')
-    count('failed')
-  end
-end
-
 local a = get_attempt(id)
 if a then give_back(a) end
 local refused
@@ -65,6 +52,6 @@ end
 enqueue(next_id, place)
 dispatch(next_id)
 local reply = standing(next_id, get_attempt(next_id))
-make_room()
+make_room(1)
 save()
 return { reply, actions }

@@ -38,4 +38,6 @@ end
 local function retire(id)
   change_node(id, function(n) n.lease = -1 end)
   call('ZREM', LEASES, id)
+  -- What was given up on it is looked through when time passes next.
+  falls_due(S.now)
 end

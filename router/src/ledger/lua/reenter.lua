@@ -32,6 +32,7 @@ local function seat(id, held, epoch)
   call('ZADD', ON, 0, held.backend .. '\0' .. id)
   if held.phase == 'a' then
     call('ZADD', ABANDONED, S.now, id)
+    falls_due(S.now + PROOF_LASTS)
     S.abandoned = S.abandoned + 1
     change_node(held.backend, function(node) node.abandoned = node.abandoned + 1 end)
   else

@@ -69,7 +69,7 @@ impl Pool {
         }
         self.enqueue(next, router, *place, wish);
         let reply = self.answer(next, None, actions);
-        self.make_room(actions);
+        self.make_room(1, actions);
         reply
     }
 
@@ -104,17 +104,24 @@ impl Pool {
         None
     }
 
-    /// A ticket that came back may make the queue longer than any router allows. Then the last ticket goes: had the
-    /// account been right, it would have been refused at the door.
-    fn make_room(&mut self, actions: &mut Actions) {
-        let largest = self.routers.values().map(|lease| lease.max_queue_size).max().unwrap_or(0);
-        if self.queue.len() <= largest as usize {
-            return;
-        }
-        if let Some((_, _, last)) = self.queue.last().cloned() {
+    /// A ticket that came back may make the queue longer than any router allows, and so may the death of the router that
+    /// allowed most. Then so many of the last tickets go, at most: had the account been right, they would have been
+    /// refused at the door. What re-entered beyond the limit stays.
+    pub(super) fn make_room(&mut self, most: u32, actions: &mut Actions) {
+        let largest = self.largest_limit();
+        for _ in 0..most {
+            if self.queue.len() <= largest as usize {
+                return;
+            }
+            let Some((_, _, last)) = self.queue.last().cloned() else { return };
             self.drop_ticket(&last, Reason::QueueFull, actions);
             self.count(Counted::Ended(End::Failed));
         }
+    }
+
+    /// Tickets that the most generous router allows.
+    pub(super) fn largest_limit(&self) -> u32 {
+        self.routers.values().map(|lease| lease.max_queue_size).max().unwrap_or(0)
     }
 
     /// Grants what can be granted, then tells how an attempt stands. Its own grant is the answer, not an action.

@@ -1,6 +1,6 @@
 //! Time passes: estimates decay, and what is due expires before anything else happens.
 
-use super::{Actions, BACKEND_LEASE, Pool, ROUTER_LEASE};
+use super::{Actions, BACKEND_LEASE, PROOF_LASTS, Pool, ROUTER_LEASE, record::Phase};
 use crate::{
     decide::Reason,
     event::{Action, AttemptId, End},
@@ -10,17 +10,21 @@ use crate::{
 
 impl Pool {
     /// Brings the account to `now`: backends and routers whose lease is over go, tickets whose time is over are
-    /// dropped, and what came free by that goes to the first tickets.
+    /// dropped, and what came free by that goes to the first tickets. The queue may be too long for the routers that
+    /// are left.
     pub(super) fn advance(&mut self, now: Time, actions: &mut Actions) {
         let all_busy = self.slots > 0 && self.free.is_empty();
         let now = now.max(self.now);
         self.estimate.elapse(self.now, now, all_busy);
         self.now = now;
         self.expire_backends();
+        self.stop_on_gone_backends();
+        let allowed = self.largest_limit();
         self.expire_routers();
         self.expire_recovery();
         self.expire_tickets(actions);
         self.dispatch(actions);
+        self.make_room(allowed.saturating_sub(self.largest_limit()), actions);
     }
 
     /// The earliest instant at which something is due, if anything is.
@@ -29,7 +33,8 @@ impl Pool {
         let backend = self.nodes.values().filter_map(|node| node.lease).min();
         let router = self.routers.values().map(|lease| lease.renewed.plus(ROUTER_LEASE)).min();
         let recovery = self.recovery.as_ref().map(|recovery| recovery.until);
-        [ticket, backend, router, recovery].into_iter().flatten().min()
+        let stopped = self.given_up_on_gone_backends().map(|(_, proof)| proof.plus(PROOF_LASTS)).min();
+        [ticket, backend, router, recovery, stopped].into_iter().flatten().min()
     }
 
     fn expire_backends(&mut self) {
@@ -40,6 +45,34 @@ impl Pool {
         for id in gone {
             self.retire(&id);
         }
+    }
+
+    /// Nobody reports on a backend that has gone: what was given up on it has stopped once nothing has proved for
+    /// [`PROOF_LASTS`] that it runs.
+    fn stop_on_gone_backends(&mut self) {
+        let now = self.now;
+        let stopped: Vec<AttemptId> = self
+            .given_up_on_gone_backends()
+            .filter(|(_, proof)| now.since(*proof) >= PROOF_LASTS)
+            .map(|(id, _)| id.clone())
+            .collect();
+        for id in stopped {
+            self.remove(&id);
+        }
+    }
+
+    /// Abandoned attempts on backends that have gone, and when each was last known to run. Mostly none has gone, and
+    /// then nothing is looked through.
+    fn given_up_on_gone_backends(&self) -> impl Iterator<Item = (&AttemptId, Time)> {
+        let some_gone = self.nodes.values().any(|node| node.lease.is_none());
+        let attempts = some_gone.then_some(&self.attempts).into_iter().flatten();
+        attempts.filter_map(|(id, attempt)| match &attempt.phase {
+            Phase::Abandoned { backend, proof } => {
+                let gone = self.nodes.get(backend).is_some_and(|node| node.lease.is_none());
+                gone.then_some((id, *proof))
+            }
+            Phase::Queued | Phase::Running { .. } => None,
+        })
     }
 
     fn expire_routers(&mut self) {

@@ -5,8 +5,8 @@ use super::{
     trace::backend,
 };
 use crate::{
-    Action, Admit, AttemptId, Backend, End, Event, HandBack, Limits, Priority, Reason, Reply,
-    pool::{BACKEND_LEASE, ROUTER_LEASE},
+    Action, Admit, AttemptId, Backend, End, Event, HandBack, Limits, Place, Priority, Reason, Renewal, Reply,
+    pool::{BACKEND_LEASE, PROOF_LASTS, ROUTER_LEASE},
     snapshot::BackendState,
     time::SECOND,
 };
@@ -168,6 +168,63 @@ fn a_reset_frees_what_is_not_provably_running_and_nothing_else() {
     scene.pass(SECOND);
     scene.renew(&["a", "b", "c"]);
     assert_eq!(scene.counts(), (1, 1, 0), "backend-2 said that it holds its one; backend-0 said nothing");
+}
+
+#[test]
+fn what_was_given_up_on_a_backend_that_has_gone_is_freed_without_a_reset() {
+    let mut scene = Scene::new();
+    let place = scene.runs("a");
+    scene.apply(&Event::PutBackend(backend(1, 0, false)));
+    let (reply, _) = scene.hand_back("a", HandBack::Concurrency, place);
+    assert!(matches!(reply, Reply::Granted(..)), "{reply:?}");
+    scene.pass(SECOND);
+    scene.apply(&Event::Release("a+".into(), End::Finished));
+    assert_eq!(scene.counts(), (0, 1, 0), "the slot that was handed back counts until the next report");
+    // The backend is killed. Nobody will ever report on it, and its router renews the mark as its own.
+    for _ in 0..BACKEND_LEASE / SECOND {
+        scene.renew(&["a"]);
+        scene.pass(SECOND);
+    }
+    assert_eq!(scene.counts(), (0, 0, 0));
+    assert!(scene.pool.snapshot().backends.is_empty());
+}
+
+#[test]
+fn given_up_work_that_was_lately_proven_outlives_the_registration_of_its_backend() {
+    let mut scene = Scene::new();
+    scene.runs("a");
+    scene.apply(&Event::Abandon("a".into(), End::TimedOut));
+    scene.pass(BACKEND_LEASE - SECOND);
+    scene.renew(&["a"]);
+    scene.apply(&Event::Reconcile("backend-0".to_owned(), vec!["a".into()]));
+    scene.pass(SECOND);
+    assert_eq!(scene.counts(), (0, 1, 0), "it was still running a second ago");
+    scene.renew(&["a"]);
+    assert_eq!(scene.pool.next_due(), Some(scene.now.plus(PROOF_LASTS - SECOND)));
+    scene.pass(PROOF_LASTS - SECOND);
+    assert_eq!(scene.counts(), (0, 0, 0));
+}
+
+#[test]
+fn the_queue_is_within_the_limit_that_is_left_when_a_router_dies() {
+    let mut scene = Scene::new();
+    let place = scene.runs("a");
+    scene.apply(&Event::Renew(Renewal {
+        router: "roomy".to_owned(),
+        flags: String::new(),
+        limits: Limits { max_queue_size: 9, ..limits() },
+        known: vec![],
+        check: vec![],
+        reset_interval: 300 * SECOND,
+    }));
+    scene.pass(ROUTER_LEASE - SECOND);
+    scene.apply(&Event::PutBackend(backend(0, 0, false)));
+    ["b", "c", "d"].into_iter().for_each(|attempt| scene.waits(attempt, Priority::Normal));
+    scene.hand_back("a", HandBack::Concurrency, Place { deadline: scene.now.plus(60 * SECOND), ..place });
+    assert_eq!(scene.counts(), (0, 1, 4), "four are within the other router's nine");
+    scene.renew(&["b", "c", "d", "a+"]);
+    let dropped = Action::Drop { attempt: "d".into(), router: "r".to_owned(), reason: Reason::QueueFull };
+    assert_eq!((scene.pass(SECOND), scene.counts()), (vec![dropped], (0, 1, 3)));
 }
 
 #[test]
