@@ -26,6 +26,9 @@ from train import held_out_chats
 FOLDER = Path(__file__).resolve().parent
 PROMISE = 98.0
 MEASURED_ONLY = "tidegate-unseen"
+HEADING = (
+    "Held-out prompts, greedy decoding with transformers in f32, right to the last character; up to 150 of each task."
+)
 
 
 @dataclass(frozen=True)
@@ -154,7 +157,7 @@ def main() -> int:
     for case, answer in wrong:
         print(f"{case.task}: {case.messages[-1]['content']!r} -> {answer!r}, not {case.answer!r}")
     if arguments.write:
-        (FOLDER / "held-out.md").write_text(table(rows) + "\n", encoding="utf-8")
+        (FOLDER / "held-out.md").write_text(f"{HEADING}\n\n{table(rows)}\n", encoding="utf-8")
         write_prompts(arguments.count)
     return int(any(row.percent < PROMISE for row in rows if row.task != MEASURED_ONLY))
 
