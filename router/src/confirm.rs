@@ -44,6 +44,17 @@ impl Confirmer {
         }
     }
 
+    /// Returns at the backend's next report, or once the grace has passed for one that reports nothing.
+    pub async fn wait_for_report(&self, grant: &Grant) {
+        let begun = Instant::now();
+        loop {
+            tokio::time::sleep(MAX_PAUSE).await;
+            if self.report(&grant.url).await.is_some() || begun.elapsed() >= self.grace {
+                return;
+            }
+        }
+    }
+
     /// The report of the backend at `url`; `None` where it cannot be had, as from servers of another make.
     pub async fn report(&self, url: &str) -> Option<NodeReport> {
         let uri = format!("{}{NODE_PATH}", url.trim_end_matches('/'));

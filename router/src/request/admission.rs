@@ -162,7 +162,7 @@ async fn next_permit(desk: &Arc<Desk>, job: &Job, refused: Permit, why: HandBack
     desk.metrics.resent(&job.pool);
     let verdict = before_deadline(job, &mut claim, desk.ledger.hand_back(&job.pool, &old, why, next)).await?;
     if verdict.is_ok() {
-        refused.handed_back();
+        refused.handed_back(why);
     }
     settle(desk, job, claim, verdict).await
 }

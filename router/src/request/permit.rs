@@ -4,7 +4,7 @@
 //! ledger must be told is told by a task of its own, so that a drop never blocks and never fails.
 
 use crate::confirm::Confirmer;
-use crate::ledger::{AttemptId, End, Grant, Ledger};
+use crate::ledger::{AttemptId, End, Grant, HandBack, Ledger};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_telemetry::metrics::{InFlight, RouterMetrics};
@@ -61,6 +61,13 @@ impl Place {
         // A drop after the runtime has gone has nobody left to tell.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(call(self).in_current_span());
+        }
+    }
+
+    /// Tells the ledger that this attempt's work has stopped.
+    async fn confirm(&self) {
+        if let Err(error) = self.desk.ledger.confirm(&self.pool, &self.attempt).await {
+            tracing::warn!(%error, attempt = %self.attempt, "stopped work could not be confirmed; the next reset will");
         }
     }
 }
@@ -153,9 +160,7 @@ impl Permit {
             }
             let confirmer = place.desk.confirmer.clone();
             confirmer.wait_until_stopped(&grant).await;
-            if let Err(error) = place.desk.ledger.confirm(&place.pool, &place.attempt).await {
-                tracing::warn!(%error, attempt = %place.attempt, "stopped work could not be confirmed; the next reset will");
-            }
+            place.confirm().await;
         });
     }
 
@@ -166,9 +171,16 @@ impl Permit {
         Some((place.attempt.clone(), place.desk.claim(&place.pool)))
     }
 
-    /// The ledger has moved the ticket to the next attempt: this one holds nothing any more.
-    pub fn handed_back(mut self) {
-        self.held = None;
+    /// The ledger has moved the ticket to the next attempt: this one holds nothing any more. Where the backend said that it is
+    /// full, the slot counts as abandoned until its next report.
+    pub fn handed_back(mut self, why: HandBack) {
+        let Some(Held { place, grant, .. }) = self.held.take() else { return };
+        if why == HandBack::Concurrency {
+            place.tell(move |place| async move {
+                place.desk.confirmer.clone().wait_for_report(&grant).await;
+                place.confirm().await;
+            });
+        }
     }
 }
 

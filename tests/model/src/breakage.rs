@@ -1,0 +1,85 @@
+//! Ledgers that are wrong on purpose: whether the checks see it is the test of the checks.
+//!
+//! The production machine stays as it is. What is broken is what it is told: events that it should not get, or gets
+//! changed, through its public interface.
+
+use tidegate_admission::{
+    AttemptId, Event, Limits, Outcome, Place, Pool, Renewal, Return, Time, pool::Phase,
+};
+
+use crate::names::{LEASE, TICK};
+
+/// What is deliberately broken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Breakage {
+    /// Nothing.
+    None,
+    /// A release counts each time that it arrives: the second one takes the slot of somebody else.
+    ReleaseTwice,
+    /// A reset sets the abandoned count to zero, whatever still runs.
+    ResetToZero,
+    /// A ticket that is handed back goes to the end of the queue.
+    HandBackToTheEnd,
+    /// A router that has been granted a slot is never found dead.
+    DeadRouterKept,
+}
+
+impl Breakage {
+    /// Applies an event, broken.
+    pub fn apply(self, pool: &mut Pool, now: Time, event: &Event) -> Outcome {
+        match (self, event) {
+            (Breakage::ReleaseTwice, Event::Release(id, end)) if !pool.attempts().contains_key(id) => {
+                let other = some_running(pool).unwrap_or_else(|| id.clone());
+                pool.apply(now, &Event::Release(other, *end))
+            }
+            (Breakage::ResetToZero, Event::Renew(renewal)) => reset_to_zero(pool, now, renewal),
+            (Breakage::HandBackToTheEnd, Event::HandBack(returned)) => {
+                let last = Place { arrival: returned.place.arrival + (1 << 40), ..returned.place };
+                pool.apply(now, &Event::HandBack(Return { place: last, ..returned.clone() }))
+            }
+            (Breakage::DeadRouterKept, Event::Tick) => keep_alive(pool, now),
+            _ => pool.apply(now, event),
+        }
+    }
+}
+
+fn some_running(pool: &Pool) -> Option<AttemptId> {
+    let runs = |phase: &Phase| matches!(phase, Phase::Running { .. });
+    pool.attempts().iter().find(|(_, attempt)| runs(&attempt.phase)).map(|(id, _)| id.clone())
+}
+
+fn reset_to_zero(pool: &mut Pool, now: Time, renewal: &Renewal) -> Outcome {
+    let due = now.since(pool.snapshot().last_reset) >= renewal.reset_interval;
+    let mut outcome = pool.apply(now, &Event::Renew(renewal.clone()));
+    let abandoned = |phase: &Phase| matches!(phase, Phase::Abandoned { .. });
+    let all: Vec<AttemptId> = pool
+        .attempts()
+        .iter()
+        .filter(|(_, attempt)| due && abandoned(&attempt.phase))
+        .map(|(id, _)| id.clone())
+        .collect();
+    for id in all {
+        outcome.actions.extend(pool.apply(now, &Event::Confirm(id)).actions);
+    }
+    outcome
+}
+
+/// Renews in the name of each router that has a slot, just before time passes.
+fn keep_alive(pool: &mut Pool, now: Time) -> Outcome {
+    let before = Time(now.0.saturating_sub(TICK));
+    for router in pool.snapshot().routers {
+        let held = || pool.attempts().iter().filter(|(_, attempt)| attempt.router == router.id);
+        if held().any(|(_, attempt)| matches!(attempt.phase, Phase::Running { .. })) {
+            let renewal = Renewal {
+                known: held().map(|(id, _)| id.clone()).collect(),
+                router: router.id,
+                flags: String::new(),
+                limits: Limits { max_queue_size: 2, ..Limits::default() },
+                check: Vec::new(),
+                reset_interval: TICK * u64::from(LEASE),
+            };
+            pool.apply(before, &Event::Renew(renewal));
+        }
+    }
+    pool.apply(now, &Event::Tick)
+}

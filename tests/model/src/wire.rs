@@ -1,0 +1,151 @@
+//! Messages arrive: calls become events of the account, and what it says becomes messages to routers.
+
+use std::sync::Arc;
+
+use tidegate_admission::{Action, Admit, Backend, End, Event, Granted, Outcome, Renewal, Reply, Return};
+
+use crate::{
+    facts,
+    message::{Message, Place, Slot, Verdict},
+    names::{TICK, Tries, Try, backend_id, instant, number, router_id},
+    setup::Setup,
+    state::State,
+};
+
+impl State {
+    /// Applies an event to the account; what it pushes gets under way.
+    pub fn apply(&mut self, setup: &Setup, event: &Event) -> Outcome {
+        let outcome = Arc::make_mut(&mut self.ledger).apply(setup.breakage, event);
+        self.push(setup, &outcome.actions);
+        outcome
+    }
+
+    /// Puts under way what the account tells routers unasked. A dead router hears nothing.
+    pub fn push(&mut self, setup: &Setup, actions: &[Action]) {
+        for action in actions {
+            let (one, message) = match action {
+                Action::Grant(granted) => {
+                    let one = Try::of(&granted.attempt);
+                    (one, Message::Grant(one, slot(granted)))
+                }
+                Action::Drop { attempt, .. } => (Try::of(attempt), Message::Drop(Try::of(attempt))),
+            };
+            if self.routers[setup.router(one.request)] {
+                self.send(message);
+            }
+        }
+    }
+
+    /// A message arrives. `answered`: whether the caller, where it waits, gets to hear what came of it.
+    pub fn arrive(&mut self, setup: &Setup, message: &Message, answered: bool) {
+        match message {
+            Message::Answer(one, verdict) => self.hear_verdict(*one, *verdict),
+            Message::Grant(one, slot) => self.hear_grant(*one, *slot),
+            Message::Drop(one) => self.hear_drop(*one),
+            Message::Renewed(_, granted, gone) => self.hear_renewed(granted, *gone),
+            call => self.called(setup, call, answered),
+        }
+    }
+
+    fn called(&mut self, setup: &Setup, call: &Message, answered: bool) {
+        let Some(event) = self.event(setup, call) else { return };
+        let reply = self.apply(setup, &event).reply;
+        match call {
+            Message::Abandon(one) if answered => self.told(*one, true),
+            Message::Renew(router, ..) if answered && self.routers[usize::from(*router)] => {
+                let (granted, gone) = renewed(&reply);
+                self.send(Message::Renewed(*router, granted, gone));
+            }
+            _ => {}
+        }
+        let Some(one) = call.verdict_on() else { return };
+        if answered && self.routers[setup.router(one.request)] {
+            self.send(Message::Answer(one, verdict(&reply)));
+        }
+    }
+
+    /// What a call asks of the account.
+    fn event(&self, setup: &Setup, call: &Message) -> Option<Event> {
+        Some(match call {
+            Message::Admit(one) => self.admit(setup, *one),
+            Message::HandBack(one, why, place) => Event::HandBack(Return {
+                attempt: one.id(),
+                next: one.next().id(),
+                router: router_id(setup.router(one.request)),
+                limits: setup.limits(setup.router(one.request)),
+                why: why.word(),
+                place: whole(setup, *one, *place),
+            }),
+            Message::Cancel(one) => Event::Cancel(one.id(), End::ClientGone),
+            // Nothing is ever measured: what the estimates decide is tested elsewhere, and would make time endless.
+            Message::Release(one) => Event::Release(one.id(), End::Failed),
+            Message::Abandon(one) => Event::Abandon(one.id(), End::TimedOut),
+            Message::Confirm(one) => Event::Confirm(one.id()),
+            Message::Renew(router, known, check) => renew(setup, usize::from(*router), *known, *check),
+            Message::Answer(..) | Message::Renewed(..) | Message::Grant(..) | Message::Drop(_) => {
+                return None;
+            }
+        })
+    }
+
+    fn admit(&self, setup: &Setup, one: Try) -> Event {
+        let wish = setup.wishes[usize::from(one.request)];
+        Event::Admit(Admit {
+            attempt: one.id(),
+            router: router_id(wish.router),
+            limits: setup.limits(wish.router),
+            priority: wish.priority,
+            remaining: u64::from(wish.patience) * TICK,
+            draw: 0.999,
+            jitter: 0.0,
+            prefer: None,
+        })
+    }
+}
+
+/// A router's renewal.
+pub fn renew(setup: &Setup, router: usize, known: Tries, check: Tries) -> Event {
+    Event::Renew(Renewal {
+        router: router_id(router),
+        flags: String::new(),
+        limits: setup.limits(router),
+        known: known.ids(),
+        check: check.ids(),
+        reset_interval: u64::from(setup.reset_interval) * TICK,
+    })
+}
+
+/// A backend's registration in one of its lives.
+pub fn registration(backend: usize, epoch: u8) -> Event {
+    let (id, epoch) = (backend_id(backend), format!("e{epoch}"));
+    Event::PutBackend(Backend { url: id.clone(), id, epoch, slots: 1, draining: false })
+}
+
+/// What a renewal's answer says: what runs, and what is not on the account.
+pub fn renewed(reply: &Reply) -> (Vec<(Try, Slot)>, Tries) {
+    let Reply::Renewed { granted, gone, .. } = reply else { return (Vec::new(), Tries::default()) };
+    let granted = granted.iter().map(|granted| (Try::of(&granted.attempt), slot(granted))).collect();
+    (granted, gone.iter().map(Try::of).collect())
+}
+
+fn verdict(reply: &Reply) -> Verdict {
+    match reply {
+        Reply::Granted(granted, _) => Verdict::Granted(slot(granted)),
+        Reply::Queued { .. } => Verdict::Queued,
+        Reply::Rejected(..) => Verdict::Refused,
+        Reply::Done | Reply::Renewed { .. } | Reply::Reentered { .. } => Verdict::Unclear,
+    }
+}
+
+fn slot(granted: &Granted) -> Slot {
+    Slot { backend: number(&granted.backend), place: facts::place(&granted.place) }
+}
+
+fn whole(setup: &Setup, one: Try, place: Place) -> tidegate_admission::Place {
+    tidegate_admission::Place {
+        priority: setup.priority(one.request),
+        arrival: place.arrival,
+        entered: instant(0),
+        deadline: instant(place.deadline),
+    }
+}
