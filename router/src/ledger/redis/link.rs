@@ -202,7 +202,7 @@ impl Pushes {
     fn deliver(&self, push: PushInfo) {
         let payload = push.data.into_iter().nth(1).map(from_redis_value::<Vec<u8>>);
         let Some(Ok(payload)) = payload else { return };
-        match reply::pushed(payload) {
+        match reply::pushed(&payload) {
             Ok(action) => self.holdings.pushed(action),
             Err(error) => tracing::warn!(%error, "a push that makes no sense"),
         }

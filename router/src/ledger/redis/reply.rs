@@ -48,8 +48,8 @@ pub(super) fn answer(value: Value) -> Result<Answer, LedgerError> {
 }
 
 /// What was pushed to a router: one action.
-pub(super) fn pushed(payload: Vec<u8>) -> Result<Action, LedgerError> {
-    read_action(&payload)
+pub(super) fn pushed(payload: &[u8]) -> Result<Action, LedgerError> {
+    read_action(payload)
 }
 
 /// Counts and estimates; `None` where there is no such pool.
