@@ -137,7 +137,7 @@ pub struct Decision {
 /// Applies the rules in their order.
 pub fn decide(view: &View, limits: &Limits, asked: &Asked) -> Decision {
     let numbers = numbers(view, limits, asked);
-    let verdict = match rejects(view, &numbers) {
+    let verdict = match rejects(view.free, &numbers) {
         Some(reason) => Verdict::Reject(refuse(reason, view, &numbers, asked)),
         None if view.free && view.queued_total() == 0 => Verdict::Admit,
         None => Verdict::Queue,
@@ -154,12 +154,12 @@ pub fn refuse(reason: Reason, view: &View, numbers: &Numbers, asked: &Asked) -> 
     }
 }
 
-/// Rules 1 to 4; none of them means rule 5.
-fn rejects(view: &View, numbers: &Numbers) -> Option<Reason> {
+/// Rules 1 to 4; none of them means rule 5. `free`: whether a slot is.
+pub(crate) fn rejects(free: bool, numbers: &Numbers) -> Option<Reason> {
     if numbers.slots <= 0.0 {
         return Some(Reason::NoBackend);
     }
-    if view.free && numbers.queued <= 0.0 {
+    if free && numbers.queued <= 0.0 {
         return None;
     }
     if numbers.queued >= numbers.queue_limit {

@@ -12,10 +12,11 @@
 //! 3. [`estimate`]: service time and drain rate, measured and decaying.
 //! 4. [`view`]: what a decision is made from.
 //! 5. [`decide`]: the five rules, `p`, the predicted wait and `retry-after`.
-//! 6. [`event`]: what happens to a pool, and what follows from it.
-//! 7. [`pool`]: the state machine: events in, actions out.
-//! 8. [`snapshot`]: the whole account, for people and for comparison.
-//! 9. [`invariants`]: what holds in every state, as named predicates.
+//! 6. [`stale`]: refusals from a view that a router already has.
+//! 7. [`event`]: what happens to a pool, and what follows from it.
+//! 8. [`pool`]: the state machine: events in, actions out.
+//! 9. [`snapshot`]: the whole account, for people and for comparison.
+//! 10. [`invariants`]: what holds in every state, as named predicates.
 
 pub mod decide;
 pub mod estimate;
@@ -25,6 +26,7 @@ pub mod limits;
 pub mod pool;
 pub mod priority;
 pub mod snapshot;
+pub mod stale;
 pub mod time;
 pub mod view;
 
