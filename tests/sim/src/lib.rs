@@ -13,6 +13,7 @@ pub mod agenda;
 pub mod chance;
 pub mod client;
 pub mod engine;
+pub mod faults;
 pub mod fleet;
 pub mod scenario;
 pub mod stats;
