@@ -279,6 +279,12 @@ impl World {
 
 /// The limits of a router: all alike, or each its own.
 fn limits(chance: &mut Chance, own: bool) -> Limits {
-    let max_queue_size = if own { 2 + chance.index(12) as u32 } else { 8 };
-    Limits { max_queue_size, queue_rejection_threshold: 0.8, rejection_start: 0.7, wait_share: 1.0 }
+    let max_queue_size = if own { 1 + chance.index(10) as u32 } else { 5 };
+    let (late, all) = (chance.happens(0.5), chance.happens(0.5));
+    Limits {
+        max_queue_size,
+        queue_rejection_threshold: if all { 1.0 } else { 0.8 },
+        rejection_start: if late { 1.0 } else { 0.7 },
+        wait_share: 1.0,
+    }
 }

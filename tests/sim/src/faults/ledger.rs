@@ -1,9 +1,10 @@
 //! The real pool, and all that is looked at after each of its steps.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use tidegate_admission::{
-    Action, AttemptId, Event, Granted, Outcome, Pool, Reply, Time, invariants, pool::Phase,
+    Action, AttemptId, Event, Granted, Outcome, Pool, Priority, Reply, Time, invariants,
+    pool::{Attempt, Phase},
 };
 
 use super::{CALM, END, Happening, Life, World, router::router_of, weather::Party};
@@ -17,6 +18,10 @@ pub(super) struct Ledger {
     pool: Pool,
     /// Attempts that were ever granted.
     granted: BTreeSet<AttemptId>,
+    /// Where each attempt's request stood when it was first let in: a ticket that is handed back keeps its place.
+    places: BTreeMap<AttemptId, (Priority, u64)>,
+    /// Tickets that were dropped.
+    dropped: BTreeSet<AttemptId>,
     /// Of attempts that were granted, had ended, and were granted again.
     pub(super) ghosts: u64,
     pub(super) events: u64,
@@ -26,8 +31,9 @@ pub(super) struct Ledger {
 
 impl Ledger {
     pub(super) fn new() -> Ledger {
-        let (pool, granted) = (Pool::new(Time(0)), BTreeSet::new());
-        Ledger { pool, granted, ghosts: 0, events: 0, last_busy: Time(0) }
+        let (pool, places, last_busy) = (Pool::new(Time(0)), BTreeMap::new(), Time(0));
+        let (granted, dropped) = (BTreeSet::new(), BTreeSet::new());
+        Ledger { pool, granted, places, dropped, ghosts: 0, events: 0, last_busy }
     }
 
     /// Slots on the account.
@@ -50,8 +56,30 @@ impl Ledger {
         if self.left().is_some() {
             self.last_busy = real;
         }
+        self.remember(event, &outcome);
         let wrong = self.wrong(asks.as_ref(), &outcome, largest);
         (outcome, wrong)
+    }
+
+    fn remember(&mut self, event: &Event, outcome: &Outcome) {
+        for action in &outcome.actions {
+            if let Action::Drop { attempt, .. } = action {
+                self.dropped.insert(attempt.clone());
+            }
+        }
+        let place = match event {
+            Event::Admit(ask) => self.pool.attempts().get(&ask.attempt).map(|attempt| attempt.place),
+            Event::HandBack(back) => Some(back.place),
+            _ => None,
+        };
+        if let (Some(id), Some(place)) = (asks(event), place) {
+            self.places.insert(id.clone(), (place.priority, place.arrival));
+        }
+    }
+
+    /// Whether an attempt is on the account, or its router is about to hear that it was dropped.
+    pub(super) fn knows(&self, id: &AttemptId) -> bool {
+        self.pool.attempts().contains_key(id) || self.dropped.contains(id)
     }
 
     fn runs(&self, id: &AttemptId) -> bool {
@@ -78,13 +106,14 @@ impl Ledger {
         None
     }
 
-    /// Whether a ticket waits that should have been served before this grant.
+    /// Whether a ticket waits that should have been served before this grant: one with an earlier place that would have
+    /// gone to that backend.
     fn overtook(&self, granted: &Granted) -> bool {
-        let place = |place: &tidegate_admission::Place| (place.priority, place.arrival);
-        self.pool.attempts().values().any(|other| {
-            other.phase == Phase::Queued
-                && other.avoid.is_empty()
-                && place(&other.place) < place(&granted.place)
+        let place = |id: &AttemptId| self.places.get(id);
+        let life = format!("{}\n", granted.backend);
+        let avoids = |ticket: &Attempt| ticket.avoid.iter().any(|avoided| avoided.starts_with(&life));
+        self.pool.attempts().iter().any(|(id, other)| {
+            other.phase == Phase::Queued && !avoids(other) && place(id) < place(&granted.attempt)
         })
     }
 }
@@ -118,6 +147,9 @@ impl World {
         // In a step of its own, so that what is due is not mixed up with what the event does.
         self.step(&Event::Tick);
         let reply = self.step(event);
+        if let Some(lost) = self.lost() {
+            self.fail(format!("{lost} was lost in fair weather after {event:?}"));
+        }
         let Some((router, life, call)) = caller else { return };
         let now = self.agenda.now();
         for delay in self.weather.with_ledger(&mut self.chance, Party::Router(router), now) {

@@ -28,6 +28,11 @@ impl Node {
         Node { slots, life: 0, up: true, running, closed, begun }
     }
 
+    /// Whether it has not died yet.
+    pub(super) fn first_life(&self) -> bool {
+        self.life == 0
+    }
+
     /// What runs here for one life of a router.
     pub(super) fn work_of(&self, router: usize, life: Life) -> Vec<AttemptId> {
         let mine = |work: &&Work| work.router == router && work.life == life;

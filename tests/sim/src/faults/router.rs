@@ -11,7 +11,8 @@ use tidegate_admission::{
 };
 
 use super::{
-    CALM, END, Happening, LONGEST, Life, Request, Word, World, node::node_of, node::work, weather::Party,
+    CALM, END, Happening, LONGEST, Life, Request, Word, World, node::Node, node::node_of, node::work,
+    weather::Party,
 };
 
 /// Microseconds after which a router no longer waits for the ledger's answer.
@@ -187,6 +188,8 @@ impl World {
             (Reply::Queued { .. }, Stage::Asking) => self.routers[router].set(attempt, Stage::Waiting),
             // Its grant was faster than this answer.
             (Reply::Queued { .. }, _) => {}
+            // Its request was given up, and its client has heard that.
+            (_, Stage::Abandoned) => {}
             _ => self.close_and_answer(router, attempt),
         }
     }
@@ -201,7 +204,8 @@ impl World {
             Some(Call::GivesBack(old, next)) => (next, Some(old)),
             Some(Call::Renews) | None => return,
         };
-        if let Some(Stage::Running { .. }) = self.routers[router].stage(&next) {
+        // A push may have been faster, and the request may be over by now.
+        if !matches!(self.routers[router].stage(&next), Some(Stage::Asking | Stage::Waiting)) {
             return;
         }
         self.close_and_answer(router, &next);
@@ -362,6 +366,14 @@ impl World {
                 _ => {}
             }
         }
+    }
+
+    /// Something that a living router waits for or runs, and that the account has lost, though nothing happened to it.
+    pub(super) fn lost(&self) -> Option<&AttemptId> {
+        let calm = self.weather.fair() && self.nodes.iter().all(Node::first_life);
+        let held = self.routers.iter().filter(|router| calm && router.up).flat_map(|router| &router.held);
+        let settled = held.filter(|(_, held)| matches!(held.stage, Stage::Waiting | Stage::Running { .. }));
+        settled.map(|(id, _)| id).find(|id| !self.ledger.knows(id))
     }
 
     fn close_and_answer(&mut self, router: usize, attempt: &AttemptId) {

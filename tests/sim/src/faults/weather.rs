@@ -29,6 +29,8 @@ struct Cut {
 /// How bad this run is.
 #[derive(Debug)]
 pub(super) struct Weather {
+    /// Whether messages fare badly; in fair weather only routers and backends die.
+    foul: bool,
     loss: f64,
     doubled: f64,
     late: f64,
@@ -42,10 +44,12 @@ impl Weather {
     pub(super) fn new(chance: &mut Chance) -> Weather {
         let some =
             |chance: &mut Chance, most: f64| if chance.happens(0.5) { most * chance.unit() } else { 0.0 };
+        let foul = chance.happens(0.75);
+        let some = |chance: &mut Chance, most: f64| if foul { some(chance, most) } else { 0.0 };
         let (loss, doubled, late) = (some(chance, 0.1), some(chance, 0.1), some(chance, 0.2));
-        let behind = if chance.happens(0.4) { chance.between(1, FARTHEST_BACK) } else { 0 };
+        let behind = if foul && chance.happens(0.5) { chance.between(1, FARTHEST_BACK) } else { 0 };
         let clock = (Time(chance.between(SECOND, CALM.0)), behind);
-        Weather { loss, doubled, late, cuts: Vec::new(), slow: None, clock }
+        Weather { foul, loss, doubled, late, cuts: Vec::new(), slow: None, clock }
     }
 
     /// Cuts, slow nodes and deaths of this run.
@@ -60,7 +64,7 @@ impl Weather {
             let at = Time(chance.between(SECOND / 2, CALM.0 - SECOND / 2));
             let lasts = chance.between(SECOND / 10, 7 * SECOND);
             let back = at.plus(lasts).min(CALM).since(at);
-            match chance.index(5) {
+            match chance.index(if self.foul { 5 } else { 2 }) {
                 0 => disasters.push((at, Happening::RouterDies(chance.index(routers), back))),
                 1 => disasters.push((at, Happening::NodeDies(chance.index(nodes), back))),
                 2 => self.cut(Party::Router(chance.index(routers)), at, back),
@@ -69,6 +73,11 @@ impl Weather {
             }
         }
         disasters
+    }
+
+    /// Whether every message arrives, once and soon.
+    pub(super) fn fair(&self) -> bool {
+        !self.foul
     }
 
     fn cut(&mut self, party: Party, from: Time, lasts: u64) {
@@ -104,7 +113,8 @@ impl Weather {
         }
         let slow = if self.slow == Some(party) { chance.between(0, SECOND / 2) } else { 0 };
         let late = if chance.happens(self.late) { chance.between(0, SECOND / 2) } else { 0 };
-        HOP / 5 + chance.between(0, 2 * HOP) + slow + late
+        // Even in fair weather one message may overtake another.
+        HOP / 5 + chance.between(0, 40 * HOP) + slow + late
     }
 
     /// What the ledger's clock shows.
