@@ -2,8 +2,10 @@
 //! each of which may die. What the ledger promises is looked at after every event.
 //!
 //! In the order of reading: [`weather`] decides what goes wrong, [`ledger`] is the real pool and all that is checked of
-//! it, [`router`] does what the real router does with its holdings, [`node`] is a backend with its own semaphore.
+//! it, [`router`] does what the real router does with its holdings and [`lease`] what it does as a whole, [`node`] is a
+//! backend with a semaphore of its own.
 
+mod lease;
 mod ledger;
 mod node;
 mod router;

@@ -176,11 +176,17 @@ impl<'a> Fleet<'a> {
 
     /// Gives a pool an event at the present instant, and does what follows from it for tickets that wait.
     fn step(&mut self, pool: usize, event: &Event) -> Reply {
+        if self.watch.log {
+            self.log.push((pool, self.now(), event.clone()));
+        }
+        self.tally.events += 1;
+        self.apply(pool, event)
+    }
+
+    /// The same for what happens only in the simulation.
+    fn apply(&mut self, pool: usize, event: &Event) -> Reply {
         let now = self.now();
         let outcome = self.pools[pool].apply(now, event);
-        if self.watch.log {
-            self.log.push((pool, now, event.clone()));
-        }
         self.look_at(pool);
         for action in outcome.actions {
             match action {
@@ -192,7 +198,6 @@ impl<'a> Fleet<'a> {
     }
 
     fn look_at(&mut self, pool: usize) {
-        self.tally.events += 1;
         let queued = self.pools[pool].view().queued_total() as usize;
         self.tally.longest_queue = self.tally.longest_queue.max(queued);
         if self.watch.every > 0 && self.tally.events.is_multiple_of(self.watch.every) {

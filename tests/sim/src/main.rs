@@ -31,6 +31,10 @@ fn main() -> io::Result<()> {
         "constants" => writeln!(out, "{}", constants::run(effort)),
         "steps" => writeln!(out, "{}", steps::run(effort)),
         "burst" => writeln!(out, "{}", trouble::burst(effort)),
+        "scale" => {
+            let (a, b) = tidegate_sim::scale::run(args.part * 10.0);
+            writeln!(out, "{a}\n{b}")
+        }
         _ => writeln!(out, "{}", trouble::stalls(effort)),
     }
 }

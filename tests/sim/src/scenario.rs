@@ -66,9 +66,11 @@ pub struct Scenario {
     pub warm_up: f64,
     /// Seconds that are measured.
     pub measured: f64,
+    /// Seconds of load after that: those who came last must not find an emptier fleet than the others.
+    pub tail: f64,
 }
 
-/// Seconds of load after what is measured: those who came last must not find an emptier fleet than the others.
+/// Seconds of load after what is measured, at most.
 const TAIL: f64 = 20.0;
 
 impl Scenario {
@@ -93,6 +95,7 @@ impl Scenario {
             asking: Asking::Ledger,
             warm_up: 100.0,
             measured: measured_for(slots),
+            tail: timeout.min(TAIL),
         }
     }
 
@@ -115,7 +118,7 @@ impl Scenario {
 
     /// Second at which the last users come.
     pub fn horizon(&self) -> f64 {
-        self.end() + self.timeout.min(TAIL)
+        self.end() + self.tail
     }
 
     /// The stage at a second, and when the next one begins.

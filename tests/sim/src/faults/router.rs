@@ -6,13 +6,12 @@
 use std::collections::BTreeMap;
 
 use tidegate_admission::{
-    Action, Admit, AttemptId, End, Event, Granted, HandBack, Limits, Place, Priority, Renewal, Reply, Return,
+    Action, Admit, AttemptId, End, Event, Granted, HandBack, Limits, Place, Priority, Reply, Return,
     time::SECOND,
 };
 
 use super::{
-    CALM, END, Happening, LONGEST, Life, Request, Word, World, node::Node, node::node_of, node::work,
-    weather::Party,
+    CALM, Happening, LONGEST, Life, Request, Word, World, node::node_of, node::work, weather::Party,
 };
 
 /// Microseconds after which a router no longer waits for the ledger's answer.
@@ -24,7 +23,7 @@ const BETWEEN_ARRIVALS: f64 = 50_000.0;
 
 /// What an attempt is doing, as far as its router knows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Stage {
+pub(super) enum Stage {
     Asking,
     Waiting,
     Running { node: usize, place: Place },
@@ -32,14 +31,14 @@ enum Stage {
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Holding {
-    request: usize,
-    stage: Stage,
+pub(super) struct Holding {
+    pub(super) request: usize,
+    pub(super) stage: Stage,
 }
 
 /// A call under way.
 #[derive(Debug, Clone)]
-enum Call {
+pub(super) enum Call {
     Asks(AttemptId),
     GivesBack(AttemptId, AttemptId),
     Renews,
@@ -49,10 +48,10 @@ enum Call {
 #[derive(Debug)]
 pub(super) struct Router {
     pub(super) life: Life,
-    up: bool,
+    pub(super) up: bool,
     pub(super) limits: Limits,
     made: u64,
-    held: BTreeMap<AttemptId, Holding>,
+    pub(super) held: BTreeMap<AttemptId, Holding>,
     calls: BTreeMap<u64, Call>,
 }
 
@@ -66,11 +65,11 @@ impl Router {
         self.made
     }
 
-    fn is(&self, life: Life) -> bool {
+    pub(super) fn is(&self, life: Life) -> bool {
         self.up && self.life == life
     }
 
-    fn stage(&self, attempt: &AttemptId) -> Option<Stage> {
+    pub(super) fn stage(&self, attempt: &AttemptId) -> Option<Stage> {
         self.held.get(attempt).map(|holding| holding.stage)
     }
 
@@ -81,7 +80,8 @@ impl Router {
     }
 }
 
-fn name(router: usize, life: Life) -> String {
+/// The name of one life of a router.
+pub(super) fn name(router: usize, life: Life) -> String {
     format!("router{router}x{life}")
 }
 
@@ -149,7 +149,7 @@ impl World {
     }
 
     /// Sends an event whose answer matters.
-    fn call(&mut self, router: usize, event: &Event, call: Call) {
+    pub(super) fn call(&mut self, router: usize, event: &Event, call: Call) {
         let life = self.routers[router].life;
         let number = self.routers[router].number();
         self.routers[router].calls.insert(number, call);
@@ -232,7 +232,7 @@ impl World {
     }
 
     /// Runs what was granted, once.
-    fn run(&mut self, router: usize, granted: &Granted) {
+    pub(super) fn run(&mut self, router: usize, granted: &Granted) {
         let attempt = &granted.attempt;
         let Some(Holding { request, stage: Stage::Asking | Stage::Waiting }) =
             self.routers[router].held.get(attempt).copied()
@@ -330,79 +330,10 @@ impl World {
         }
     }
 
-    /// A router renews, and hears what the ledger knows better.
-    pub(super) fn router_renews(&mut self, router: usize, life: Life) {
-        if !self.routers[router].is(life) || self.agenda.now() >= END {
-            return;
-        }
-        let unsure = |holding: &Holding| matches!(holding.stage, Stage::Waiting | Stage::Abandoned);
-        let held = &self.routers[router].held;
-        let renewal = Renewal {
-            router: name(router, life),
-            flags: String::new(),
-            max_queue_size: self.routers[router].limits.max_queue_size,
-            known: held.keys().cloned().collect(),
-            check: held.iter().filter(|(_, holding)| unsure(holding)).map(|(id, _)| id.clone()).collect(),
-            reset_interval: 3 * SECOND,
-        };
-        self.call(router, &Event::Renew(renewal), Call::Renews);
-        self.agenda.after(SECOND, Happening::RouterRenews(router, life));
-    }
-
-    fn renewed(&mut self, router: usize, reply: &Reply) {
-        let Reply::Renewed { granted, gone } = reply else { return };
-        for granted in granted {
-            if self.routers[router].stage(&granted.attempt) == Some(Stage::Abandoned) {
-                // The call that gave it up was lost.
-                self.routers[router].held.remove(&granted.attempt);
-            } else {
-                self.run(router, granted);
-            }
-        }
-        for attempt in gone {
-            match self.routers[router].stage(attempt) {
-                Some(Stage::Waiting) => self.close_and_answer(router, attempt),
-                Some(Stage::Abandoned) => drop(self.routers[router].held.remove(attempt)),
-                _ => {}
-            }
-        }
-    }
-
-    /// Something that a living router waits for or runs, and that the account has lost, though nothing happened to it.
-    pub(super) fn lost(&self) -> Option<&AttemptId> {
-        let calm = self.weather.fair() && self.nodes.iter().all(Node::first_life);
-        let held = self.routers.iter().filter(|router| calm && router.up).flat_map(|router| &router.held);
-        let settled = held.filter(|(_, held)| matches!(held.stage, Stage::Waiting | Stage::Running { .. }));
-        settled.map(|(id, _)| id).find(|id| !self.ledger.knows(id))
-    }
-
-    fn close_and_answer(&mut self, router: usize, attempt: &AttemptId) {
+    pub(super) fn close_and_answer(&mut self, router: usize, attempt: &AttemptId) {
         if let Some(holding) = self.routers[router].held.remove(attempt) {
             let request = &mut self.requests[holding.request];
             request.answers += u32::from(request.listening);
         }
-    }
-
-    /// A router dies with all that it knew; its connections close.
-    pub(super) fn router_dies(&mut self, router: usize, away: u64) {
-        let life = self.routers[router].life;
-        if !self.routers[router].up {
-            return;
-        }
-        let limits = self.routers[router].limits;
-        self.routers[router] = Router { life: life + 1, up: false, ..Router::new(limits) };
-        for node in 0..self.nodes.len() {
-            for attempt in self.nodes[node].work_of(router, life) {
-                let delay = self.weather.with_node(&mut self.chance, node, self.agenda.now());
-                self.agenda.after(delay, Happening::Stop(node, attempt));
-            }
-        }
-        self.agenda.after(away, Happening::RouterIsBack(router));
-    }
-
-    /// A router starts, under another name.
-    pub(super) fn router_is_back(&mut self, router: usize) {
-        self.routers[router].up = true;
-        self.agenda.after(0, Happening::RouterRenews(router, self.routers[router].life));
     }
 }

@@ -116,7 +116,7 @@ impl Fleet<'_> {
             return None;
         }
         let (refusal, _) = stale::refuse_unasked(&view, age, &self.scenario.limits, asked)?;
-        self.step(pool, &Event::Tick);
+        self.apply(pool, &Event::Tick);
         let present = self.pools[pool].view();
         let refuses = matches!(decide(&present, &self.scenario.limits, asked).verdict, Verdict::Reject(_));
         self.tally.unasked(self.now(), refuses, present.free && present.queued_total() == 0);
