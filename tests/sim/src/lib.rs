@@ -15,6 +15,7 @@ pub mod client;
 pub mod engine;
 pub mod faults;
 pub mod fleet;
+pub mod report;
 pub mod scale;
 pub mod scenario;
 pub mod stats;

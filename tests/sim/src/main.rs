@@ -1,40 +1,74 @@
-//! The simulation's command: prints tables.
+//! The simulation's command: runs the tables, prints them as Markdown, and puts them into the report.
 
-use std::io::{self, Write};
+use std::{
+    fs,
+    io::{self, Write},
+    path::PathBuf,
+    time::Instant,
+};
 
 use clap::Parser;
-use tidegate_sim::tables::{Effort, batching, cheap, constants, fresh, steps, trouble};
+use tidegate_sim::{
+    report::{Part, put},
+    table::Table,
+    tables::Effort,
+};
 
+/// Simulates admission on the real code, prints the tables and writes them into docs/admission-sim.md.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Which table: fresh, batching, cheap, constants, steps, burst, stalls.
-    table: String,
-    /// Seeds.
-    #[arg(long, default_value_t = 1)]
+    /// Seeds of each configuration; some tables take a multiple of it.
+    #[arg(long, default_value_t = 5)]
     seeds: u64,
-    /// Part of the measured time.
-    #[arg(long, default_value_t = 0.1)]
+    /// Part of the measured time that is run: less than 1 for a quick look.
+    #[arg(long, default_value_t = 1.0)]
     part: f64,
+    /// Only these: fresh, constants, cheap, steps, batching, trouble, scale.
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// The report; only printed where it does not exist.
+    #[arg(long, default_value = "docs/admission-sim.md")]
+    report: PathBuf,
+    /// Print, and leave the report as it is.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 fn main() -> io::Result<()> {
     let args = Args::parse();
     let effort = Effort { seeds: args.seeds, part: args.part };
-    let mut out = io::stdout().lock();
-    match args.table.as_str() {
-        "fresh" => {
-            let runs = fresh::run(effort);
-            writeln!(out, "{}\n{}\n{}", fresh::bars(&runs), fresh::each(&runs), fresh::detail(&runs))
+    let mut times = Table::new(&["part", "seeds", "seconds"]);
+    for part in Part::ALL {
+        if !args.only.is_empty() && !args.only.iter().any(|name| name == part.name()) {
+            continue;
         }
-        "batching" => writeln!(out, "{}", batching::run(effort)),
-        "cheap" => writeln!(out, "{}", cheap::run(effort)),
-        "constants" => writeln!(out, "{}", constants::run(effort)),
-        "steps" => writeln!(out, "{}", steps::run(effort)),
-        "burst" => writeln!(out, "{}", trouble::burst(effort)),
-        "scale" => {
-            let (a, b) = tidegate_sim::scale::run(args.part * 10.0);
-            writeln!(out, "{a}\n{b}")
+        let began = now();
+        for (name, table) in part.run(effort) {
+            show(&args, name, &table)?;
         }
-        _ => writeln!(out, "{}", trouble::stalls(effort)),
+        let seconds = format!("{:.0}", began.elapsed().as_secs_f64());
+        times.row([part.name().to_owned(), args.seeds.to_string(), seconds]);
     }
+    if args.only.is_empty() {
+        show(&args, "time", &times.to_string())?;
+    }
+    Ok(())
+}
+
+/// Prints a table, and puts it into the report.
+fn show(args: &Args, name: &str, table: &str) -> io::Result<()> {
+    writeln!(io::stdout(), "{name}\n\n{table}")?;
+    if args.dry_run || !args.report.exists() {
+        return Ok(());
+    }
+    let page = fs::read_to_string(&args.report)?;
+    match put(&page, name, table) {
+        Some(page) => fs::write(&args.report, page),
+        None => Err(io::Error::other(format!("{} has no place for {name}", args.report.display()))),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "tells people how long the run takes; decides nothing")]
+fn now() -> Instant {
+    Instant::now()
 }

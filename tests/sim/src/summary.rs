@@ -16,10 +16,11 @@ pub struct Summary {
     pub goodput: f64,
     /// Of what was let in (and whose client did not hang up): not answered in time.
     pub missed: f64,
-    /// Users who got an answer in time, at the first or a later try.
+    /// Users who got an answer in time, at the first or a later try. Says little of an overload: who tries again after
+    /// the last users have come finds an empty fleet.
     pub served: f64,
-    /// The same by rank of the priority.
-    pub served_by: [f64; 3],
+    /// Answers in time over users who came, by rank of the priority, both in the measured time.
+    pub answered_by: [f64; 3],
     /// Attempts that were refused.
     pub refused: f64,
     /// Parts of the refusals: capacity, queue full, deadline.
@@ -58,7 +59,7 @@ impl Summary {
             goodput: 100.0 * tally.useful / slot_time / ceiling,
             missed: percent(tally.missed, tally.accepted - tally.hung_up),
             served: percent(tally.served.iter().sum(), users),
-            served_by: [0, 1, 2].map(|rank| percent(tally.served[rank], tally.users[rank])),
+            answered_by: [0, 1, 2].map(|rank| percent(tally.answers[rank], tally.users[rank])),
             refused: percent(refusals, tally.attempts),
             reasons: [reason(Reason::Capacity), reason(Reason::QueueFull), reason(Reason::Deadline)],
             waits: [0.5, 0.99].map(|part| quantile(&tally.waits, part)),

@@ -30,6 +30,8 @@ pub struct Tally {
     pub users: [u64; 3],
     /// Those of them who got an answer in time, at the first or a later try.
     pub served: [u64; 3],
+    /// Answers in time that ended in the measured time, by rank of the priority.
+    pub answers: [u64; 3],
     /// Slot seconds spent on answers inside their deadline, in the measured time.
     pub useful: f64,
     /// Refused without asking the ledger.
@@ -98,7 +100,8 @@ impl Tally {
     }
 
     /// A request that asked at `asked` was answered in time; its slot was held from `granted` to `now`.
-    pub fn answered(&mut self, asked: Time, granted: Time, now: Time) {
+    pub fn answered(&mut self, priority: Priority, asked: Time, granted: Time, now: Time) {
+        self.answers[priority.rank()] += u64::from(self.measures(now));
         if self.measures(asked) {
             self.answered += 1;
         }
@@ -174,7 +177,7 @@ mod tests {
     #[test]
     fn slot_time_is_spread_over_the_seconds_and_cut_to_what_is_measured() {
         let mut tally = Tally::new(Time(1_000_000), Time(3_000_000));
-        tally.answered(Time(0), Time(500_000), Time(2_250_000));
+        tally.answered(Priority::High, Time(0), Time(500_000), Time(2_250_000));
         assert_eq!(tally.series_useful, [0.5, 1.0, 0.25]);
         assert!((tally.useful - 1.25).abs() < 1e-9);
         assert_eq!(tally.answered, 0, "it asked before measuring began");

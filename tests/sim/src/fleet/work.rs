@@ -43,8 +43,8 @@ impl Fleet<'_> {
     fn finish(&mut self, job: usize) {
         let Job { user, pool, asked, granted, .. } = self.jobs[job];
         self.jobs[job].phase = Phase::Over;
-        self.tally.answered(asked, granted, self.now());
         let user = self.users[user];
+        self.tally.answered(user.priority, asked, granted, self.now());
         self.tally.served(user.arrived, user.priority);
         self.step(pool, &Event::Release(self.id_of(job), End::Finished));
     }

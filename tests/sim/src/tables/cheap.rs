@@ -29,7 +29,7 @@ pub fn run(effort: Effort) -> Table {
         "refusals from the view %",
         "of these wrong %",
         "beside a free slot %",
-        "served high / normal / low %",
+        "answered high / normal / low %",
     ]);
     for (slots, queue) in [(3, 50), (8, 50), (60, 100), (600, 1000)] {
         for (name, asking, routers) in ASKING {
@@ -44,7 +44,7 @@ pub fn run(effort: Effort) -> Table {
 
 fn row(table: &mut Table, name: String, seeds: &Seeds) {
     let figure = |value: fn(&crate::summary::Summary) -> f64| seeds.mean(value);
-    let served = [0, 1, 2].map(|rank| short(seeds.mean(|run| run.served_by[rank])));
+    let served = [0, 1, 2].map(|rank| short(seeds.mean(|run| run.answered_by[rank])));
     table.row([
         name,
         format!("{} ± {}", short(figure(|run| run.goodput)), short(seeds.error(|run| run.goodput))),

@@ -42,8 +42,8 @@ pub fn run(effort: Effort) -> Table {
         "slots/queue, change",
         "goodput / missed at 10 x",
         "goodput / missed at 1.2 x",
-        "high / normal / low served at 1.2 x",
-        "high / normal / low at 10 x",
+        "answered high / normal / low at 1.2 x",
+        "answered high / normal / low at 10 x",
         "served at 0.9 x",
     ]);
     for (slots, queue) in [(8, 50), (60, 100)] {
@@ -68,7 +68,7 @@ fn answers(seeds: &Seeds) -> String {
 }
 
 fn classes(seeds: &Seeds) -> String {
-    [0, 1, 2].map(|rank| whole(seeds.mean(|run| run.served_by[rank]))).join(" / ")
+    [0, 1, 2].map(|rank| whole(seeds.mean(|run| run.answered_by[rank]))).join(" / ")
 }
 
 fn scenario(slots: u32, queue: u32, load: f64, change: fn(&mut Scenario)) -> Scenario {

@@ -118,7 +118,7 @@ pub fn detail(runs: &[(Scenario, Vec<Cell>)]) -> Table {
         "capacity / full / deadline %",
         "dispersion",
         "echo at lag s",
-        "served high / normal / low %",
+        "answered high / normal / low %",
     ]);
     for (scenario, cells) in runs {
         let seeds = &cells[2].overload;
@@ -143,6 +143,6 @@ pub fn detail(runs: &[(Scenario, Vec<Cell>)]) -> Table {
 }
 
 fn by_class(scenario: &Scenario, seeds: &Seeds) -> String {
-    let served = [0, 1, 2].map(|rank| whole(seeds.mean(|run| run.served_by[rank])));
+    let served = [0, 1, 2].map(|rank| whole(seeds.mean(|run| run.answered_by[rank])));
     if scenario.mix == Mix::One { served[1].clone() } else { served.join(" / ") }
 }
