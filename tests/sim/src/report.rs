@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use crate::{
     scale,
-    tables::{Effort, batching, cheap, constants, fresh, steps, trouble},
+    tables::{Effort, batching, cheap, constants, fresh, short, steps, trouble},
 };
 
 /// A part of the report that is run as a whole.
@@ -16,6 +16,8 @@ pub enum Part {
     Fresh,
     /// The other constants.
     Constants,
+    /// Timeouts that are short for the work.
+    Short,
     /// Refusals from a view, and several routers.
     Cheap,
     /// Steps of load and service time.
@@ -33,14 +35,23 @@ const SCALE_SECONDS: f64 = 10.0;
 
 impl Part {
     /// All parts, in the order of the report.
-    pub const ALL: [Part; 7] =
-        [Part::Fresh, Part::Constants, Part::Cheap, Part::Steps, Part::Batching, Part::Trouble, Part::Scale];
+    pub const ALL: [Part; 8] = [
+        Part::Fresh,
+        Part::Constants,
+        Part::Short,
+        Part::Cheap,
+        Part::Steps,
+        Part::Batching,
+        Part::Trouble,
+        Part::Scale,
+    ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         match self {
             Part::Fresh => "fresh",
             Part::Constants => "constants",
+            Part::Short => "short",
             Part::Cheap => "cheap",
             Part::Steps => "steps",
             Part::Batching => "batching",
@@ -61,6 +72,7 @@ impl Part {
                 ]
             }
             Part::Constants => vec![("constants", constants::run(effort).to_string())],
+            Part::Short => vec![("short", short::run(effort).to_string())],
             Part::Cheap => vec![("cheap", cheap::run(effort).to_string())],
             Part::Steps => vec![("steps", steps::run(effort).to_string())],
             Part::Batching => vec![("batching", batching::run(effort).to_string())],
@@ -106,6 +118,10 @@ mod tests {
         {
             assert!(put(page, name, "").is_some(), "{name}");
         }
-        assert!(put(page, "scale", "").is_some() && put(page, "kinds", "").is_some());
+        assert!(
+            put(page, "scale", "").is_some()
+                && put(page, "short", "").is_some()
+                && put(page, "kinds", "").is_some()
+        );
     }
 }

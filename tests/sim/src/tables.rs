@@ -4,6 +4,7 @@ pub mod batching;
 pub mod cheap;
 pub mod constants;
 pub mod fresh;
+pub mod short;
 pub mod steps;
 pub mod trouble;
 

@@ -44,6 +44,13 @@ impl Service {
         }
     }
 
+    /// Part of the requests whose service time is at most the timeout.
+    pub fn part_within(&self, timeout: f64) -> f64 {
+        let mut chance = Chance::new(0, 0);
+        let within = (0..CEILING_SAMPLES).filter(|_| self.draw(&mut chance) <= timeout).count();
+        within as f64 / f64::from(CEILING_SAMPLES)
+    }
+
     /// The zero-wait ceiling: the part of the slot time that is useful when every request starts at once and is
     /// stopped at its timeout, `slowdown` being what a full batch adds. Above it nobody can come who does not know
     /// beforehand which requests are too long.
