@@ -66,7 +66,7 @@ impl Fleet<'_> {
                 self.start(job, super::backend_of(&granted.backend));
             }
             Reply::Queued { .. } | Reply::Done | Reply::Renewed { .. } | Reply::Reentered { .. } => {
-                self.let_in(job)
+                self.let_in(job);
             }
         }
     }
