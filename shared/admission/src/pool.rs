@@ -126,7 +126,10 @@ impl Pool {
             Event::Abandon(attempt, end) => self.abandon(attempt, *end),
             Event::Confirm(attempt) => self.confirm(attempt),
             Event::PutBackend(backend) => self.put_backend(backend),
-            Event::RemoveBackend(id) => self.retire(id),
+            Event::RemoveBackend(id) => {
+                self.retire(id);
+                self.stop_on_gone_backends();
+            }
             Event::Reconcile(id, held) => self.reconcile(id, held),
             Event::Renew(renewal) => return self.renew(renewal),
             Event::Refused(refused) => self.refused(refused),

@@ -42,7 +42,11 @@ local function reconcile()
   end
 end
 
-if what == 'put' then put() elseif what == 'remove' then retire(id) else reconcile() end
+if what == 'put' then put() elseif what == 'reconcile' then reconcile() end
+if what == 'remove' then
+  retire(id)
+  stop_on_gone_backends()
+end
 dispatch()
 save()
 return { { 'done' }, actions }

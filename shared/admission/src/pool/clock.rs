@@ -49,7 +49,7 @@ impl Pool {
 
     /// Nobody reports on a backend that has gone: what was given up on it has stopped once nothing has proved for
     /// [`PROOF_LASTS`] that it runs.
-    fn stop_on_gone_backends(&mut self) {
+    pub(super) fn stop_on_gone_backends(&mut self) {
         let now = self.now;
         let stopped: Vec<AttemptId> = self
             .given_up_on_gone_backends()
