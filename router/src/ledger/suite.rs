@@ -1,9 +1,11 @@
-//! The suite that every ledger must pass, run on both: [`scenes`] in a test's own time, [`live`] in real time,
-//! [`away`] when Redis goes and comes back (L8), [`cluster`] on a Redis Cluster, [`traces`] step by step against each other (L7). [`server`] is a real Redis for them.
+//! The suite that every ledger must pass, run on both: [`scenes`] in a test's own time, [`curve`] how often requests are refused
+//! (L6), [`live`] in real time, [`away`] when Redis goes and comes back (L8), [`cluster`] on a Redis Cluster, [`traces`] step by
+//! step against each other (L7). [`server`] is a real Redis for them.
 
 mod away;
 mod bench;
 mod cluster;
+mod curve;
 mod faults;
 mod live;
 mod scenes;
@@ -34,6 +36,7 @@ on_both!(
     priorities_go_first_across_routers,
     the_queue_limit_holds_across_routers,
     the_curve_rejects_by_the_draw,
+    rejections_are_as_frequent_as_the_curve_says,
     late_work_is_refused_once_the_service_time_is_known,
     a_ticket_is_dropped_at_its_deadline,
     a_cancelled_ticket_frees_its_place_and_a_granted_one_its_slot,

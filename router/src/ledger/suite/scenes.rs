@@ -6,6 +6,7 @@ use super::bench::{
     Bench, POOL, backend, counts, forget, generous, granted, pool, put, queued, rejected, renew,
     wait_granted, waited,
 };
+pub(super) use super::curve::{rejections_are_as_frequent_as_the_curve_says, the_curve_rejects_by_the_draw};
 use crate::ledger::{
     Admission, Ask, AttemptId, Backend, End, HandBack, LedgerError, Limits, Priority, Reason, Waited,
 };
@@ -84,24 +85,6 @@ pub(super) async fn the_queue_limit_holds_across_routers(bench: &Bench) {
         assert!(refused.retry_after >= SECOND / 2 && !refused.hopeless);
     }
     assert_eq!(counts(&two).await, (1, 0, 5));
-}
-
-pub(super) async fn the_curve_rejects_by_the_draw(bench: &Bench) {
-    let limits =
-        Limits { max_queue_size: 9, queue_rejection_threshold: 1.0, rejection_start: 0.5, ..generous() };
-    let router = bench.router_with("r", limits).await;
-    put(&router, "b", 1).await;
-    granted(&router, bench.ask("r")).await;
-    let mut tickets = Vec::new();
-    for _ in 0..6 {
-        tickets.push(queued(&router, bench.ask("r")).await);
-    }
-    // Capacity 10, start 5, held 7: p = 0.4.
-    let refused = rejected(&router, Ask { draw: 0.399, ..bench.ask("r") }).await;
-    let numbers = refused.numbers.expect("a decision has numbers");
-    assert_eq!(refused.reason, Reason::Capacity);
-    assert_eq!((numbers.held, numbers.capacity, numbers.p, numbers.draw), (7.0, 10.0, 0.4, 0.399));
-    tickets.push(queued(&router, Ask { draw: 0.4, ..bench.ask("r") }).await);
 }
 
 pub(super) async fn late_work_is_refused_once_the_service_time_is_known(bench: &Bench) {
