@@ -117,7 +117,8 @@ impl Step<'_> {
     fn backend_gone(&self, one: Try) -> bool {
         let Spot::Abandoned(backend, _) = self.before.spot(one) else { return false };
         let live = |facts: &Facts| facts.backends[usize::from(backend)].is_some_and(|known| known.live);
-        let gone = !live(self.before) || *self.event == Event::Tick && !live(&self.ledger.facts);
+        let goes = matches!(self.event, Event::Tick | Event::RemoveBackend(_));
+        let gone = !live(self.before) || goes && !live(&self.ledger.facts);
         gone && self.ledger.now - self.ledger.proved[one.index()] >= LEASE
     }
 
