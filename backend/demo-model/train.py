@@ -5,7 +5,7 @@
     python train.py --device cuda --steps 6000 --out .
 
 Time on two CPU cores: 7,000 to 8,000 tokens a second where both are free, so 100 minutes see some 45 million tokens. The
-shipped weights saw about as many, in several runs that went on from each other with `--start-from` (steps of 5,000 tokens,
+shipped weights saw some 40 million, in several runs that went on from each other with `--start-from` (steps of 5,000 tokens,
 `--rate 0.6`, at the end 0.2) while tasks and rates were still being changed; a run from random weights in one go has not been
 made with the final settings. A stopped run leaves its last weights in --out.
 
