@@ -13,7 +13,7 @@ use tokio::{
 };
 
 use super::{
-    bench::{POOL, backend, counts, generous, granted, queued, wait_granted},
+    bench::{POOL, backend, counts, generous, granted, options, queued, wait_granted},
     server::RedisServer,
 };
 use crate::ledger::{
@@ -84,14 +84,9 @@ async fn until<F: Future<Output = bool>>(holds: impl Fn() -> F) {
     timeout(Duration::from_secs(20), wait).await.expect("it does not come to that");
 }
 
-fn options() -> LedgerOptions {
-    LedgerOptions {
-        router_id: String::new(),
-        limits: Limits { max_queue_size: 5, ..generous() },
-        reset_interval: Duration::from_secs(300),
-        on_loss: OnLoss::Share,
-        pools: Vec::new(),
-    }
+/// A queue of five, of all priorities.
+fn tight() -> LedgerOptions {
+    LedgerOptions { limits: Limits { max_queue_size: 5, ..generous() }, ..options("") }
 }
 
 fn ask() -> Ask {
@@ -120,7 +115,7 @@ async fn release(ledger: &Ledger, grant: &Grant) {
 async fn alone_each_router_has_its_share_and_together_they_have_the_fleet() {
     let server = RedisServer::start().await;
     let port = server.port();
-    let routers = Routers::start(&server, 2, &[4, 1], options()).await;
+    let routers = Routers::start(&server, 2, &[4, 1], tight()).await;
     drop(server);
     let mut held = Vec::new();
     for ledger in &routers.ledgers {
@@ -148,7 +143,7 @@ async fn alone_each_router_has_its_share_and_together_they_have_the_fleet() {
 #[tokio::test]
 async fn what_a_router_held_before_counts_and_nobody_is_evicted() {
     let server = RedisServer::start().await;
-    let routers = Routers::start(&server, 2, &[4], options()).await;
+    let routers = Routers::start(&server, 2, &[4], tight()).await;
     let (one, two) = (&routers.ledgers[0], &routers.ledgers[1]);
     let mut held = Vec::new();
     for _ in 0..4 {
@@ -171,7 +166,7 @@ async fn what_a_router_held_before_counts_and_nobody_is_evicted() {
 #[tokio::test]
 async fn a_stopped_redis_goes_on_with_the_right_counts() {
     let server = RedisServer::start().await;
-    let routers = Routers::start(&server, 2, &[2], options()).await;
+    let routers = Routers::start(&server, 2, &[2], tight()).await;
     let (one, two) = (&routers.ledgers[0], &routers.ledgers[1]);
     let (first, second) = (granted(one, ask()).await, granted(two, ask()).await);
     let mut ticket = queued(one, ask()).await;
@@ -191,7 +186,7 @@ async fn a_stopped_redis_goes_on_with_the_right_counts() {
 async fn an_empty_redis_waits_one_lease_for_a_router_that_does_not_come_back() {
     let server = RedisServer::start().await;
     let port = server.port();
-    let mut routers = Routers::start(&server, 2, &[2], options()).await;
+    let mut routers = Routers::start(&server, 2, &[2], tight()).await;
     drop(server);
     drop(routers.ledgers.pop());
     routers._watchers.abort_all();
@@ -212,7 +207,7 @@ async fn an_empty_redis_waits_one_lease_for_a_router_that_does_not_come_back() {
 #[tokio::test]
 async fn flushed_while_it_runs_it_gets_everything_back() {
     let server = RedisServer::start().await;
-    let routers = Routers::start(&server, 2, &[2], options()).await;
+    let routers = Routers::start(&server, 2, &[2], tight()).await;
     let grant = granted(&routers.ledgers[0], ask()).await;
     let other = granted(&routers.ledgers[1], ask()).await;
     let () = redis::cmd("FLUSHALL").query_async(&mut server.connection().await).await.unwrap();
@@ -233,7 +228,7 @@ async fn flushed_while_it_runs_it_gets_everything_back() {
 async fn closed_admits_nothing_and_open_admits_everything() {
     for (on_loss, slots) in [(OnLoss::Closed, 0), (OnLoss::Open, 2)] {
         let server = RedisServer::start().await;
-        let routers = Routers::start(&server, 2, &[2], LedgerOptions { on_loss, ..options() }).await;
+        let routers = Routers::start(&server, 2, &[2], LedgerOptions { on_loss, ..tight() }).await;
         drop(server);
         for ledger in &routers.ledgers {
             match ledger.admit(POOL, ask()).await {
@@ -248,7 +243,7 @@ async fn closed_admits_nothing_and_open_admits_everything() {
 #[tokio::test]
 async fn a_named_pool_waits_for_its_first_backend() {
     let server = RedisServer::start().await;
-    let named = LedgerOptions { pools: vec![POOL.to_owned()], ..options() };
+    let named = LedgerOptions { pools: vec![POOL.to_owned()], ..tight() };
     let routers = Routers::start(&server, 1, &[], named).await;
     let mut ticket = queued(&routers.ledgers[0], ask()).await;
     enter(&routers.ledgers[0], &[1]).await;

@@ -53,13 +53,7 @@ impl Bench {
     }
 
     pub(super) async fn router_with(&self, id: &str, limits: Limits) -> Ledger {
-        let options = LedgerOptions {
-            router_id: id.to_owned(),
-            limits,
-            reset_interval: Duration::from_secs(300),
-            on_loss: OnLoss::Share,
-            pools: Vec::new(),
-        };
+        let options = LedgerOptions { limits, ..options(id) };
         match &self.kept {
             Kept::Memory(shared) => Ledger::Memory(MemoryLedger::on(Arc::clone(shared), options)),
             Kept::Redis(server) => {
@@ -95,6 +89,17 @@ impl Bench {
 /// A time at which instants of the clock look like Redis's own.
 fn start() -> Arc<AtomicU64> {
     Arc::new(AtomicU64::new(1_795_000_000_123_456))
+}
+
+/// What a router brings to the account whose limits bound the queue and nothing else.
+pub(super) fn options(router_id: &str) -> LedgerOptions {
+    LedgerOptions {
+        router_id: router_id.to_owned(),
+        limits: generous(),
+        reset_interval: Duration::from_secs(300),
+        on_loss: OnLoss::Share,
+        pools: Vec::new(),
+    }
 }
 
 /// Limits that bound the queue and nothing else.

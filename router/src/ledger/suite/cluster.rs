@@ -6,12 +6,11 @@ use redis::{aio::MultiplexedConnection, cmd};
 use tokio::time::{sleep, timeout};
 
 use super::{
-    bench::{backend, generous},
+    bench::{backend, options},
     server::RedisServer,
 };
 use crate::ledger::{
-    Admission, Ask, AttemptId, End, Ledger, LedgerMode, LedgerOptions, OnLoss, Priority, RedisLedger, Ticket,
-    Waited,
+    Admission, Ask, AttemptId, End, Ledger, LedgerMode, Priority, RedisLedger, Ticket, Waited,
     holding::Holdings,
     redis::link::{Link, Terms},
 };
@@ -73,16 +72,6 @@ impl Cluster {
 
 async fn tell<T: redis::FromRedisValue>(connection: &mut MultiplexedConnection, words: &[&str]) -> T {
     cmd("CLUSTER").arg(words).query_async(connection).await.unwrap()
-}
-
-fn options(router_id: &str) -> LedgerOptions {
-    LedgerOptions {
-        router_id: router_id.to_owned(),
-        limits: generous(),
-        reset_interval: Duration::from_secs(300),
-        on_loss: OnLoss::Share,
-        pools: Vec::new(),
-    }
 }
 
 async fn router(cluster: &Cluster, id: &str) -> Ledger {

@@ -6,27 +6,17 @@ use redis::cmd;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    bench::{Bench, POOL, backend, counts, generous, granted, put, queued, renew, wait_granted},
+    bench::{Bench, POOL, backend, counts, granted, options, put, queued, renew, wait_granted},
     server::RedisServer,
 };
 use crate::ledger::{
-    End, Ledger, LedgerError, LedgerOptions, OnLoss, RedisLedger,
+    End, Ledger, LedgerError, RedisLedger,
     holding::Holdings,
     redis::link::{Link, Terms},
 };
 
 /// Time that Redis gets to answer.
 const PATIENCE: Duration = Duration::from_millis(400);
-
-fn options(router_id: &str) -> LedgerOptions {
-    LedgerOptions {
-        router_id: router_id.to_owned(),
-        limits: generous(),
-        reset_interval: Duration::from_secs(300),
-        on_loss: OnLoss::Share,
-        pools: Vec::new(),
-    }
-}
 
 fn patient() -> Terms {
     Terms { patience: Duration::from_secs(20), ..Terms::default() }

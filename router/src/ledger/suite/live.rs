@@ -5,22 +5,10 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
-    bench::{POOL, backend, counts, generous, granted, queued, wait_granted, waited},
+    bench::{POOL, backend, counts, granted, options, queued, wait_granted, waited},
     server::RedisServer,
 };
-use crate::ledger::{
-    Ask, AttemptId, Ledger, LedgerOptions, MemoryLedger, OnLoss, Priority, Reason, RedisLedger, Waited,
-};
-
-fn options(router_id: &str) -> LedgerOptions {
-    LedgerOptions {
-        router_id: router_id.to_owned(),
-        limits: generous(),
-        reset_interval: Duration::from_secs(300),
-        on_loss: OnLoss::Share,
-        pools: Vec::new(),
-    }
-}
+use crate::ledger::{Ask, AttemptId, Ledger, MemoryLedger, Priority, Reason, RedisLedger, Waited};
 
 fn ask(attempt: &str, remaining: Duration) -> Ask {
     Ask {
