@@ -10,6 +10,7 @@ mod keys;
 pub(super) mod link;
 pub(super) mod reply;
 mod scripts;
+mod source;
 
 use std::{
     collections::BTreeMap,

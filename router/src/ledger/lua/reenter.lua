@@ -15,7 +15,7 @@ end
 local function free_unlisted()
   local listed = {}
   for i = 8, #ARGV, 9 do listed[ARGV[i]] = true end
-  for _, id in ipairs(members(OWNED, router)) do
+  for _, id in ipairs(owned_by(router)) do
     if not listed[id] then remove(id, get_attempt(id)) end
   end
 end
@@ -28,16 +28,15 @@ local function seat(id, held, epoch)
   end
   held.avoid, held.prefer = '', ''
   put_attempt(id, held)
-  call('ZADD', OWNED, 0, router .. '\0' .. id)
-  call('ZADD', ON, 0, held.backend .. '\0' .. id)
+  own(id, router)
   if held.phase == 'a' then
     call('ZADD', ABANDONED, S.now, id)
     falls_due(S.now + PROOF_LASTS)
     S.abandoned = S.abandoned + 1
-    change_node(held.backend, function(node) node.abandoned = node.abandoned + 1 end)
+    shift_node(held.backend, 0, 1)
   else
     S.running = S.running + 1
-    change_node(held.backend, function(node) node.running = node.running + 1 end)
+    shift_node(held.backend, 1, 0)
   end
 end
 
@@ -57,14 +56,15 @@ local function enter(id, held, epoch)
     if held.phase == 'a' then held.since = S.now end
     seat(id, held, epoch)
   elseif held.deadline <= S.now then
-    emit(router, table.concat({ 'drop', id, router, 'deadline' }, '\0'))
+    emit(router, 'drop\0' .. id .. '\0' .. router .. '\0deadline')
     count('timed_out')
   else
+    own(id, router)
     enqueue(id, held)
   end
 end
 
-put_lease(router, ARGV[4], ARGV[5], ARGV[6])
+put_lease(router, ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
 if not grants() or remembers_nobody_else() then begin_recovery(routers) end
 free_unlisted()
 for i = 8, #ARGV, 9 do

@@ -3,7 +3,7 @@
 if not present() then return { { 'unknown' }, {} } end
 local router, reset_interval = ARGV[3], tonumber(ARGV[7])
 local last_known = 8 + tonumber(ARGV[8])
-put_lease(router, ARGV[4], ARGV[5], ARGV[6])
+put_lease(router, ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
 
 -- Its attempts that stay on the account.
 local mine = {}
@@ -11,7 +11,7 @@ local mine = {}
 local function free_unknown()
   local known = {}
   for i = 9, last_known do known[ARGV[i]] = true end
-  for _, id in ipairs(members(OWNED, router)) do
+  for _, id in ipairs(owned_by(router)) do
     local a = get_attempt(id)
     local suspect = known[id] and 0 or 1
     mine[id] = suspect == 0 or a.suspect == 0
