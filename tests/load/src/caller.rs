@@ -21,7 +21,7 @@ use tidegate_admission::Priority;
 use tidegate_sim::chance::Chance;
 use tidegate_tests::fake_node::MODEL;
 use tidegate_wire::header::{PRIORITY, REQUEST_TIMEOUT_MS};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// How long after its deadline a caller hangs up.
 const SLACK: Duration = Duration::from_secs(1);
@@ -67,6 +67,8 @@ pub enum End {
     Broken(String),
     /// Nothing came until the caller hung up.
     Silent,
+    /// It was still open when the run ended: see [`Caller::hanging_up_at`].
+    Open,
 }
 
 /// One attempt.
@@ -103,6 +105,10 @@ pub struct Caller {
     client: Client<HttpConnector, Full<Bytes>>,
     policy: Policy,
     origin: Instant,
+    /// See [`Caller::untold`].
+    told: bool,
+    /// See [`Caller::hanging_up_at`].
+    last: Option<Instant>,
 }
 
 /// What was read of an answer.
@@ -119,7 +125,21 @@ impl Caller {
         let mut connector = HttpConnector::new();
         connector.set_nodelay(true);
         let client = Client::builder(TokioExecutor::new()).pool_timer(TokioTimer::new()).build(connector);
-        Self { targets, turn: AtomicUsize::new(0), client, policy, origin }
+        Self { targets, turn: AtomicUsize::new(0), client, policy, origin, told: true, last: None }
+    }
+
+    /// Hangs up on everything that is still open this long after the origin.
+    #[must_use]
+    pub fn hanging_up_at(mut self, at: Duration) -> Self {
+        self.last = Some(self.origin + at);
+        self
+    }
+
+    /// Tells the servers no deadline and hangs up at it, as people do whose servers know of none.
+    #[must_use]
+    pub fn untold(mut self) -> Self {
+        self.told = false;
+        self
     }
 
     /// Asks until there is an answer or no further try.
@@ -146,10 +166,11 @@ impl Caller {
         let target = self.turn.fetch_add(1, Ordering::Relaxed) % self.targets.len();
         let at = self.origin.elapsed();
         let started = Instant::now();
-        let read = timeout(self.policy.deadline + SLACK, self.read(target, ask, started)).await;
+        let read = timeout_at(self.hangs_up(started), self.read(target, ask, started)).await;
         let total = started.elapsed();
         let nothing = |chance| next_try(self.policy.retries, made, &Response::Nothing, chance);
         let (end, first_byte, again) = match read {
+            Err(_) if self.last.is_some_and(|last| last <= Instant::now()) => (End::Open, None, None),
             Err(_) => (End::Silent, None, nothing(chance)),
             Ok(Err(error)) => (End::Broken(error), None, nothing(chance)),
             Ok(Ok(Read { status, headers, first_byte, body })) => {
@@ -167,6 +188,11 @@ impl Caller {
             }
         };
         (Attempt { at, target, end, first_byte, total }, again)
+    }
+
+    fn hangs_up(&self, started: Instant) -> Instant {
+        let own = started + self.policy.deadline + if self.told { SLACK } else { Duration::ZERO };
+        self.last.map_or(own, |last| last.min(own))
     }
 
     async fn read(&self, target: usize, ask: &Ask, started: Instant) -> Result<Read, String> {
@@ -189,13 +215,14 @@ impl Caller {
     fn request(&self, target: usize, ask: &Ask) -> Request<Full<Bytes>> {
         let message = json!({"role": "user", "content": ask.prompt});
         let body = json!({"model": MODEL, "stream": ask.streamed, "messages": [message]});
-        let deadline = u64::try_from(self.policy.deadline.as_millis()).unwrap();
-        Request::post(format!("{}/v1/chat/completions", self.targets[target]))
+        let mut request = Request::post(format!("{}/v1/chat/completions", self.targets[target]))
             .header(header::CONTENT_TYPE, "application/json")
-            .header(PRIORITY, ask.priority.as_str())
-            .header(REQUEST_TIMEOUT_MS, deadline)
-            .body(Full::new(Bytes::from(body.to_string())))
-            .unwrap()
+            .header(PRIORITY, ask.priority.as_str());
+        if self.told {
+            let deadline = u64::try_from(self.policy.deadline.as_millis()).unwrap();
+            request = request.header(REQUEST_TIMEOUT_MS, deadline);
+        }
+        request.body(Full::new(Bytes::from(body.to_string()))).unwrap()
     }
 }
 

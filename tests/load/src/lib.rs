@@ -4,7 +4,8 @@
 //! 1. [`arrivals`]: when people come. 2. [`generator`]: fires each of them at its instant, whatever the fleet does.
 //! 3. [`caller`]: one person behind an SDK, and [`retry`]: when the SDK tries again.
 //! 4. [`fleet`]: routers, Redis and nodes, to be started, killed and stopped; [`member`]: one of them.
-//! 5. [`service`]: how long work takes, as a flag says it.
+//! 5. [`service`]: how long work takes, as a flag says it. [`meter`] and [`machine`]: what the machine did, and which it is.
+//! 6. [`overload`]: what comes out at up to ten times the capacity.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,6 +17,9 @@ pub mod arrivals;
 pub mod caller;
 pub mod fleet;
 pub mod generator;
+pub mod machine;
 pub mod member;
+pub mod meter;
+pub mod overload;
 pub mod retry;
 pub mod service;
