@@ -14,7 +14,7 @@ use tidegate_sim::report::put;
 /// Offers a fleet of real routers, a real Redis and backends of timers up to ten times what it can do, and says what comes out.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Only these: tidegate, off, replicas, hard, served, classes, routers. Results of the others are kept.
+    /// Only these: tidegate, off, replicas, hard, served, classes, routers, calls. Results of the others are kept.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// Runs nothing, and makes the report from the results that are there.

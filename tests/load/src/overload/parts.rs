@@ -13,6 +13,9 @@ pub const ROUTERS: [usize; 4] = [1, 2, 4, 8];
 /// Runs of each number of routers.
 pub const REPEATS: u64 = 3;
 
+/// Loads at which the calls of the largest of those fleets are counted: no more than a small machine can offer it.
+pub const CALLS: [f64; 3] = [1.0, 2.0, 4.0];
+
 /// A part of the scenario that is run as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Part {
@@ -26,11 +29,13 @@ pub enum Part {
     Classes,
     /// Numbers of routers.
     Routers,
+    /// What a larger fleet's refusals cost Redis.
+    Calls,
 }
 
 impl Part {
     /// All, in the order of the report.
-    pub const ALL: [Part; 7] = [
+    pub const ALL: [Part; 8] = [
         Part::Curve(Mode::Tidegate),
         Part::Curve(Mode::Off),
         Part::Curve(Mode::Replicas),
@@ -38,6 +43,7 @@ impl Part {
         Part::Served,
         Part::Classes,
         Part::Routers,
+        Part::Calls,
     ];
 
     /// Its name on the command line.
@@ -50,6 +56,7 @@ impl Part {
             Part::Served => "served",
             Part::Classes => "classes",
             Part::Routers => "routers",
+            Part::Calls => "calls",
         }
     }
 
@@ -79,6 +86,11 @@ impl Part {
                     })
                 })
                 .collect(),
+            Part::Calls => {
+                let (nodes, slots, _) = SERVED[SERVED.len() - 1];
+                let large = |load| Point { nodes, slots, ..Point::new(Mode::Tidegate, load, false) };
+                CALLS.map(large).into()
+            }
         }
     }
 }

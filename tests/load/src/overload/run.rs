@@ -14,8 +14,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 /// How long Redis is watched before the load begins.
 const IDLE: Duration = Duration::from_secs(1);
-/// Attempts that may be open at once: more than any run needs, and less than a machine's sockets.
-const MOST_OPEN: usize = 4_000;
+/// Users who may be there at once, those who wait for their next try included: more than come in any run.
+const MOST_OPEN: usize = 20_000;
 /// The stream of chance that classes are drawn from.
 const CLASSES: u64 = 2;
 /// One in so many asks for a stream.

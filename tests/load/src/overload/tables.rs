@@ -15,7 +15,7 @@ pub fn of(part: Part, rows: &Rows) -> Vec<(&'static str, String)> {
     let points = part.points();
     match part {
         Part::Curve(mode) => vec![(part.name(), curve(&points, mode == Mode::Tidegate, rows).to_string())],
-        Part::Hard => vec![("hard", curve(&points, true, rows).to_string())],
+        Part::Hard | Part::Calls => vec![(part.name(), curve(&points, true, rows).to_string())],
         Part::Served => vec![("served", served(&points, rows).to_string())],
         Part::Classes => vec![("classes", classes(&points, rows).to_string())],
         Part::Routers => vec![("routers", routers(rows).to_string())],
