@@ -1,6 +1,7 @@
 //! The real binaries, started as a user starts them.
 
 use crate::wait;
+use std::ffi::OsStr;
 use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,17 +14,21 @@ pub struct Process {
     output: Arc<Mutex<String>>,
 }
 
-/// The folder of the release binaries: `TIDEGATE_BIN_DIR`, or the one that this test was built into.
+/// The folder of the release binaries: `TIDEGATE_BIN_DIR`, or the one that this program was built into. Tests lie one folder
+/// deeper than binaries.
 fn folder() -> PathBuf {
     std::env::var_os("TIDEGATE_BIN_DIR").map_or_else(
-        || std::env::current_exe().unwrap().ancestors().nth(2).unwrap().to_owned(),
+        || {
+            let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
+            if folder.ends_with("deps") { folder.parent().unwrap().to_owned() } else { folder }
+        },
         PathBuf::from,
     )
 }
 
 impl Process {
-    /// Starts `tidegate-router` or `tidegate-backend` with these arguments.
-    pub fn start(binary: &str, arguments: &[&str]) -> Self {
+    /// Starts a binary of this workspace, such as `tidegate-router`, with these arguments.
+    pub fn start(binary: &str, arguments: &[impl AsRef<OsStr>]) -> Self {
         let path = folder().join(binary);
         let mut child = Command::new(&path)
             .args(arguments)
@@ -53,20 +58,34 @@ impl Process {
         .await
     }
 
+    /// The URL behind the first word `label` of a line, once there is one.
+    pub async fn url(&self, label: &str) -> String {
+        wait::until(&format!("a URL behind '{label}' in the output"), || async {
+            url_after(&self.output(), label)
+        })
+        .await
+    }
+
     /// The router's base URL for clients, from its first lines.
     pub async fn clients(&self) -> String {
-        url_after(&self.says("/fleet").await, "clients").trim_end_matches("/v1").to_owned()
+        self.says("/fleet").await;
+        self.url("clients").await.trim_end_matches("/v1").to_owned()
     }
 
     /// The router's base URL for operators, from its first lines.
     pub async fn operators(&self) -> String {
-        url_after(&self.says("/fleet").await, "operators").trim_end_matches("/fleet").to_owned()
+        self.says("/fleet").await;
+        self.url("operators").await.trim_end_matches("/fleet").to_owned()
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Sends a signal by its name, such as `TERM`.
     pub fn signal(&self, name: &str) {
-        let status = Command::new("kill").args(["-s", name, &self.child.id().to_string()]).status().unwrap();
-        assert!(status.success(), "kill -s {name}");
+        signal(self.child.id(), name);
     }
 
     /// Waits for the end.
@@ -84,10 +103,17 @@ impl Drop for Process {
     }
 }
 
-/// The first URL on the line that begins with `label`.
-fn url_after(output: &str, label: &str) -> String {
-    let line = output.lines().find(|line| line.trim_start().starts_with(label)).unwrap();
-    line.split_whitespace().nth(1).unwrap().to_owned()
+/// Sends a signal by its name to a process that this one started and has not waited for, so that the id is still its own.
+pub(crate) fn signal(id: u32, name: &str) {
+    let status = Command::new("kill").args(["-s", name, &id.to_string()]).status().unwrap();
+    assert!(status.success(), "kill -s {name}");
+}
+
+/// The second word of the first whole line that begins with `label`.
+fn url_after(output: &str, label: &str) -> Option<String> {
+    let whole = &output[..=output.rfind('\n')?];
+    let line = whole.lines().find(|line| line.trim_start().starts_with(label))?;
+    line.split_whitespace().nth(1).map(str::to_owned)
 }
 
 fn gather(mut from: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {

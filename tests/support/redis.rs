@@ -14,7 +14,11 @@ pub struct RedisServer {
 impl RedisServer {
     /// Starts a server on a free loopback port and waits until it answers.
     pub async fn start() -> Self {
-        let port = free_port();
+        Self::start_on(free_port()).await
+    }
+
+    /// The same on a given port, so that a server that was killed can come back under its address.
+    pub async fn start_on(port: u16) -> Self {
         let process = Command::new("redis-server")
             .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
             .stdout(Stdio::null())
@@ -29,6 +33,11 @@ impl RedisServer {
         })
         .await;
         server
+    }
+
+    /// Sends a signal by its name, such as `KILL`, `STOP` or `CONT`.
+    pub fn signal(&self, name: &str) {
+        crate::process::signal(self.process.id(), name);
     }
 }
 

@@ -1,5 +1,27 @@
-//! Load on real parts: what it costs, what stays of it.
+//! Tidegate under load: real routers, a real Redis and backends of timers, each a process of its own, and people who come whether
+//! or not they are served.
 //!
-//! 1. [`cost`]: what the account costs Redis.
+//! 1. [`arrivals`]: when people come. 2. [`generator`]: fires each of them at its instant, whatever the fleet does.
+//! 3. [`caller`]: one person behind an SDK, and [`retry`]: when the SDK tries again.
+//! 4. [`fleet`]: routers, Redis and nodes, to be started, killed and stopped; [`member`]: one of them.
+//! 5. [`service`]: how long work takes, as a flag says it. [`meter`] and [`machine`]: what the machine did, and which it is.
+//! 6. [`overload`]: what comes out at up to ten times the capacity.
+//! 7. [`cost`]: what the account costs Redis.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a load that cannot set up its scene should stop at once, loudly"
+)]
+
+pub mod arrivals;
+pub mod caller;
 pub mod cost;
+pub mod fleet;
+pub mod generator;
+pub mod machine;
+pub mod member;
+pub mod meter;
+pub mod overload;
+pub mod retry;
+pub mod service;
