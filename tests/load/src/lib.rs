@@ -5,6 +5,7 @@
 //! 3. [`caller`]: one person behind an SDK, and [`retry`]: when the SDK tries again.
 //! 4. [`fleet`]: routers, Redis and nodes, to be started, killed and stopped; [`member`]: one of them.
 //! 5. [`service`]: how long work takes, as a flag says it.
+//! 6. [`chaos`]: a fleet whose processes are killed and stopped under load, and what it promised.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,6 +15,7 @@
 
 pub mod arrivals;
 pub mod caller;
+pub mod chaos;
 pub mod fleet;
 pub mod generator;
 pub mod member;
