@@ -81,7 +81,8 @@ fn spelled_out(parts: &[&str]) -> String {
 
 /// The words in capitals.
 fn words() -> Vec<(String, String)> {
-    let keys = keys::PARTS.iter().zip(1..).map(|(part, number)| (part.to_uppercase(), format!("KEYS[{number}]")));
+    let keys =
+        keys::PARTS.iter().zip(1..).map(|(part, number)| (part.to_uppercase(), format!("KEYS[{number}]")));
     let whole = [
         ("SECOND", SECOND),
         ("ROUTER_LEASE", ROUTER_LEASE),
@@ -119,8 +120,11 @@ mod tests {
     fn every_word_in_capitals_has_a_meaning() {
         for script in [admit(), finish(), hand_back(), backend(), renew(), reenter(), look()] {
             let code = script.lines().filter(|line| !line.trim_start().starts_with("--"));
-            for word in code.flat_map(|line| line.split(|letter: char| !letter.is_ascii_alphabetic() && letter != '_')) {
-                let is_ours = word.len() > 1 && word.contains('_') && !word.contains(|c: char| c.is_lowercase());
+            for word in code
+                .flat_map(|line| line.split(|letter: char| !letter.is_ascii_alphabetic() && letter != '_'))
+            {
+                let is_ours =
+                    word.len() > 1 && word.contains('_') && !word.contains(|c: char| c.is_lowercase());
                 assert!(!is_ours, "{word} means nothing");
             }
         }

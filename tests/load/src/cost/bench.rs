@@ -33,7 +33,13 @@ impl Bench {
     /// Starts Redis and registers the backends.
     pub(super) async fn start(size: Size) -> Result<Bench> {
         let redis = RedisServer::start().await;
-        let limits = Limits { max_queue_size: u32::MAX, queue_rejection_threshold: 1.0, rejection_start: 1.0, wait_share: 1.0, ..Limits::default() };
+        let limits = Limits {
+            max_queue_size: u32::MAX,
+            queue_rejection_threshold: 1.0,
+            rejection_start: 1.0,
+            wait_share: 1.0,
+            ..Limits::default()
+        };
         let options = LedgerOptions {
             router_id: "router-0123456789abcdef".to_owned(),
             limits,
@@ -76,7 +82,11 @@ impl Bench {
         self.renew_backends().await?;
         let slots = self.slots();
         self.admit(slots).await?;
-        ensure!(self.running.len() == slots && self.waiting.is_empty(), "{} of {slots} slots run", self.running.len());
+        ensure!(
+            self.running.len() == slots && self.waiting.is_empty(),
+            "{} of {slots} slots run",
+            self.running.len()
+        );
         self.admit(tickets as usize).await?;
         ensure!(self.waiting.len() == tickets as usize, "{} of {tickets} tickets wait", self.waiting.len());
         Ok(())
@@ -139,7 +149,13 @@ impl Bench {
                 renewed = Instant::now();
             }
             let ending: Vec<AttemptId> = self.running.drain(..at_once.min(self.running.len())).collect();
-            let asks: Vec<Ask> = ending.iter().map(|_| { self.made += 1; ask(self.made) }).collect();
+            let asks: Vec<Ask> = ending
+                .iter()
+                .map(|_| {
+                    self.made += 1;
+                    ask(self.made)
+                })
+                .collect();
             let ledger = &self.ledger;
             let (comes, ends) = tokio::join!(
                 join_all(asks.into_iter().map(|ask| ledger.admit(POOL, ask))),

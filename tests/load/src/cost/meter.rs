@@ -30,7 +30,10 @@ impl Meter {
     /// Microseconds of script time since the last reset, over so many calls of whatever they were for.
     pub(super) async fn script_time(&mut self, calls: usize) -> Result<f64> {
         let stats = info(&mut self.connection, "commandstats").await?;
-        let line = stats.lines().find(|line| line.starts_with("cmdstat_evalsha:")).context("no script was called")?;
+        let line = stats
+            .lines()
+            .find(|line| line.starts_with("cmdstat_evalsha:"))
+            .context("no script was called")?;
         let made = figure(line, "calls=")?;
         ensure!(made >= calls as f64, "{made} script calls, {calls} were made");
         Ok(figure(line, "usec=")? / calls as f64)
@@ -45,7 +48,8 @@ impl Meter {
     pub(super) fn cpu(&self) -> Result<f64> {
         let stat = fs::read_to_string(format!("/proc/{}/stat", self.process))?;
         let fields: Vec<&str> = stat.rsplit(')').next().context("no stat")?.split_whitespace().collect();
-        let ticks: f64 = fields.get(11).context("utime")?.parse::<f64>()? + fields.get(12).context("stime")?.parse::<f64>()?;
+        let ticks: f64 = fields.get(11).context("utime")?.parse::<f64>()?
+            + fields.get(12).context("stime")?.parse::<f64>()?;
         Ok(ticks / TICKS)
     }
 }
