@@ -5,7 +5,7 @@
 //! 3. [`caller`]: one person behind an SDK, and [`retry`]: when the SDK tries again.
 //! 4. [`fleet`]: routers, Redis and nodes, to be started, killed and stopped; [`member`]: one of them.
 //! 5. [`service`]: how long work takes, as a flag says it. [`meter`] and [`machine`]: what the machine did, and which it is.
-//! 6. [`overload`]: what comes out at up to ten times the capacity.
+//! 6. [`overload`]: what comes out at up to ten times the capacity. [`idle`]: how long a slot stands idle while tickets wait.
 
 #![expect(
     clippy::unwrap_used,
@@ -17,6 +17,7 @@ pub mod arrivals;
 pub mod caller;
 pub mod fleet;
 pub mod generator;
+pub mod idle;
 pub mod machine;
 pub mod member;
 pub mod meter;
