@@ -12,6 +12,8 @@ pub enum UnknownModel {
     OtherPoolsKnown,
     /// No backend is known at all.
     NoPoolKnown,
+    /// This router has not been there for long enough to know of all backends.
+    NotYetKnown,
 }
 
 /// Two backends list a name for different pools.
@@ -48,6 +50,8 @@ struct Table {
     remembered: BTreeMap<String, (String, Instant)>,
     /// Pools that the router was told of.
     named: Vec<String>,
+    /// Backends may be there that have not been heard of yet.
+    learning: bool,
 }
 
 impl Table {
@@ -78,12 +82,23 @@ impl Catalogue {
         Self { table: Arc::new(RwLock::new(table)), memory }
     }
 
+    /// From now on backends may be there that have not been heard of, until [`Catalogue::end_learning`].
+    pub fn begin_learning(&self) {
+        self.table.write().unwrap_or_else(PoisonError::into_inner).learning = true;
+    }
+
+    /// Every backend that lives has been heard of.
+    pub fn end_learning(&self) {
+        self.table.write().unwrap_or_else(PoisonError::into_inner).learning = false;
+    }
+
     /// The pool of a model name: the first name in its backends' lists.
     pub fn pool_of(&self, model: &str) -> Result<String, UnknownModel> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
         match table.pool_of(model) {
             Some(pool) => Ok(pool),
             None if table.knows_nothing() => Err(UnknownModel::NoPoolKnown),
+            None if table.learning => Err(UnknownModel::NotYetKnown),
             None => Err(UnknownModel::OtherPoolsKnown),
         }
     }
@@ -158,6 +173,18 @@ mod tests {
         assert_eq!(catalogue.models(), ["alias", "m"]);
         catalogue.remove("a");
         assert_eq!(catalogue.pool_of("m"), Err(UnknownModel::NoPoolKnown));
+    }
+
+    #[test]
+    fn while_it_learns_no_model_is_said_not_to_exist() {
+        let catalogue = Catalogue::default();
+        catalogue.begin_learning();
+        assert_eq!(catalogue.pool_of("x"), Err(UnknownModel::NoPoolKnown));
+        catalogue.put("a", &names(&["m"])).unwrap();
+        assert_eq!(catalogue.pool_of("m").as_deref(), Ok("m"));
+        assert_eq!(catalogue.pool_of("x"), Err(UnknownModel::NotYetKnown));
+        catalogue.end_learning();
+        assert_eq!(catalogue.pool_of("x"), Err(UnknownModel::OtherPoolsKnown));
     }
 
     #[tokio::test(start_paused = true)]

@@ -9,5 +9,6 @@ mod drain;
 mod failover;
 mod hangup;
 mod processes;
+mod redis_away;
 mod redis_fleet;
 mod streams;

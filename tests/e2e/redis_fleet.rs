@@ -5,6 +5,7 @@ use std::time::Duration;
 use tidegate_tests::fake_node::{FakeNode, MODEL, Plan};
 use tidegate_tests::redis::RedisServer;
 use tidegate_tests::router::TestRouter;
+use tidegate_tests::wait;
 
 async fn routers(redis: &RedisServer, flags: &[&str]) -> [TestRouter; 2] {
     let all = [&["--redis-url", redis.url.as_str()], flags].concat();
@@ -55,4 +56,21 @@ async fn a_slot_that_frees_on_one_router_serves_a_ticket_of_the_other() {
     assert_eq!(answers, vec![StatusCode::OK; 20]);
     assert_eq!(node.most_running(), 1);
     two.until_counts(&[("running", 0), ("abandoned", 0), ("queued", 0)]).await;
+}
+
+/// Where Redis has come back empty, a router that starts just then meets the backends one by one.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_router_that_has_just_started_does_not_say_that_a_model_does_not_exist() {
+    let redis = RedisServer::start().await;
+    let node = FakeNode::start(1, Plan::Answer(Duration::from_millis(5))).await;
+    node.register(&redis.url, "tidegate").await;
+    let router = TestRouter::start(&["--redis-url", &redis.url]).await;
+    let early = router.client.chat("late", "x").await;
+    assert_eq!((early.status, early.code().as_str()), (StatusCode::SERVICE_UNAVAILABLE, "no_backend"));
+    assert!(!early.header("retry-after").is_empty());
+    wait::until("the model does not exist", || async {
+        let later = router.client.chat("late", "x").await;
+        (later.status == StatusCode::NOT_FOUND && later.code() == "model_not_found").then_some(())
+    })
+    .await;
 }

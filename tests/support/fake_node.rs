@@ -122,6 +122,11 @@ impl FakeNode {
         self.node.account().plan = plan;
     }
 
+    /// Ends every numbered stream with its next event, as if it had come to its end.
+    pub fn end_streams(&self) {
+        self.node.account().closing = true;
+    }
+
     /// Requests that it runs now.
     pub fn running(&self) -> usize {
         self.node.account().running()

@@ -1,4 +1,5 @@
-//! A real Redis server on a port of its own, without persistence; it ends with the test.
+//! A real Redis server on a port of its own, without persistence, that can be killed and come back; it ends with
+//! the test.
 
 use crate::wait;
 use std::process::{Child, Command, Stdio};
@@ -7,6 +8,7 @@ use std::process::{Child, Command, Stdio};
 #[derive(Debug)]
 pub struct RedisServer {
     process: Child,
+    port: u16,
     /// Its URL.
     pub url: String,
 }
@@ -26,13 +28,24 @@ impl RedisServer {
             .unwrap_or_else(|error| {
                 panic!("redis-server does not start ({error}): apt-get install redis-server")
             });
-        let server = Self { process, url: format!("redis://127.0.0.1:{port}") };
+        let server = Self { process, port, url: format!("redis://127.0.0.1:{port}") };
         let client = ::redis::Client::open(server.url.as_str()).unwrap();
         wait::until("redis-server answers", || async {
             client.get_multiplexed_async_connection().await.is_ok().then_some(())
         })
         .await;
         server
+    }
+
+    /// Kills it with -9; all that it held is lost.
+    pub fn kill(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again after [`RedisServer::kill`], empty and under its old address, and waits until it answers.
+    pub async fn start_again(&mut self) {
+        *self = Self::start_on(self.port).await;
     }
 
     /// Sends a signal by its name, such as `KILL`, `STOP` or `CONT`.

@@ -14,6 +14,9 @@ const INTERVAL: Duration = Duration::from_millis(500);
 /// Looks in a row that must miss a backend before it counts as gone: after a restart of Redis all are missing until they have
 /// registered again, which each does within a second.
 const MISSED: u32 = 4;
+/// Looks in a row that must succeed before a router that has just started knows of every backend: each renews its registration
+/// every second, and needs nearly two where Redis has just come back.
+const LEARNING: u32 = 6;
 
 /// The watch over the registrations under one prefix.
 pub struct RegistrationWatch {
@@ -24,12 +27,15 @@ pub struct RegistrationWatch {
     present: BTreeMap<String, u32>,
     /// True while the registrations cannot be read, so that this is said once.
     away: bool,
+    /// Looks that are still to succeed before every backend is known.
+    learning: u32,
 }
 
 impl RegistrationWatch {
     /// A watch that has not looked yet.
     pub fn new(discovery: Discovery, redis: Connection, prefix: String) -> Self {
-        Self { discovery, redis, prefix, present: BTreeMap::new(), away: false }
+        discovery.catalogue.begin_learning();
+        Self { discovery, redis, prefix, present: BTreeMap::new(), away: false, learning: LEARNING }
     }
 
     /// One look: enters what is new, takes out what has gone. Where Redis is away, those known are kept.
@@ -38,13 +44,26 @@ impl RegistrationWatch {
             Ok(registrations) => {
                 self.away = false;
                 enter(&self.discovery, &mut self.present, registrations).await;
+                self.learned();
             }
-            Err(error) if !self.away => {
+            Err(error) => {
+                if !self.away {
+                    tracing::warn!(%error, "the registrations of backends cannot be read; those known are kept");
+                }
                 self.away = true;
-                tracing::warn!(%error, "the registrations of backends cannot be read; those known are kept");
+                if self.learning > 0 {
+                    // It may come back empty.
+                    self.learning = LEARNING;
+                }
             }
-            Err(_) => {}
         }
+    }
+
+    fn learned(&mut self) {
+        if self.learning == 1 {
+            self.discovery.catalogue.end_learning();
+        }
+        self.learning = self.learning.saturating_sub(1);
     }
 
     /// Looks again and again until the task is dropped.

@@ -10,6 +10,7 @@ mod keys;
 pub(super) mod link;
 pub(super) mod reply;
 mod scripts;
+mod source;
 
 use std::{
     collections::BTreeMap,
@@ -285,6 +286,11 @@ impl Account for Remote {
     }
 
     async fn pools(&self) -> Result<Vec<String>, LedgerError> {
+        // Where this router keeps all that it knows, waiting for Redis would only make `/fleet` and `/health` late.
+        let known = self.pools_where(Keeper::is_known);
+        if !known.is_empty() && known == self.pools_where(Keeper::is_alone) {
+            return Ok(known);
+        }
         match self.link.pools().await {
             Ok(mut pools) => {
                 pools.extend(self.pools_where(Keeper::is_alone));
@@ -292,10 +298,8 @@ impl Account for Remote {
                 pools.dedup();
                 Ok(pools)
             }
-            Err(error) => {
-                let known = self.pools_where(Keeper::is_known);
-                if known.is_empty() { Err(error) } else { Ok(known) }
-            }
+            Err(error) if known.is_empty() => Err(error),
+            Err(_) => Ok(known),
         }
     }
 }

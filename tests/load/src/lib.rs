@@ -7,6 +7,8 @@
 //! 5. [`service`]: how long work takes, as a flag says it. [`meter`] and [`machine`]: what the machine did, and which it is.
 //! 6. [`overload`]: what comes out at up to ten times the capacity. [`idle`]: how long a slot stands idle while tickets wait.
 //!    [`report`]: the page that shows both.
+//! 7. [`cost`]: what the account costs Redis.
+//! 8. [`chaos`]: a fleet whose processes are killed and stopped under load, and what it promised.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,6 +18,8 @@
 
 pub mod arrivals;
 pub mod caller;
+pub mod chaos;
+pub mod cost;
 pub mod fleet;
 pub mod generator;
 pub mod idle;

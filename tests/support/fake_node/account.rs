@@ -25,6 +25,8 @@ struct Work {
 #[derive(Debug)]
 pub(super) struct Account {
     pub(super) plan: Plan,
+    /// Numbered streams end with their next event.
+    pub(super) closing: bool,
     pub(super) most: usize,
     pub(super) seen: u64,
     pub(super) headers: HeaderMap,
@@ -58,6 +60,7 @@ impl Node {
     pub(super) fn new(setup: Setup) -> Self {
         let account = Account {
             plan: setup.plan,
+            closing: false,
             most: 0,
             seen: 0,
             headers: HeaderMap::new(),
@@ -84,11 +87,17 @@ impl Node {
         (account.headers, account.body) = (headers, body);
         let full = self.line.is_none() && account.taken.len() >= self.setup.slots as usize;
         if account.plan == Plan::Full || full {
+            if let Some(diary) = &self.diary {
+                diary.refused(&attempt);
+            }
             return None;
         }
         let serial = account.seen;
+        let id =
+            format!("chatcmpl-{}", if attempt.is_empty() { serial.to_string() } else { attempt.clone() });
         account.taken.insert(serial, Work { attempt, begun: false, abandoned: false });
-        Some((account.plan, Running { node: self.clone(), serial, slot: None, begun: false, done: false }))
+        let node = self.clone();
+        Some((account.plan, Running { node, serial, id, slot: None, begun: false, done: false }))
     }
 
     pub(super) fn report(&self) -> NodeReport {
@@ -122,6 +131,8 @@ impl Node {
 pub(super) struct Running {
     node: Node,
     serial: u64,
+    /// Names this run in its answer: another one of the same request has another name.
+    id: String,
     slot: Option<OwnedSemaphorePermit>,
     begun: bool,
     done: bool,
@@ -142,6 +153,16 @@ impl Running {
         }
         let at_work = account.taken.values().filter(|work| work.begun).count();
         account.most = account.most.max(at_work);
+    }
+
+    /// The answer's `id`.
+    pub(super) fn id(&self) -> &str {
+        &self.id
+    }
+
+    /// Whether the node was told to end its streams.
+    pub(super) fn closing(&self) -> bool {
+        self.node.account().closing
     }
 
     /// The answer is over.

@@ -65,11 +65,11 @@ async fn chat(State(node): State<Node>, headers: HeaderMap, Json(body): Json<Val
 /// One answer after some time.
 async fn whole(running: Running, time: Duration, echo: &str) -> Response {
     tokio::time::sleep(time).await;
+    let id = running.id().to_owned();
     running.done();
     let choice =
         json!({"index": 0, "message": {"role": "assistant", "content": echo}, "finish_reason": "stop"});
-    Json(json!({"id": "chatcmpl-1", "object": "chat.completion", "model": MODEL, "choices": [choice]}))
-        .into_response()
+    Json(json!({"id": id, "object": "chat.completion", "model": MODEL, "choices": [choice]})).into_response()
 }
 
 /// The same answer in pieces that come evenly over the time.
@@ -77,7 +77,7 @@ fn pieces(running: Running, time: Duration, echo: &str) -> Response {
     let echo: Vec<char> = echo.chars().collect();
     let size = echo.len().div_ceil(PIECES).max(1);
     let mut events: Vec<Bytes> =
-        echo.chunks(size).map(|piece| chunk(&piece.iter().collect::<String>())).collect();
+        echo.chunks(size).map(|piece| chunk(running.id(), &piece.iter().collect::<String>())).collect();
     let pause = time / u32::try_from(events.len().max(1)).unwrap();
     let (last, mut running) = (events.len(), Some(running));
     events.push(sse::DONE);
@@ -94,29 +94,26 @@ fn pieces(running: Running, time: Duration, echo: &str) -> Response {
     ([("content-type", sse::CONTENT_TYPE)], Body::from_stream(events)).into_response()
 }
 
-fn chunk(content: &str) -> Bytes {
+fn chunk(id: &str, content: &str) -> Bytes {
     let choice = json!({"index": 0, "delta": {"content": content}, "finish_reason": null});
-    let chunk =
-        json!({"id": "chatcmpl-1", "object": "chat.completion.chunk", "model": MODEL, "choices": [choice]});
+    let chunk = json!({"id": id, "object": "chat.completion.chunk", "model": MODEL, "choices": [choice]});
     sse::data(&chunk.to_string())
 }
 
-/// A stream of numbered events.
+/// A stream of numbered events; it ends after so many, or when the node is told to end its streams.
 fn numbers(running: Running, events: u32, pause: Duration, broken: bool) -> Response {
-    let mut running = Some(running);
-    let events = futures_util::stream::iter(0..=events).then(move |number| {
-        let ending = if number == events { running.take() } else { None };
-        async move {
-            tokio::time::sleep(pause).await;
-            match ending {
-                Some(_) if broken => Err(std::io::Error::other("told to break")),
-                Some(running) => {
-                    running.done();
-                    Ok(sse::DONE)
-                }
-                None => Ok(Bytes::from(format!("data: {{\"number\": {number}}}\n\n"))),
-            }
+    let events = futures_util::stream::unfold((0, Some(running)), move |(number, running)| async move {
+        let running = running?;
+        tokio::time::sleep(pause).await;
+        if number < events && !running.closing() {
+            let event = Bytes::from(format!("data: {{\"number\": {number}}}\n\n"));
+            return Some((Ok(event), (number + 1, Some(running))));
         }
+        if broken {
+            return Some((Err(std::io::Error::other("told to break")), (number, None)));
+        }
+        running.done();
+        Some((Ok(sse::DONE), (number, None)))
     });
     ([("content-type", sse::CONTENT_TYPE)], Body::from_stream(events)).into_response()
 }

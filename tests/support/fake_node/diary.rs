@@ -1,7 +1,9 @@
 //! The diary of a fake node: a line when a piece of work begins and one when it ends, in a file that outlives a killed node.
 //!
-//! `begun MICROSECONDS SERIAL ATTEMPT PROMPT` and `done MICROSECONDS SERIAL` or `dropped MICROSECONDS SERIAL`; ATTEMPT is `-`
-//! where none was sent. The times of one life of a node come from one monotonic clock, set to the time of day at its start.
+//! `opened MICROSECONDS` at the beginning of a life, with which everything that an earlier one had begun has ended; `begun
+//! MICROSECONDS SERIAL ATTEMPT PROMPT` and `done MICROSECONDS SERIAL` or `dropped MICROSECONDS SERIAL`; `refused MICROSECONDS
+//! ATTEMPT` where all slots were taken. ATTEMPT is `-` where none was sent. The times of one life of a node come from one
+//! monotonic clock, set to the time of day at its start.
 
 use std::fs::{File, OpenOptions};
 use std::io::Write;
@@ -31,16 +33,21 @@ impl Diary {
     /// Opens the file, and goes on where an earlier life of the node left off.
     pub(super) fn open(path: &Path) -> Self {
         let file = OpenOptions::new().create(true).append(true).open(path);
-        Self {
+        let diary = Self {
             file: Mutex::new(file.unwrap_or_else(|error| panic!("{}: {error}", path.display()))),
             opened: Instant::now(),
             time_of_day: time_of_day(),
-        }
+        };
+        diary.write(&format!("opened {}\n", diary.now()));
+        diary
     }
 
     pub(super) fn begun(&self, serial: u64, attempt: &str, prompt: &str) {
-        let attempt = if attempt.is_empty() { "-" } else { attempt };
-        self.write(&format!("begun {} {serial} {attempt} {prompt}\n", self.now()));
+        self.write(&format!("begun {} {serial} {} {prompt}\n", self.now(), name(attempt)));
+    }
+
+    pub(super) fn refused(&self, attempt: &str) {
+        self.write(&format!("refused {} {}\n", self.now(), name(attempt)));
     }
 
     pub(super) fn ended(&self, serial: u64, how: Ended) {
@@ -59,6 +66,10 @@ impl Diary {
     fn write(&self, line: &str) {
         self.file.lock().unwrap().write_all(line.as_bytes()).unwrap();
     }
+}
+
+fn name(attempt: &str) -> &str {
+    if attempt.is_empty() { "-" } else { attempt }
 }
 
 #[expect(clippy::disallowed_methods, reason = "lines of several processes on one machine are compared by it")]

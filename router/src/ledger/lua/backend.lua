@@ -10,8 +10,14 @@ advance()
 local function put()
   local epoch, url, slots, draining = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
   local n = get_node(id)
+  -- A registration of a former life that comes late.
+  if n and n.lease >= 0 and epoch < n.epoch then return end
   if n and n.epoch ~= epoch then
-    for _, attempt in ipairs(members(ON, id)) do remove(attempt, get_attempt(attempt)) end
+    -- Another life: what the old one ran has stopped. That is rare enough to look through all attempts.
+    for _, attempt in ipairs(call('HKEYS', ATTEMPTS)) do
+      local a = get_attempt(attempt)
+      if a.backend == id then remove(attempt, a) end
+    end
     retire(id)
     n = nil
   end
@@ -30,13 +36,13 @@ local function reconcile()
   local n, held = get_node(id), {}
   if not n or n.abandoned == 0 then return end
   for i = 5, #ARGV do held[ARGV[i]] = true end
-  for _, attempt in ipairs(members(ON, id)) do
+  for _, attempt in ipairs(call('ZRANGE', ABANDONED, 0, -1)) do
     local a = get_attempt(attempt)
-    if a.phase == 'a' and held[attempt] then
+    if a.backend == id and held[attempt] then
       a.since = S.now
       put_attempt(attempt, a)
       call('ZADD', ABANDONED, S.now, attempt)
-    elseif a.phase == 'a' then
+    elseif a.backend == id then
       slot_returns(attempt, a)
     end
   end

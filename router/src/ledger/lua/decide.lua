@@ -1,66 +1,36 @@
 -- The five rules: mirrors decide.rs and limits.rs. `ask`: rank, remaining (s), draw, jitter and the limits.
-local LEAST_SHARE = 0.02
 
-local function share(ask)
-  if ask.rank == 0 then return 1 end
-  if ask.rank == 1 then return ask.threshold end
-  return ask.threshold * 0.5
-end
-
-local function probability(held, slots, capacity, rejection_start)
-  local wished = rejection_start * capacity
-  local start = wished > slots and wished or slots
-  if capacity <= start then return 0 end
-  local p = (held - start) / (capacity - start)
-  if p < 0 then return 0 end
-  if p > 1 then return 1 end
-  return p
-end
-
-local function taken_above(rank)
-  if rank == 0 then return 0 end
-  if rank == 1 then return S.taken_high end
-  return S.taken_high + S.taken_normal
-end
-
--- Adds the predicted wait and the budget, once there is something to predict from.
-local function measure(n, ask)
-  if S.samples <= 0 or S.slots == 0 then return end
-  n.drain = drain_rate()
-  local left = n.drain - taken_above(ask.rank) / WINDOW
-  local least = LEAST_SHARE * n.drain
-  n.wait = (n.ahead + 1) / (left > least and left or least)
-  local affordable, part = ask.remaining - S.p90, ask.wait_share * ask.remaining
-  n.budget = affordable < part and affordable or part
-end
-
+-- What is decided on. Wait and budget are there once there is something to predict from.
 local function numbers(ask)
-  local ahead = S.q0
-  if ask.rank >= 1 then ahead = ahead + S.q1 end
-  if ask.rank >= 2 then ahead = ahead + S.q2 end
-  local n = { slots = S.slots, ahead = ahead, held = S.running + S.abandoned + ahead, queued = queued() }
-  n.queue_limit = math.floor(ask.max_queue_size * share(ask))
-  n.capacity = n.slots + n.queue_limit
-  n.p = probability(n.held, n.slots, n.capacity, ask.rejection_start)
-  measure(n, ask)
+  local ahead, share, taken = S.q0, 1, 0
+  if ask.rank == 1 then
+    ahead, share, taken = ahead + S.q1, ask.threshold, S.taken_high
+  elseif ask.rank == 2 then
+    ahead, share, taken = ahead + S.q1 + S.q2, ask.threshold * 0.5, S.taken_high + S.taken_normal
+  end
+  local held, queue_limit = S.running + S.abandoned + ahead, math.floor(ask.max_queue_size * share)
+  local capacity = S.slots + queue_limit
+  local wished, p = ask.rejection_start * capacity, 0
+  local start = wished > S.slots and wished or S.slots
+  if capacity > start then p = math.min(math.max((held - start) / (capacity - start), 0), 1) end
+  local n = { slots = S.slots, held = held, ahead = ahead, queued = queued(), queue_limit = queue_limit, capacity = capacity,
+    p = p, drain = false, wait = false, budget = false }
+  if S.samples > 0 and S.slots > 0 then
+    n.drain = (S.releases + PRIOR_RELEASES) / (S.busy + PRIOR_RELEASES * S.mean / S.slots)
+    n.wait = (ahead + 1) / math.max(n.drain - taken / WINDOW, LEAST_SHARE * n.drain)
+    n.budget = math.min(ask.remaining - S.p90, ask.wait_share * ask.remaining)
+  end
   return n
 end
 
 -- The reason of a refusal by rules 1 to 4; nil means rule 5, or rule 1 where a slot is free and nobody waits.
 local function rejects(n, ask, free)
-  if n.slots <= 0 and not holds(ask.pool_memory) then return 'no_backend' end
+  -- A cold pool holds its requests while a backend was seen lately, or is expected.
+  if n.slots <= 0 and S.now - S.backend_seen >= ask.pool_memory then return 'no_backend' end
   if free and n.queued <= 0 then return nil end
   if n.queued >= n.queue_limit then return 'queue_full' end
   if n.wait and n.wait > n.budget then return 'deadline' end
   if ask.draw < n.p then return 'capacity' end
-end
-
-local function retry_after(n, jitter)
-  local wait, overload = 1, 1
-  if n.wait then
-    wait, overload = math.max(n.wait, 1), math.max(S.attempts / WINDOW / n.drain, 1)
-  end
-  return math.min(math.max(wait * overload * (0.5 + jitter), 0.5), 60)
 end
 
 local function packed_numbers(n, ask)

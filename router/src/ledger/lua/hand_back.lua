@@ -8,7 +8,7 @@ if known then
   save()
   return { standing(next_id, known), actions }
 end
-open_lease(router, ARGV[6], ARGV[7])
+open_lease(router, tonumber(ARGV[6]), pool_memory)
 local place = { router = router, rank = tonumber(ARGV[9]), arrival = tonumber(ARGV[10]), entered = tonumber(ARGV[11]),
   deadline = tonumber(ARGV[12]), avoid = '', prefer = '' }
 
@@ -20,7 +20,7 @@ local function give_back(a)
   end
   if a.backend ~= '' then
     if place.avoid == '' then place.avoid = '\0' end
-    place.avoid = place.avoid .. life(a.backend, get_node(a.backend)) .. '\0'
+    place.avoid = place.avoid .. a.backend .. '\n' .. get_node(a.backend).epoch .. '\0'
   end
   remove(id, a)
 end
@@ -39,7 +39,7 @@ local refused
 if place.deadline <= S.now then
   count('timed_out')
   refused = 'deadline'
-elseif not (S.slots == 0 and holds(pool_memory)) and not some_live() then
+elseif not (S.slots == 0 and S.now - S.backend_seen < pool_memory) and not some_live() then
   -- A cold pool holds its tickets; where backends are live and none of them can be reached, waiting helps nobody.
   count('failed')
   refused = 'no_backend'
@@ -49,6 +49,7 @@ if refused then
   save()
   return { { 'rejected', refused, struct.pack('<d', 1), 0 }, actions }
 end
+own(next_id, router)
 enqueue(next_id, place)
 dispatch(next_id)
 local reply = standing(next_id, get_attempt(next_id))

@@ -14,6 +14,11 @@ if ARGV[3] == 'view' then
 end
 
 local function totals()
+  -- What POOL has of the present bucket goes to the others.
+  for _, word in ipairs({ 'admitted', 'finished' }) do
+    if S[word] > 0 then call('HINCRBY', COUNTS, S.bucket .. ':' .. word, S[word]) end
+    S[word] = 0
+  end
   local fields, out = call('HGETALL', COUNTS), {}
   for i = 1, #fields, 2 do
     local bucket, word = string.match(fields[i], '^(%d+):(.*)$')

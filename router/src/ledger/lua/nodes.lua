@@ -4,23 +4,17 @@ local function offers(n)
   return n.slots
 end
 
-local function life(id, n)
-  return id .. '\n' .. n.epoch
-end
-
--- Lives that a ticket avoids are kept as NUL life NUL life NUL.
+-- Whether a ticket avoids this life of a backend. Lives are kept as NUL life NUL life NUL.
 local function avoids(avoid, id, n)
-  return avoid ~= '' and string.find(avoid, '\0' .. life(id, n) .. '\0', 1, true) ~= nil
+  return avoid ~= '' and string.find(avoid, '\0' .. id .. '\n' .. n.epoch .. '\0', 1, true) ~= nil
 end
 
--- Changes a backend, and with it the pool's slots and the order of the free ones. One that has gone is forgotten once nothing
--- is left on it.
-local function change_node(id, change)
+-- Changes a backend by so many that run and that are abandoned, and with it the order of the free ones. One that has gone is
+-- forgotten once nothing is left on it.
+local function shift_node(id, running, abandoned)
   local n = get_node(id)
   if not n then return end
-  S.slots = S.slots - offers(n)
-  change(n)
-  S.slots = S.slots + offers(n)
+  n.running, n.abandoned = n.running + running, n.abandoned + abandoned
   local used = n.running + n.abandoned
   if used < offers(n) then
     S.free = S.free + call('ZADD', FREE, used / n.slots, id)
@@ -33,11 +27,4 @@ local function change_node(id, change)
     put_node(id, n)
   end
   return n
-end
-
-local function retire(id)
-  change_node(id, function(n) n.lease = -1 end)
-  call('ZREM', LEASES, id)
-  -- What was given up on it is looked through when time passes next.
-  falls_due(S.now)
 end

@@ -1,51 +1,36 @@
 -- The account of one pool in Redis: how it is laid out, read and written back.
--- Every script is this file, the other parts in their order, and one file of its own event. Each mirrors the file of the
--- same name (or of the name said at its top) in the crate tidegate-admission; random traces through both must agree.
+-- A script is some of these files one after another: redis/source.rs says which, and puts the keys and the constants in place of
+-- the words in capitals. Each file mirrors the one of the same name (or of the name said at its top) in the crate
+-- tidegate-admission; random traces through both must agree. What is rarely needed stands in expiry.lua: to make a closure costs
+-- as much as a call, and is paid by every call of the script.
 --
--- POOL string: counts and estimates     QUEUE zset: attempt -> rank * 2^51 + arrival
+-- POOL string: counts and estimates     QUEUE zset: attempt -> rank * PER_RANK + arrival
 -- DEADLINES zset: waiting attempt -> us ATTEMPTS hash: attempt -> record
 -- NODES hash: backend -> record         FREE zset: live backend with a free slot -> load
--- LEASES zset: backend -> us            ON zset: backend NUL attempt, for all that holds a slot
--- OWNED zset: router NUL attempt        ROUTERS zset: router -> end of its lease, us
--- FLAGS hash: router -> what it goes by  ABANDONED zset: attempt -> us of the last proof that it runs
--- COUNTS hash: bucket:word -> count
-local POOL, QUEUE, DEADLINES, ATTEMPTS, NODES, FREE, LEASES, ON, OWNED, ROUTERS, FLAGS, ABANDONED, COUNTS =
-  KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11], KEYS[12], KEYS[13]
-local CHANNEL = ARGV[2]
+-- LEASES zset: backend -> us            ROUTERS zset: router -> end of its lease, us
+-- OWNED zset: router NUL attempt        FLAGS hash: router -> what it goes by
+-- ABANDONED zset: attempt -> us of the last proof that it runs
+-- COUNTS hash: bucket:word -> count; of the present bucket's, POOL has those that nearly every call adds to
 local call = redis.call
-
-local SECOND = 1000000
-local ROUTER_LEASE, BACKEND_LEASE, PROOF_LASTS, POOL_MEMORY = 5 * SECOND, 5 * SECOND, 5 * SECOND, 60 * SECOND
-local BUCKET, BUCKETS = 5 * SECOND, 12
-local PER_RANK, NEVER = 2251799813685248, 9007199254740992
-
 -- Counts and estimates as in Pool. Besides: free, how many backends stand in FREE; due, an instant before which nothing
--- expires; back, the routers that a recovery has seen, each between two NULs.
-local S = { now = 0, arrivals = 0, slots = 0, running = 0, abandoned = 0, q0 = 0, q1 = 0, q2 = 0, samples = 0, mean = 0,
-  p90 = 0, releases = 0, busy = 0, taken_high = 0, taken_normal = 0, attempts = 0, last_reset = 0, backend_seen = 0,
-  backend_slots = 0, bucket = 0, free = 0, due = 0, recovery = 0, routers = 0, back = '' }
+-- expires; skew, us by which the clock was ever put back; back, the routers that a recovery has seen, each between two NULs;
+-- bucket, admitted, finished: see COUNTS.
+local S
 local actions = {}
-
--- The clock: what a test says, else Redis's own.
-local function clock()
-  if ARGV[1] ~= '' then return tonumber(ARGV[1]) end
-  local time = call('TIME')
-  return tonumber(time[1]) * SECOND + tonumber(time[2])
-end
 
 -- Reads the counts and estimates; false where there is no such pool.
 local function open()
   local raw = call('GET', POOL)
   if not raw then return false end
-  S.now, S.arrivals, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean, S.p90, S.releases, S.busy,
-    S.taken_high, S.taken_normal, S.attempts, S.last_reset, S.backend_seen, S.backend_slots, S.bucket, S.free, S.due,
-    S.recovery, S.routers, S.back = cmsgpack.unpack(raw)
+  local now, arrivals, slots, running, abandoned, q0, q1, q2, samples, mean, p90, releases, busy, taken_high, taken_normal,
+    attempts, last_reset, backend_seen, backend_slots, bucket, admitted, finished, free, due, skew, recovery, routers,
+    back = cmsgpack.unpack(raw)
+  S = { now = now, arrivals = arrivals, slots = slots, running = running, abandoned = abandoned, q0 = q0, q1 = q1, q2 = q2,
+    samples = samples, mean = mean, p90 = p90, releases = releases, busy = busy, taken_high = taken_high,
+    taken_normal = taken_normal, attempts = attempts, last_reset = last_reset, backend_seen = backend_seen,
+    backend_slots = backend_slots, bucket = bucket, admitted = admitted, finished = finished, free = free, due = due,
+    skew = skew, recovery = recovery, routers = routers, back = back }
   return true
-end
-
--- An account that nothing has happened on.
-local function create(now)
-  S.now, S.last_reset, S.backend_seen, S.due = now, now, now, NEVER
 end
 
 -- Whether nothing is left of a pool, and nobody remembers it.
@@ -67,7 +52,7 @@ local function save()
   end
   call('SET', POOL, cmsgpack.pack(S.now, S.arrivals, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean,
     S.p90, S.releases, S.busy, S.taken_high, S.taken_normal, S.attempts, S.last_reset, S.backend_seen, S.backend_slots,
-    S.bucket, S.free, S.due, S.recovery, S.routers, S.back))
+    S.bucket, S.admitted, S.finished, S.free, S.due, S.skew, S.recovery, S.routers, S.back))
 end
 
 -- Something will be due then.
@@ -87,16 +72,25 @@ local function emit(router, action)
   call('PUBLISH', CHANNEL .. router, action)
 end
 
--- Counts one of something, or so many, in the present bucket, and forgets the buckets that are too old.
+-- Counts one of something, or so many, in the present bucket.
 local function count(word, many)
   local bucket = math.floor(S.now / BUCKET)
   if bucket ~= S.bucket then
+    -- The bucket is over: what it counted here goes to the others, and those that are too old go.
+    for _, field in ipairs({ 'admitted', 'finished' }) do
+      if S[field] > 0 then call('HINCRBY', COUNTS, S.bucket .. ':' .. field, S[field]) end
+      S[field] = 0
+    end
     S.bucket = bucket
     for _, field in ipairs(call('HKEYS', COUNTS)) do
       if tonumber(string.match(field, '^%d+')) <= bucket - BUCKETS then call('HDEL', COUNTS, field) end
     end
   end
-  call('HINCRBY', COUNTS, bucket .. ':' .. word, many or 1)
+  if word == 'admitted' or word == 'finished' then
+    S[word] = S[word] + 1
+  else
+    call('HINCRBY', COUNTS, bucket .. ':' .. word, many or 1)
+  end
 end
 
 local function get_attempt(id)

@@ -1,7 +1,7 @@
 //! How the account is named in Redis: one pool is one hash slot.
 
 /// Parts of a pool's account, in the order in which the scripts take them as `KEYS`.
-const PARTS: [&str; 13] = [
+pub(super) const PARTS: [&str; 12] = [
     "pool",
     "queue",
     "deadlines",
@@ -9,7 +9,6 @@ const PARTS: [&str; 13] = [
     "nodes",
     "free",
     "leases",
-    "on",
     "owned",
     "routers",
     "flags",

@@ -5,19 +5,7 @@ use tidegate_admission::{
     Admit, AttemptId, Backend, End, Event, HandBack, Held, Limits, Reentry, Renewal, Return, Seat, Stage,
 };
 
-/// The parts that every script begins with, and its own parts.
-macro_rules! script {
-    ($($own:literal),+) => {
-        Script::new(concat!(
-            include_str!("../lua/state.lua"),
-            include_str!("../lua/estimate.lua"),
-            include_str!("../lua/nodes.lua"),
-            include_str!("../lua/attempts.lua"),
-            include_str!("../lua/clock.lua"),
-            $(include_str!(concat!("../lua/", $own, ".lua"))),+
-        ))
-    };
-}
+use super::source;
 
 /// All scripts. They are loaded once and called by hash.
 #[derive(Debug)]
@@ -34,13 +22,13 @@ pub(super) struct Scripts {
 impl Scripts {
     pub(super) fn new() -> Scripts {
         Scripts {
-            admit: script!("decide", "admit"),
-            finish: script!("finish"),
-            hand_back: script!("hand_back"),
-            backend: script!("backend"),
-            renew: script!("renew"),
-            reenter: script!("reenter"),
-            look: script!("look"),
+            admit: Script::new(&source::admit()),
+            finish: Script::new(&source::finish()),
+            hand_back: Script::new(&source::hand_back()),
+            backend: Script::new(&source::backend()),
+            renew: Script::new(&source::renew()),
+            reenter: Script::new(&source::reenter()),
+            look: Script::new(&source::look()),
         }
     }
 
@@ -126,10 +114,20 @@ fn finish(call: &mut ScriptInvocation<'_>, what: &str, attempt: &AttemptId, end:
 
 fn admit(call: &mut ScriptInvocation<'_>, ask: &Admit) {
     let limits = &ask.limits;
-    call.arg(&ask.attempt.0).arg(&ask.router).arg(ask.priority.rank()).arg(ask.remaining);
-    call.arg(exact(ask.draw)).arg(exact(ask.jitter)).arg(limits.max_queue_size);
-    call.arg(exact(limits.queue_rejection_threshold)).arg(exact(limits.rejection_start));
-    call.arg(exact(limits.wait_share)).arg(limits.pool_memory).arg(ask.prefer.as_deref().unwrap_or_default());
+    let figures = [
+        ask.priority.rank() as f64,
+        ask.remaining as f64,
+        ask.draw,
+        ask.jitter,
+        f64::from(limits.max_queue_size),
+        limits.queue_rejection_threshold,
+        limits.rejection_start,
+        limits.wait_share,
+        limits.pool_memory as f64,
+    ];
+    // One packed argument costs what a single number does.
+    let packed: Vec<u8> = figures.iter().flat_map(|figure| figure.to_le_bytes()).collect();
+    call.arg(&ask.attempt.0).arg(&ask.router).arg(packed).arg(ask.prefer.as_deref().unwrap_or_default());
 }
 
 fn hand_back(call: &mut ScriptInvocation<'_>, returned: &Return) {
@@ -149,7 +147,7 @@ fn put_backend(call: &mut ScriptInvocation<'_>, backend: &Backend) {
 }
 
 fn renew(call: &mut ScriptInvocation<'_>, renewal: &Renewal) {
-    call.arg(&renewal.router).arg(&renewal.flags);
+    call.arg(&renewal.router).arg(renewal.number).arg(&renewal.flags);
     remembered(call, &renewal.limits);
     call.arg(renewal.reset_interval).arg(renewal.known.len());
     for attempt in renewal.known.iter().chain(&renewal.check) {
@@ -158,7 +156,7 @@ fn renew(call: &mut ScriptInvocation<'_>, renewal: &Renewal) {
 }
 
 fn reenter(call: &mut ScriptInvocation<'_>, reentry: &Reentry) {
-    call.arg(&reentry.router).arg(&reentry.flags);
+    call.arg(&reentry.router).arg(reentry.number).arg(&reentry.flags);
     remembered(call, &reentry.limits);
     call.arg(reentry.routers);
     for Held { attempt, place, stage } in &reentry.held {
@@ -186,9 +184,4 @@ fn seated<'a, 'b>(
 /// The limits that a router's lease remembers.
 fn remembered(call: &mut ScriptInvocation<'_>, limits: &Limits) {
     call.arg(limits.max_queue_size).arg(limits.pool_memory);
-}
-
-/// The shortest text that reads back as the same double.
-fn exact(number: f64) -> String {
-    number.to_string()
 }

@@ -1,0 +1,137 @@
+//! The text of the scripts: which files each is made of, and what the words in capitals stand for.
+//!
+//! Redis runs a whole script at each call, the definitions of its functions included; each definition costs about as much
+//! as a command. So a script has only what it needs, what is rarely needed is defined inside the function that needs it, and
+//! keys and constants are put in as text rather than kept in variables.
+
+use tidegate_admission::{
+    decide::{LEAST_SHARE, RETRY_AFTER},
+    estimate::{DECAY, FORGET_AFTER, MEAN_WEIGHT, P90_STEP, PRIOR_RELEASES, WINDOW},
+    pool::{BACKEND_LEASE, POOL_MEMORY, PROOF_LASTS, ROUTER_LEASE},
+    snapshot::{BUCKET, BUCKETS},
+    time::SECOND,
+};
+
+use super::keys;
+
+/// Distance of two priorities in the scores of the queue: more than any arrival.
+const PER_RANK: u64 = 1 << 51;
+/// Later than any instant, and still exact as a double.
+const NEVER: u64 = 1 << 53;
+
+macro_rules! files {
+    ($($name:literal),+) => { concat!($(include_str!(concat!("../lua/", $name, ".lua"))),+) };
+}
+
+/// What every script begins with.
+const ACCOUNT: &str = files!("state", "estimate", "nodes", "attempts");
+/// What expires, for scripts that rarely need it.
+const EXPIRY_WITHIN: &str =
+    concat!("local function expire()\n", include_str!("../lua/expiry.lua"), "expire_all()\nend\n");
+/// What expires, for scripts that use parts of it themselves.
+const EXPIRY_BESIDE: &str = concat!(include_str!("../lua/expiry.lua"), "local expire = expire_all\n");
+
+pub(super) fn admit() -> String {
+    spelled_out(&[ACCOUNT, EXPIRY_WITHIN, files!("clock", "standing", "leases", "decide", "admit")])
+}
+
+pub(super) fn finish() -> String {
+    spelled_out(&[ACCOUNT, EXPIRY_WITHIN, files!("clock", "served", "ended", "finish")])
+}
+
+pub(super) fn hand_back() -> String {
+    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "standing", "leases", "ended", "hand_back")])
+}
+
+pub(super) fn backend() -> String {
+    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "ended", "opening", "backend")])
+}
+
+pub(super) fn renew() -> String {
+    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "leases", "news", "roll", "renew")])
+}
+
+pub(super) fn reenter() -> String {
+    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "leases", "news", "roll", "opening", "reenter")])
+}
+
+pub(super) fn look() -> String {
+    spelled_out(&[ACCOUNT, EXPIRY_WITHIN, files!("clock", "look")])
+}
+
+/// Puts in place of each word in capitals what it stands for.
+fn spelled_out(parts: &[&str]) -> String {
+    let words = words();
+    let is_of_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let mut text = String::new();
+    for part in parts {
+        let mut rest = *part;
+        while let Some(start) = rest.find(is_of_word) {
+            let end = rest[start..].find(|letter| !is_of_word(letter)).map_or(rest.len(), |end| start + end);
+            let word = &rest[start..end];
+            let meaning = words.iter().find(|(known, _)| known == word);
+            text.push_str(&rest[..start]);
+            text.push_str(meaning.map_or(word, |(_, meaning)| meaning));
+            rest = &rest[end..];
+        }
+        text.push_str(rest);
+    }
+    text
+}
+
+/// The words in capitals.
+fn words() -> Vec<(String, String)> {
+    let keys =
+        keys::PARTS.iter().zip(1..).map(|(part, number)| (part.to_uppercase(), format!("KEYS[{number}]")));
+    let whole = [
+        ("SECOND", SECOND),
+        ("ROUTER_LEASE", ROUTER_LEASE),
+        ("BACKEND_LEASE", BACKEND_LEASE),
+        ("PROOF_LASTS", PROOF_LASTS),
+        ("POOL_MEMORY", POOL_MEMORY),
+        ("BUCKET", BUCKET),
+        ("BUCKETS", BUCKETS),
+        ("FORGET_AFTER", FORGET_AFTER),
+        ("PER_RANK", PER_RANK),
+        ("NEVER", NEVER),
+    ];
+    let doubles = [
+        ("DECAY", DECAY),
+        ("WINDOW", WINDOW),
+        ("MEAN_WEIGHT", MEAN_WEIGHT),
+        ("P90_STEP", P90_STEP),
+        ("PRIOR_RELEASES", PRIOR_RELEASES),
+        ("LEAST_SHARE", LEAST_SHARE),
+        ("RETRY_AFTER_LEAST", RETRY_AFTER.0),
+        ("RETRY_AFTER_MOST", RETRY_AFTER.1),
+    ];
+    // The shortest text that reads back as the same number.
+    keys.chain(whole.map(|(word, number)| (word.to_owned(), number.to_string())))
+        .chain(doubles.map(|(word, number)| (word.to_owned(), number.to_string())))
+        .chain([("CHANNEL".to_owned(), "ARGV[2]".to_owned())])
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_word_in_capitals_has_a_meaning() {
+        for script in [admit(), finish(), hand_back(), backend(), renew(), reenter(), look()] {
+            let code = script.lines().filter(|line| !line.trim_start().starts_with("--"));
+            for word in code
+                .flat_map(|line| line.split(|letter: char| !letter.is_ascii_alphabetic() && letter != '_'))
+            {
+                let is_ours =
+                    word.len() > 1 && word.contains('_') && !word.contains(|c: char| c.is_lowercase());
+                assert!(!is_ours, "{word} means nothing");
+            }
+        }
+    }
+
+    #[test]
+    fn only_whole_words_are_replaced() {
+        assert_eq!(spelled_out(&["QUEUE QUEUES 'q' S.queue SECOND"]), "KEYS[2] QUEUES 'q' S.queue 1000000");
+    }
+}

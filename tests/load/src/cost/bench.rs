@@ -1,0 +1,210 @@
+//! One router at an account of a given size.
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use anyhow::{Result, bail, ensure};
+use futures_util::future::join_all;
+use tidegate_router::ledger::{
+    Admission, Ask, AttemptId, Backend, Ledger, LedgerOptions, Limits, OnLoss, Priority, RedisLedger, Ticket,
+    Waited,
+};
+use tidegate_tests::redis::RedisServer;
+use tokio::time::Instant;
+
+use super::{ENDED, Size, meter::Meter};
+
+const POOL: &str = "cost";
+const SLOTS_EACH: u32 = 2;
+/// Calls under way at once while nothing is measured.
+const AT_ONCE: usize = 50;
+
+/// A router, its Redis, and what it holds.
+pub(super) struct Bench {
+    pub(super) meter: Meter,
+    ledger: Arc<Ledger>,
+    size: Size,
+    made: u64,
+    running: VecDeque<AttemptId>,
+    waiting: VecDeque<Ticket>,
+    _redis: RedisServer,
+}
+
+impl Bench {
+    /// Starts Redis and registers the backends.
+    pub(super) async fn start(size: Size) -> Result<Bench> {
+        let redis = RedisServer::start().await;
+        let limits = Limits {
+            max_queue_size: u32::MAX,
+            queue_rejection_threshold: 1.0,
+            rejection_start: 1.0,
+            wait_share: 1.0,
+            ..Limits::default()
+        };
+        let options = LedgerOptions {
+            router_id: "router-0123456789abcdef".to_owned(),
+            limits,
+            reset_interval: Duration::from_secs(300),
+            on_loss: OnLoss::Share,
+            pools: Vec::new(),
+        };
+        let ledger = RedisLedger::connect(&redis.url, "tidegate", Duration::from_secs(2), options).await?;
+        let meter = Meter::new(&redis.url).await?;
+        let bench = Bench {
+            meter,
+            ledger: Arc::new(Ledger::Redis(ledger)),
+            size,
+            made: 0,
+            running: VecDeque::new(),
+            waiting: VecDeque::new(),
+            _redis: redis,
+        };
+        bench.renew_backends().await?;
+        Ok(bench)
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        (self.size.backends * SLOTS_EACH) as usize
+    }
+
+    /// What discovery does each second.
+    pub(super) async fn renew_backends(&self) -> Result<()> {
+        for first in (0..self.size.backends).step_by(AT_ONCE) {
+            let some = first..self.size.backends.min(first + AT_ONCE as u32);
+            for put in join_all(some.map(|number| self.ledger.put_backend(POOL, backend(number)))).await {
+                put?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes every slot, and so many tickets.
+    pub(super) async fn fill(&mut self, tickets: u32) -> Result<()> {
+        self.renew_backends().await?;
+        let slots = self.slots();
+        self.admit(slots).await?;
+        ensure!(
+            self.running.len() == slots && self.waiting.is_empty(),
+            "{} of {slots} slots run",
+            self.running.len()
+        );
+        self.admit(tickets as usize).await?;
+        ensure!(self.waiting.len() == tickets as usize, "{} of {tickets} tickets wait", self.waiting.len());
+        Ok(())
+    }
+
+    /// So many requests come.
+    pub(super) async fn admit(&mut self, many: usize) -> Result<()> {
+        for _ in 0..many {
+            self.made += 1;
+            match self.ledger.admit(POOL, ask(self.made)).await? {
+                Admission::Granted(grant) => self.running.push_back(grant.attempt),
+                Admission::Queued(ticket) => self.waiting.push_back(ticket),
+                Admission::Rejected(rejection) => bail!("rejected: {}", rejection.reason),
+            }
+        }
+        Ok(())
+    }
+
+    /// So many requests end, the oldest first; their slots go to the tickets that wait.
+    pub(super) async fn release(&mut self, many: usize) -> Result<()> {
+        for _ in 0..many {
+            let Some(attempt) = self.running.pop_front() else { bail!("nothing runs") };
+            self.ledger.release(POOL, &attempt, ENDED).await?;
+            if let Some(ticket) = self.waiting.pop_front() {
+                self.running.push_back(granted(ticket).await?);
+            }
+        }
+        Ok(())
+    }
+
+    /// So many tickets are given up, the last first.
+    pub(super) async fn cancel(&mut self, many: usize) -> Result<()> {
+        for _ in 0..many {
+            let Some(ticket) = self.waiting.pop_back() else { bail!("nobody waits") };
+            self.ledger.cancel(POOL, &ticket.attempt, ENDED).await?;
+        }
+        Ok(())
+    }
+
+    /// Everything ends; then the account is zero.
+    pub(super) async fn end_all(&mut self) -> Result<()> {
+        let waiting = self.waiting.len();
+        self.cancel(waiting).await?;
+        let running = self.running.len();
+        self.release(running).await?;
+        let Some(view) = self.ledger.view(POOL).await? else { bail!("the pool is gone") };
+        ensure!(view.running == 0 && view.abandoned == 0 && view.queued_total() == 0, "not zero: {view:?}");
+        Ok(())
+    }
+
+    /// Requests come and end for so many seconds, `at_once` calls under way at a time, on slots that stay full and a queue that
+    /// stays as long. Gives how many.
+    pub(super) async fn churn(&mut self, seconds: u64, at_once: usize) -> Result<usize> {
+        let end = Instant::now() + Duration::from_secs(seconds);
+        let mut done = 0;
+        let mut renewed = Instant::now();
+        while Instant::now() < end {
+            if renewed.elapsed() > Duration::from_secs(1) {
+                self.renew_backends().await?;
+                renewed = Instant::now();
+            }
+            let ending: Vec<AttemptId> = self.running.drain(..at_once.min(self.running.len())).collect();
+            let asks: Vec<Ask> = ending
+                .iter()
+                .map(|_| {
+                    self.made += 1;
+                    ask(self.made)
+                })
+                .collect();
+            let ledger = &self.ledger;
+            let (comes, ends) = tokio::join!(
+                join_all(asks.into_iter().map(|ask| ledger.admit(POOL, ask))),
+                join_all(ending.iter().map(|attempt| ledger.release(POOL, attempt, ENDED))),
+            );
+            for ended in ends {
+                ended?;
+                done += 1;
+            }
+            for came in comes {
+                match came? {
+                    Admission::Granted(grant) => self.running.push_back(grant.attempt),
+                    Admission::Queued(ticket) => self.waiting.push_back(ticket),
+                    Admission::Rejected(rejection) => bail!("rejected: {}", rejection.reason),
+                }
+            }
+            for _ in 0..ending.len().min(self.waiting.len()) {
+                let Some(ticket) = self.waiting.pop_front() else { break };
+                self.running.push_back(granted(ticket).await?);
+            }
+        }
+        Ok(done)
+    }
+}
+
+fn backend(number: u32) -> Backend {
+    Backend {
+        id: format!("backend-{number:04}"),
+        epoch: "1".to_owned(),
+        url: format!("http://backend-{number:04}.models.svc:8100"),
+        slots: SLOTS_EACH,
+        draining: false,
+    }
+}
+
+fn ask(number: u64) -> Ask {
+    Ask {
+        attempt: AttemptId(format!("router-0123456789abcdef-{number}")),
+        priority: Priority::Normal,
+        remaining: Duration::from_secs(3600),
+        draw: 0.999,
+        jitter: 0.5,
+        prefer: None,
+    }
+}
+
+async fn granted(ticket: Ticket) -> Result<AttemptId> {
+    match tokio::time::timeout(Duration::from_secs(5), ticket.grant).await?? {
+        Waited::Granted(grant) => Ok(grant.attempt),
+        Waited::Dropped(reason) => bail!("dropped: {reason}"),
+    }
+}
