@@ -1,8 +1,10 @@
 //! A backend with fixed slots and service times from timers, that can be told to misbehave. It speaks as a backend of our
 //! own (node report, attempt ids) or as a server of another make.
 //!
-//! 1. `account`: what it runs and has seen. 2. `answers`: its paths. 3. `diary`: when each piece of work began and ended, in a
-//! file. 4. `registration`: how it makes itself known in Redis.
+//! 1. `account`: what it runs and has seen.
+//! 2. `answers`: its paths.
+//! 3. `diary`: when each piece of work began and ended, in a file.
+//! 4. `registration`: how it makes itself known in Redis.
 
 mod account;
 mod answers;
