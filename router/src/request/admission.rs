@@ -145,6 +145,7 @@ async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
         attempt,
         priority: job.priority,
         remaining: job.deadline.saturating_duration_since(Instant::now()),
+        length: None,
         draw: job.draw,
         jitter: job.jitter,
         prefer: None,

@@ -120,6 +120,7 @@ impl World {
             limits: self.limits,
             priority: Priority::ALL[rank],
             remaining,
+            length: (draw < 0.5).then_some(draw * 20.0),
             draw,
             jitter: draw,
             prefer: (draw < 0.3).then(|| backend_id(rank)),

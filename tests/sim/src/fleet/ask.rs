@@ -52,6 +52,7 @@ impl Fleet<'_> {
         let asked = Asked {
             priority,
             remaining: self.scenario.timeout,
+            length: None,
             draw: self.draws.unit(),
             jitter: self.draws.unit(),
         };
@@ -100,6 +101,7 @@ impl Fleet<'_> {
             limits: self.scenario.limits,
             priority: asked.priority,
             remaining: instant(asked.remaining).0,
+            length: asked.length,
             draw: asked.draw,
             jitter: asked.jitter,
             prefer: None,
