@@ -41,7 +41,7 @@ struct Inner {
     slots: Slots,
     outcomes: Outcomes,
     metrics: BackendMetrics,
-    /// Names this life of the backend, so that a router can tell a restart.
+    /// Names this life of the backend, so that a router can tell a restart; a later life has a greater name.
     epoch: String,
     /// Unix seconds: when the model was loaded.
     created: u64,
@@ -95,7 +95,7 @@ impl Backend {
             slots: Slots::new(config.max_concurrent_requests),
             outcomes: Outcomes::new(),
             metrics: BackendMetrics::new(&config.model_name),
-            epoch: uuid::Uuid::new_v4().simple().to_string(),
+            epoch: uuid::Uuid::now_v7().simple().to_string(),
             created: unix_seconds(),
             fingerprint: fingerprint(&config.model_name, &info),
             draining: watch::Sender::new(false),

@@ -173,6 +173,7 @@ impl<A: Account> Desk<A> {
         for pool in self.options.pools.iter().filter(|pool| !known.contains(pool)) {
             let reentry = Reentry {
                 router: self.options.router_id.clone(),
+                number: self.holdings.next_number(),
                 flags: self.options.flags(),
                 limits: self.options.limits_in(pool),
                 routers: 1,
@@ -187,9 +188,11 @@ impl<A: Account> Desk<A> {
     pub(super) async fn renew(&self) -> Result<(), LedgerError> {
         self.open_named().await?;
         for pool in self.account.pools().await? {
+            let number = self.holdings.next_number();
             let (known, check) = self.holdings.in_pool(&pool);
             let renewal = Renewal {
                 router: self.options.router_id.clone(),
+                number,
                 flags: self.options.flags(),
                 limits: self.options.limits_in(&pool),
                 known,

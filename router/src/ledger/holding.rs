@@ -6,7 +6,10 @@
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -42,6 +45,8 @@ pub(super) struct Holdings {
     attempts: Mutex<HashMap<AttemptId, Holding>>,
     /// Pools whose account this router keeps itself for now: what is pushed for them is of another account.
     deaf: Mutex<HashSet<String>>,
+    /// How often this router has said something of itself as a whole.
+    said: AtomicU64,
 }
 
 /// An attempt whose verdict is under way. Dropped without one (the caller gave up, the ledger is away), it is forgotten.
@@ -82,8 +87,16 @@ impl Holdings {
         };
     }
 
-    /// All that this router holds in a pool, as it re-enters it. What has no verdict yet holds nothing.
-    pub(super) fn held(&self, pool: &str) -> Vec<Held> {
+    /// The number of what this router says next of itself as a whole. Taken before it looks at what it holds, so that what
+    /// counts in the end was not seen before the last number was taken.
+    pub(super) fn next_number(&self) -> u64 {
+        self.said.fetch_add(1, Ordering::Relaxed) + 1
+    }
+
+    /// All that this router holds in a pool, as it re-enters it, and the number of this word. What has no verdict yet holds
+    /// nothing.
+    pub(super) fn held(&self, pool: &str) -> (u64, Vec<Held>) {
+        let number = self.next_number();
         let attempts = lock(&self.attempts);
         let here = attempts.iter().filter(|(_, holding)| holding.pool == pool);
         let held = here.filter_map(|(attempt, holding)| {
@@ -95,7 +108,7 @@ impl Holdings {
             };
             Some(Held { attempt: attempt.clone(), place: *place, stage })
         });
-        held.collect()
+        (number, held.collect())
     }
 
     /// Resolves the wait of a ticket of this router; what is not this router's, or is resolved already, is ignored.

@@ -97,7 +97,7 @@ pub struct Place {
 pub struct Backend {
     /// Stable name.
     pub id: String,
-    /// Names this life of its process; a new one frees what the old one ran.
+    /// Names this life of its process; a later one is greater, as text, and frees what the old one ran.
     pub epoch: String,
     /// Base URL.
     pub url: String,
@@ -165,6 +165,9 @@ pub struct Return {
 pub struct Renewal {
     /// The router that renews.
     pub router: String,
+    /// Counts what this router says of itself as a whole, renewals and re-entries alike, from 1 up. The account acts on
+    /// none twice, and on none that is older than the last.
+    pub number: u64,
     /// What it decides by, for people.
     pub flags: String,
     /// The limits that it decides by.
@@ -183,6 +186,8 @@ pub struct Renewal {
 pub struct Reentry {
     /// The router.
     pub router: String,
+    /// Counts on with [`Renewal::number`].
+    pub number: u64,
     /// What it decides by, for people.
     pub flags: String,
     /// The limits that it decides by.

@@ -2,20 +2,24 @@
 
 use std::collections::BTreeSet;
 
-use crate::pool::{Phase, Pool};
+use crate::{
+    event::AttemptId,
+    pool::{Phase, Pool},
+};
 
 /// A predicate and its name.
 pub type Invariant = (&'static str, fn(&Pool) -> bool);
 
 /// All predicates.
-pub const ALL: [Invariant; 7] = [
+pub const ALL: [Invariant; 8] = [
     ("bounded: the queue is no longer than the largest limit in force", bounded),
     ("counted: every count equals the attempts it counts", counted),
     ("queued once: the queue holds exactly the attempts that wait, each once", queued_once),
     ("placed: whatever runs or is abandoned is on a known backend", placed),
     ("within slots: no backend has more than its slots", within_slots),
     ("work-conserving: no slot is free that a waiting ticket could have", work_conserving),
-    ("owned: every attempt belongs to a router with a lease", owned),
+    ("owned: every attempt belongs to a router with a lease, and is found under it", owned),
+    ("in time: nothing is due before the account looks for it", in_time),
 ];
 
 /// Names of the predicates that do not hold.
@@ -91,5 +95,16 @@ pub fn work_conserving(pool: &Pool) -> bool {
 
 /// Nothing outlives its router: what is held is covered by a lease.
 pub fn owned(pool: &Pool) -> bool {
-    pool.attempts.values().all(|attempt| pool.routers.contains_key(&attempt.router))
+    let found =
+        |router: &String, id: &AttemptId| pool.owned.get(router).is_some_and(|mine| mine.contains(id));
+    pool.owned.values().map(BTreeSet::len).sum::<usize>() == pool.attempts.len()
+        && pool
+            .attempts
+            .iter()
+            .all(|(id, attempt)| found(&attempt.router, id) && pool.routers.contains_key(&attempt.router))
+}
+
+/// What expires does so when its time has come: the account looks no later than that.
+pub fn in_time(pool: &Pool) -> bool {
+    pool.earliest().is_none_or(|earliest| pool.due <= earliest)
 }

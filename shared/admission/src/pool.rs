@@ -34,11 +34,18 @@ pub const PROOF_LASTS: u64 = 5 * SECOND;
 /// Microseconds for which a pool without backends and requests is remembered at least.
 pub const POOL_MEMORY: u64 = 60 * SECOND;
 
+/// An instant that never comes.
+const NEVER: Time = Time(u64::MAX);
+
 /// The account of one pool.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pool {
     /// The latest instant seen: time never runs backwards here.
     pub(crate) now: Time,
+    /// Microseconds by which the caller's clock was ever put back: they are added to what it shows.
+    pub(crate) skew: u64,
+    /// An instant before which nothing expires: mostly a step has nothing to look through.
+    pub(crate) due: Time,
     /// The place of the latest arrival: its time in microseconds, or one more than the one before. Places of a time when the
     /// account was elsewhere, or lost, so compare with those of today.
     pub(crate) arrivals: u64,
@@ -46,6 +53,8 @@ pub struct Pool {
     pub(crate) estimate: Estimate,
     /// Every attempt that holds a place or a slot.
     pub(crate) attempts: BTreeMap<AttemptId, Attempt>,
+    /// The same by router, for those that hold anything.
+    pub(crate) owned: BTreeMap<String, BTreeSet<AttemptId>>,
     /// Tickets in the order of service: rank of the priority, arrival.
     pub(crate) queue: BTreeSet<(usize, u64, AttemptId)>,
     /// The same tickets in the order in which their time runs out.
@@ -81,9 +90,12 @@ impl Pool {
     pub fn new(now: Time) -> Pool {
         Pool {
             now,
+            skew: 0,
+            due: NEVER,
             arrivals: 0,
             estimate: Estimate::default(),
             attempts: BTreeMap::new(),
+            owned: BTreeMap::new(),
             queue: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             nodes: BTreeMap::new(),
@@ -101,10 +113,10 @@ impl Pool {
         }
     }
 
-    /// Applies one event at `now` (or at the latest instant seen, where that is later).
-    pub fn apply(&mut self, now: Time, event: &Event) -> Outcome {
+    /// Applies one event at the instant that the caller's clock shows. A clock that is put back stays behind the account's own.
+    pub fn apply(&mut self, clock: Time, event: &Event) -> Outcome {
         let mut actions = Vec::new();
-        self.advance(now, &mut actions);
+        self.advance(clock, &mut actions);
         let reply = match event {
             Event::Admit(ask) => self.admit(ask, &mut actions),
             Event::Reenter(reentry) => self.reenter(reentry, &mut actions),
@@ -204,7 +216,10 @@ impl Pool {
     /// Counts so many of something in the present bucket, and forgets the buckets that are too old.
     pub(crate) fn count_many(&mut self, what: Counted, many: u64) {
         let bucket = self.now.0 / BUCKET;
-        self.counts = self.counts.split_off(&(bucket + 1).saturating_sub(BUCKETS));
+        let oldest = (bucket + 1).saturating_sub(BUCKETS);
+        while self.counts.first_key_value().is_some_and(|(bucket, _)| *bucket < oldest) {
+            self.counts.pop_first();
+        }
         *self.counts.entry(bucket).or_default().entry(what).or_default() += many;
     }
 

@@ -11,7 +11,8 @@ pub const NODE_PATH: &str = "/node";
 /// A backend's account of itself at one instant.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NodeReport {
-    /// Names this life of the backend's process: a restart has another one.
+    /// Names this life of the backend's process: a restart has a greater one (a UUID of version 7), so that what an old life said
+    /// is known for late.
     pub epoch: String,
     /// Model names that it answers to; the first one names its pool.
     pub models: Vec<String>,

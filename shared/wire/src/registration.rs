@@ -16,7 +16,7 @@ pub const RENEW_MS: u64 = 1_000;
 pub struct Registration {
     /// Stable name of the backend: its advertised URL unless it was given another.
     pub id: String,
-    /// Names this life of the backend's process.
+    /// Names this life of the backend's process; a later one is greater, as text.
     pub epoch: String,
     /// Base URL under which routers reach it.
     pub url: String,

@@ -5,7 +5,7 @@
 //! 3. [`caller`]: one person behind an SDK, and [`retry`]: when the SDK tries again.
 //! 4. [`fleet`]: routers, Redis and nodes, to be started, killed and stopped; [`member`]: one of them.
 //! 5. [`service`]: how long work takes, as a flag says it. [`meter`] and [`machine`]: what the machine did, and which it is.
-//! 6. [`overload`]: what comes out at up to ten times the capacity.
+//! 6. [`overload`]: what comes out at up to ten times the capacity. [`idle`]: how long a slot stands idle while tickets wait.
 //! 7. [`cost`]: what the account costs Redis.
 //! 8. [`chaos`]: a fleet whose processes are killed and stopped under load, and what it promised.
 
@@ -21,6 +21,7 @@ pub mod chaos;
 pub mod cost;
 pub mod fleet;
 pub mod generator;
+pub mod idle;
 pub mod machine;
 pub mod member;
 pub mod meter;

@@ -50,7 +50,7 @@ pub enum Action {
     Unheard,
     /// A late message arrives.
     ArriveLate(Message),
-    /// A router sends a renewal that is late.
+    /// A router sends a renewal that is late, and comes twice.
     RenewLate(usize),
     /// A backend that the account has not as it is registers.
     Register(usize),
@@ -93,9 +93,19 @@ impl State {
             self.of_backend(backend, actions);
         }
         for router in (0..ROUTERS).filter(|router| self.faults > 0 && self.routers[*router]) {
-            actions.extend([Action::KillRouter(router), Action::RenewLate(router)]);
+            actions.push(Action::KillRouter(router));
+            actions.extend((!self.renews_late(router)).then_some(Action::RenewLate(router)));
         }
         self.of_time(setup, actions);
+    }
+
+    /// Whether a renewal of a router is under way that will be news. Then it makes no other one: where one had no answer, it says
+    /// all that it holds before it renews again, and that makes the old one void.
+    fn renews_late(&self, router: usize) -> bool {
+        self.late.iter().any(|message| {
+            matches!(message, Message::Renew(word)
+                if usize::from(word.router) == router && word.number > self.ledger.heard[router])
+        })
     }
 
     fn of_request(&self, request: u8, actions: &mut Vec<Action>) {

@@ -4,10 +4,14 @@
 //! changed, through its public interface.
 
 use tidegate_admission::{
-    AttemptId, Event, Limits, Outcome, Place, Pool, Renewal, Return, Time, pool::Phase,
+    AttemptId, End, Event, Limits, Outcome, Place, Pool, Renewal, Return, Time, pool::Phase,
+    snapshot::BackendView,
 };
 
-use crate::names::{LEASE, TICK};
+use crate::{
+    names::{LEASE, TICK, tick},
+    state::word_number,
+};
 
 /// What is deliberately broken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +26,10 @@ pub enum Breakage {
     HandBackToTheEnd,
     /// A router that has been granted a slot is never found dead.
     DeadRouterKept,
+    /// A renewal counts each time that it arrives.
+    RenewalTwice,
+    /// A registration counts whenever it arrives.
+    RegistrationLate,
 }
 
 impl Breakage {
@@ -38,6 +46,14 @@ impl Breakage {
                 pool.apply(now, &Event::HandBack(Return { place: last, ..returned.clone() }))
             }
             (Breakage::DeadRouterKept, Event::Tick) => keep_alive(pool, now),
+            (Breakage::RenewalTwice, Event::Renew(renewal)) => free_suspects(pool, now, renewal),
+            (Breakage::RegistrationLate, Event::PutBackend(backend)) => {
+                let other = |known: &BackendView| known.id == backend.id && known.epoch != backend.epoch;
+                if pool.snapshot().backends.iter().any(other) {
+                    pool.apply(now, &Event::RemoveBackend(backend.id.clone()));
+                }
+                pool.apply(now, event)
+            }
             _ => pool.apply(now, event),
         }
     }
@@ -46,6 +62,19 @@ impl Breakage {
 fn some_running(pool: &Pool) -> Option<AttemptId> {
     let runs = |phase: &Phase| matches!(phase, Phase::Running { .. });
     pool.attempts().iter().find(|(_, attempt)| runs(&attempt.phase)).map(|(id, _)| id.clone())
+}
+
+/// Renews, and frees what the router did not know the last time either, whatever became of that since.
+fn free_suspects(pool: &mut Pool, now: Time, renewal: &Renewal) -> Outcome {
+    let suspects = pool.attempts().iter().filter(|(id, attempt)| {
+        attempt.suspect && attempt.router == renewal.router && !renewal.known.contains(id)
+    });
+    let suspects: Vec<AttemptId> = suspects.map(|(id, _)| id.clone()).collect();
+    let mut outcome = pool.apply(now, &Event::Renew(renewal.clone()));
+    for id in suspects {
+        outcome.actions.extend(pool.apply(now, &Event::Cancel(id, End::ClientGone)).actions);
+    }
+    outcome
 }
 
 fn reset_to_zero(pool: &mut Pool, now: Time, renewal: &Renewal) -> Outcome {
@@ -72,6 +101,8 @@ fn keep_alive(pool: &mut Pool, now: Time) -> Outcome {
         if held().any(|(_, attempt)| matches!(attempt.phase, Phase::Running { .. })) {
             let renewal = Renewal {
                 known: held().map(|(id, _)| id.clone()).collect(),
+                // After all that was said until then, and before what is said from now on.
+                number: word_number(tick(now), 0),
                 router: router.id,
                 flags: String::new(),
                 limits: Limits { max_queue_size: 2, ..Limits::default() },

@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 
 use crate::{
     facts::Spot,
-    message::{Message, Place, Slot, Verdict},
+    message::{Message, Place, Slot, Verdict, Word},
     names::{ATTEMPTS, LEASE},
     state::{Early, Request, State, Task},
 };
@@ -12,10 +12,12 @@ use crate::{
 /// Ticks beyond which it does not matter how far away a deadline is.
 const FAR: u32 = 3;
 
-/// Places by what matters of them.
+/// Places, and what routers said, by what matters of them.
 struct Order {
     now: u32,
     arrivals: Vec<u64>,
+    /// Router and number of what is late and will be news.
+    late: Vec<(u8, u64)>,
 }
 
 impl Order {
@@ -32,7 +34,17 @@ impl Order {
         );
         arrivals.sort_unstable();
         arrivals.dedup();
-        Order { now: state.ledger.now, arrivals }
+        let late = state.late.iter().filter_map(|message| match message {
+            Message::Renew(word) => Some((word.router, word.number)),
+            _ => None,
+        });
+        let news = |(router, number): &(u8, u64)| *number > state.ledger.heard[usize::from(*router)];
+        Order { now: state.ledger.now, arrivals, late: late.filter(news).collect() }
+    }
+
+    /// 0 for what is no news, else its place among what will be.
+    fn news(&self, word: &Word) -> usize {
+        self.late.iter().filter(|(router, number)| *router == word.router && *number <= word.number).count()
     }
 
     fn place(&self, place: Place) -> (u8, u8) {
@@ -76,7 +88,9 @@ impl Order {
             Message::Release(one) => (3, one).hash(hasher),
             Message::Abandon(one) => (4, one).hash(hasher),
             Message::Confirm(one) => (5, one).hash(hasher),
-            Message::Renew(router, known, check) => (6, router, known, check).hash(hasher),
+            Message::Renew(word) => {
+                (6, word.router, self.news(word), word.known, word.check, word.again).hash(hasher);
+            }
             Message::Answer(one, Verdict::Granted(slot)) => (7, one, self.slot(*slot)).hash(hasher),
             Message::Answer(one, Verdict::Queued) => (8, one).hash(hasher),
             Message::Answer(one, Verdict::Refused) => (9, one).hash(hasher),

@@ -5,7 +5,7 @@ use tidegate_admission::{Action, Event, Granted, Outcome, Pool, Reply};
 use crate::{
     breakage::Breakage,
     facts::{Facts, Spot},
-    names::{ATTEMPTS, BACKENDS, LEASE, Try, instant, number, tick},
+    names::{ATTEMPTS, BACKENDS, LEASE, ROUTERS, Try, instant, number, tick},
     step_check::{Breach, Step},
 };
 
@@ -20,6 +20,8 @@ pub struct Ledger {
     pub now: u32,
     /// When each backend last registered: the account does not show it.
     pub registered: [u32; BACKENDS],
+    /// The number of each router's last renewal; 0 where it has no lease.
+    pub heard: [u64; ROUTERS],
     /// When each abandoned attempt was last known to run, as the onlooker saw it.
     pub proved: [u32; ATTEMPTS],
     /// Each ticket's true arrival, whatever the account makes of it.
@@ -38,6 +40,7 @@ impl Ledger {
             facts,
             now: 0,
             registered: [0; BACKENDS],
+            heard: [0; ROUTERS],
             proved: [0; ATTEMPTS],
             arrived: [0; ATTEMPTS],
             breach: None,
@@ -53,11 +56,15 @@ impl Ledger {
     /// Applies an event, and looks at what it did.
     pub fn apply(&mut self, breakage: Breakage, event: &Event) -> Outcome {
         let before = self.facts;
+        let news = self.is_news(event);
         let outcome = breakage.apply(&mut self.pool, instant(self.now), event);
         self.read();
+        if news {
+            self.hear(event);
+        }
         self.remember(&before, event);
         let granted = self.granted(&before, event, &outcome);
-        let step = Step { before: &before, event, outcome: &outcome, ledger: self };
+        let step = Step { before: &before, event, news, outcome: &outcome, ledger: self };
         let breach = step.breach(&granted);
         self.breach = self.breach.or(breach);
         outcome
@@ -66,9 +73,7 @@ impl Ledger {
     /// Applies a renewal that can do nothing but renew. Half the time is saved by looking at several of them at once:
     /// see [`Ledger::look`].
     pub fn refresh(&mut self, event: &Event) {
-        if let Event::PutBackend(backend) = event {
-            self.registered[usize::from(number(&backend.id))] = self.now;
-        }
+        self.hear(event);
         let outcome = self.pool.apply(instant(self.now), event);
         if !outcome.actions.is_empty() {
             self.breach = self.breach.or(Some(Breach::TakenAway));
@@ -89,16 +94,39 @@ impl Ledger {
         (self.now - self.registered[backend]).min(LEASE)
     }
 
+    /// Whether what a router or a backend says of itself is new: not a copy, and not of before something that was heard.
+    fn is_news(&self, event: &Event) -> bool {
+        match event {
+            Event::Renew(renewal) => self.heard[usize::from(number(&renewal.router))] < renewal.number,
+            Event::PutBackend(backend) => {
+                let present = self.facts.backends[usize::from(number(&backend.id))];
+                present.is_none_or(|known| !known.live || known.epoch <= number(&backend.epoch))
+            }
+            _ => true,
+        }
+    }
+
+    /// Notes when who was heard last.
+    fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Renew(renewal) => self.heard[usize::from(number(&renewal.router))] = renewal.number,
+            Event::PutBackend(backend) => self.registered[usize::from(number(&backend.id))] = self.now,
+            _ => {}
+        }
+    }
+
     /// Reads the facts off. An invariant that did not hold for a moment stays broken.
     fn read(&mut self) {
         let violated = self.facts.violated;
         self.facts = Facts::of(&self.pool);
         self.facts.violated |= violated;
+        for (heard, lease) in self.heard.iter_mut().zip(self.facts.leases) {
+            *heard = lease.map_or(0, |_| *heard);
+        }
     }
 
     fn remember(&mut self, before: &Facts, event: &Event) {
         match event {
-            Event::PutBackend(backend) => self.registered[usize::from(number(&backend.id))] = self.now,
             Event::HandBack(back) => {
                 self.arrived[Try::of(&back.next).index()] = crate::facts::place(&back.place).arrival;
             }

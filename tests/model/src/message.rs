@@ -54,6 +54,21 @@ pub enum Verdict {
     Unclear,
 }
 
+/// What a router says when it renews.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Word {
+    /// The router.
+    pub router: u8,
+    /// Its number among all that this router said.
+    pub number: u64,
+    /// What it knows.
+    pub known: Tries,
+    /// What it asks for.
+    pub check: Tries,
+    /// It is late, and will come once more.
+    pub again: bool,
+}
+
 /// A message under way.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Message {
@@ -69,8 +84,8 @@ pub enum Message {
     Abandon(Try),
     /// Given-up work has stopped.
     Confirm(Try),
-    /// A router renews: what it knows, and what it asks for.
-    Renew(u8, Tries, Tries),
+    /// A router renews.
+    Renew(Word),
     /// The answer to [`Message::Admit`] and [`Message::HandBack`].
     Answer(Try, Verdict),
     /// The answer to a renewal: of what was asked for, what runs, and what the account does not have.

@@ -7,7 +7,7 @@ use std::{
 
 use crate::{
     ledger::Ledger,
-    message::{Message, Slot},
+    message::{Message, Slot, Word},
     names::{BACKENDS, REQUESTS, ROUTERS, TRIES, Tries, Try},
     setup::Setup,
     step_check::Breach,
@@ -104,6 +104,8 @@ pub struct State {
     pub machines: [Machine; BACKENDS],
     /// Which routers live.
     pub routers: [bool; ROUTERS],
+    /// How often each has renewed.
+    pub said: [u64; ROUTERS],
     /// What has just been sent: it arrives before anything else happens, or is late.
     pub fresh: VecDeque<Message>,
     /// What is late: it may arrive at any time, or never.
@@ -175,8 +177,26 @@ impl State {
         })
     }
 
-    /// What a router names when it renews: all that it knows, and that whose fate only the ledger knows.
-    pub fn renewal(&self, setup: &Setup, router: usize) -> (Tries, Tries) {
+    /// What a router says when it renews: all that it knows, and that whose fate only the ledger knows.
+    pub fn word(&mut self, setup: &Setup, router: usize) -> Word {
+        self.said[router] += 1;
+        let number = word_number(self.ledger.now, self.said[router]);
+        let (known, check) = self.knows(setup, router);
+        Word { router: router as u8, number, known, check, again: false }
+    }
+
+    /// What a router that has a ticket waits for or runs: no renewal of its own may take it away.
+    pub fn holds(&self, setup: &Setup, router: usize) -> Tries {
+        let holds = |one: &Try| match self.requests[usize::from(one.request)].task {
+            Task::Waiting(number) | Task::Sent(number, _) | Task::Streaming(number, _) => {
+                number == one.number
+            }
+            _ => false,
+        };
+        Try::all().filter(|one| State::is_of(setup, router, *one)).filter(holds).collect()
+    }
+
+    fn knows(&self, setup: &Setup, router: usize) -> (Tries, Tries) {
         let (mut known, mut check) = (Tries::default(), Tries::default());
         for one in Try::all().filter(|one| State::is_of(setup, router, *one)) {
             let request = &self.requests[usize::from(one.request)];
@@ -196,4 +216,9 @@ impl State {
         }
         (known, check)
     }
+}
+
+/// Numbers grow with time, so that there is room between those of one tick and those of the next.
+pub fn word_number(tick: u32, said: u64) -> u64 {
+    u64::from(tick) << 16 | said
 }

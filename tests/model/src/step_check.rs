@@ -27,6 +27,8 @@ pub struct Step<'a> {
     pub before: &'a Facts,
     /// What happened.
     pub event: &'a Event,
+    /// It is no copy of what was heard before, and not older than that.
+    pub news: bool,
     /// What it caused.
     pub outcome: &'a Outcome,
     /// The account after.
@@ -78,14 +80,14 @@ impl Step<'_> {
                     let old = self.before.backends[usize::from(on)];
                     number(&backend.id) == on && old.is_some_and(|old| old.epoch != number(&backend.epoch))
                 };
-                matches!(spot, Spot::Running(on, _) | Spot::Abandoned(on, _) if new(on))
+                self.news && matches!(spot, Spot::Running(on, _) | Spot::Abandoned(on, _) if new(on))
             }
             Event::Reconcile(id, held) => {
                 matches!(spot, Spot::Abandoned(on, _) if on == number(id)) && !held.iter().any(is)
             }
             Event::Renew(renewal) => {
                 let unknown = !renewal.known.iter().any(is) && self.before.entry(one).suspect;
-                unknown || self.unproved(one, renewal.reset_interval)
+                self.news && (unknown || self.unproved(one, renewal.reset_interval))
             }
             Event::Tick => self.dropped(one) || self.router_died(one),
             // No router re-enters here: that is for the simulation of faults.

@@ -5,19 +5,32 @@ use std::sync::Arc;
 use tidegate_admission::{Action, Admit, Backend, End, Event, Granted, Outcome, Renewal, Reply, Return};
 
 use crate::{
-    facts,
-    message::{Message, Place, Slot, Verdict},
+    facts::{self, Spot},
+    message::{Message, Place, Slot, Verdict, Word},
     names::{TICK, Tries, Try, backend_id, instant, number, router_id},
     setup::Setup,
     state::State,
+    step_check::Breach,
 };
 
 impl State {
     /// Applies an event to the account; what it pushes gets under way.
     pub fn apply(&mut self, setup: &Setup, event: &Event) -> Outcome {
-        let outcome = Arc::make_mut(&mut self.ledger).apply(setup.breakage, event);
+        let held = self.held_by_renewer(setup, event);
+        let ledger = Arc::make_mut(&mut self.ledger);
+        let outcome = ledger.apply(setup.breakage, event);
+        if held.iter().any(|one| ledger.facts.spot(one) == Spot::Absent) {
+            ledger.breach = ledger.breach.or(Some(Breach::TakenAway));
+        }
         self.push(setup, &outcome.actions);
         outcome
+    }
+
+    /// What must stay on the account where a router renews, however late that comes: all that it waits for or runs by now.
+    fn held_by_renewer(&self, setup: &Setup, event: &Event) -> Tries {
+        let Event::Renew(renewal) = event else { return Tries::default() };
+        let held = self.holds(setup, usize::from(number(&renewal.router)));
+        held.iter().filter(|one| self.ledger.facts.spot(*one) != Spot::Absent).collect()
     }
 
     /// Puts under way what the account tells routers unasked. A dead router hears nothing.
@@ -52,9 +65,9 @@ impl State {
         let reply = self.apply(setup, &event).reply;
         match call {
             Message::Abandon(one) if answered => self.told(*one, true),
-            Message::Renew(router, ..) if answered && self.routers[usize::from(*router)] => {
+            Message::Renew(word) if answered && self.routers[usize::from(word.router)] => {
                 let (granted, gone) = renewed(&reply);
-                self.send(Message::Renewed(*router, granted, gone));
+                self.send(Message::Renewed(word.router, granted, gone));
             }
             _ => {}
         }
@@ -81,7 +94,7 @@ impl State {
             Message::Release(one) => Event::Release(one.id(), End::Failed),
             Message::Abandon(one) => Event::Abandon(one.id(), End::TimedOut),
             Message::Confirm(one) => Event::Confirm(one.id()),
-            Message::Renew(router, known, check) => renew(setup, usize::from(*router), *known, *check),
+            Message::Renew(word) => renew(setup, *word),
             Message::Answer(..) | Message::Renewed(..) | Message::Grant(..) | Message::Drop(_) => {
                 return None;
             }
@@ -105,13 +118,15 @@ impl State {
 }
 
 /// A router's renewal.
-pub fn renew(setup: &Setup, router: usize, known: Tries, check: Tries) -> Event {
+pub fn renew(setup: &Setup, word: Word) -> Event {
+    let router = usize::from(word.router);
     Event::Renew(Renewal {
         router: router_id(router),
+        number: word.number,
         flags: String::new(),
         limits: setup.limits(router),
-        known: known.ids(),
-        check: check.ids(),
+        known: word.known.ids(),
+        check: word.check.ids(),
         reset_interval: u64::from(setup.reset_interval) * TICK,
     })
 }

@@ -11,7 +11,7 @@ use tidegate_admission::Event;
 use crate::{
     action::{Action, CutOff},
     ledger::Ledger,
-    message::{Message, Why},
+    message::{Message, Why, Word},
     names::{BACKENDS, REQUESTS, ROUTERS, Tries, Try, backend_id},
     promises,
     setup::Setup,
@@ -68,6 +68,7 @@ impl World {
             requests: [request; REQUESTS],
             machines: [Machine { up: false, epoch: 0, work: None }; BACKENDS],
             routers: [true; ROUTERS],
+            said: [0; ROUTERS],
             fresh: VecDeque::new(),
             late: BTreeSet::new(),
             begun: Tries::default(),
@@ -80,7 +81,8 @@ impl World {
             state.apply(setup, &registration(backend, 0));
         }
         for router in 0..ROUTERS {
-            state.apply(setup, &renew(setup, router, Tries::default(), Tries::default()));
+            let word = state.word(setup, router);
+            state.apply(setup, &renew(setup, word));
         }
         state
     }
@@ -93,12 +95,15 @@ impl State {
             Action::Arrive | Action::Double | Action::Delay | Action::Unheard => self.hear(setup, action),
             Action::ArriveLate(message) => {
                 self.late.remove(message);
+                if let Message::Renew(word @ Word { again: true, .. }) = message {
+                    self.late.insert(Message::Renew(Word { again: false, ..*word }));
+                }
                 self.arrive(setup, message, true);
             }
             Action::Tick(cut) => self.tick(setup, *cut),
             Action::RenewLate(router) => {
-                let (known, check) = self.renewal(setup, *router);
-                self.late.insert(Message::Renew(*router as u8, known, check));
+                let word = self.word(setup, *router);
+                self.late.insert(Message::Renew(Word { again: true, ..word }));
             }
             Action::KillRouter(router) => self.kill_router(setup, *router),
             other => self.happen_to_request(other).unwrap_or_else(|| self.happen_to_backend(setup, other)),
@@ -244,11 +249,11 @@ impl State {
     }
 
     fn renew(&mut self, setup: &Setup, router: usize) {
-        let (known, check) = self.renewal(setup, router);
-        let event = renew(setup, router, known, check);
+        let word = self.word(setup, router);
+        let event = renew(setup, word);
         let facts = &self.ledger.facts;
         let holds = facts.present().any(|one| usize::from(facts.entry(one).router) == router);
-        if holds || known != Tries::default() || facts.since_reset >= setup.reset_interval {
+        if holds || word.known != Tries::default() || facts.since_reset >= setup.reset_interval {
             let (granted, gone) = renewed(&self.apply(setup, &event).reply);
             self.hear_renewed(&granted, gone);
         } else {

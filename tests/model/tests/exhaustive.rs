@@ -67,6 +67,16 @@ fn a_hand_back_to_the_end_of_the_queue_is_found() {
 }
 
 #[test]
+fn a_renewal_that_counts_twice_is_found() {
+    breaks(promises::NOTHING_TAKEN, Breakage::RenewalTwice, Setup::crowded(1));
+}
+
+#[test]
+fn a_late_registration_that_counts_is_found() {
+    breaks(promises::NOTHING_TAKEN, Breakage::RegistrationLate, Setup::crowded(2));
+}
+
+#[test]
 fn a_dead_router_that_is_kept_is_found() {
     breaks(promises::ENDS_AT_ZERO, Breakage::DeadRouterKept, Setup::fleet(1));
 }

@@ -2,12 +2,13 @@
 //! each of which may die. What the ledger promises is looked at after every event.
 //!
 //! In the order of reading: [`weather`] decides what goes wrong, [`ledger`] is the real pool and all that is checked of
-//! it, [`router`] does what the real router does with its holdings and [`lease`] what it does as a whole, [`node`] is a
-//! backend with a semaphore of its own.
+//! it, [`router`] does what the real router does with its holdings, [`lease`] what it does as a whole and [`rejoin`] how it
+//! comes back to an account that has lost something, [`node`] is a backend with a semaphore of its own.
 
 mod lease;
 mod ledger;
 mod node;
+mod rejoin;
 mod router;
 mod weather;
 
@@ -57,6 +58,8 @@ pub(crate) enum Happening {
     HangUp(usize),
     /// A router renews.
     RouterRenews(usize, Life),
+    /// A router says again all that it holds.
+    Rejoins(usize, Life),
     /// A backend registers anew and reports what it holds.
     NodeRenews(usize, Life),
     /// A router dies, and comes back after so many microseconds.
@@ -121,6 +124,8 @@ pub struct Passed {
     pub answered: u64,
     /// Grants of an attempt that had been granted before and had ended: a late copy of its first message.
     pub ghosts: u64,
+    /// Routers that came back to an account that had lost something.
+    pub reentries: u64,
     /// Microseconds from the calm until every count was zero.
     pub zero_after: u64,
 }
@@ -230,6 +235,7 @@ impl World {
             Happening::Deadline(request) => self.give_up(request, true),
             Happening::HangUp(request) => self.give_up(request, false),
             Happening::RouterRenews(router, life) => self.router_renews(router, life),
+            Happening::Rejoins(router, life) => self.reenters(router, life),
             Happening::NodeRenews(node, life) => self.node_renews(node, life),
             Happening::RouterDies(router, away) => self.router_dies(router, away),
             Happening::RouterIsBack(router) => self.router_is_back(router),
@@ -261,6 +267,7 @@ impl World {
             requests: self.requests.len() as u64,
             answered: self.answered,
             ghosts: self.ledger.ghosts,
+            reentries: self.ledger.reentries,
             zero_after: self.ledger.last_busy.since(CALM),
         })
     }

@@ -10,6 +10,8 @@ advance()
 local function put()
   local epoch, url, slots, draining = ARGV[5], ARGV[6], tonumber(ARGV[7]), tonumber(ARGV[8])
   local n = get_node(id)
+  -- A registration of a former life that comes late.
+  if n and n.lease >= 0 and epoch < n.epoch then return end
   if n and n.epoch ~= epoch then
     -- Another life: what the old one ran has stopped. That is rare enough to look through all attempts.
     for _, attempt in ipairs(call('HKEYS', ATTEMPTS)) do

@@ -7,7 +7,12 @@ local function clock()
 end
 
 local function advance()
-  local now = math.max(clock(), S.now)
+  local now = clock() + S.skew
+  if now < S.now then
+    -- A clock that was put back, or another one that is behind, goes on from here at its own pace.
+    S.skew = S.skew + (S.now - now)
+    now = S.now
+  end
   elapse(S.now, now, S.slots > 0 and S.free == 0)
   S.now = now
   if S.due <= now then expire() end

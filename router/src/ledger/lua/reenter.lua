@@ -1,8 +1,9 @@
--- A router says all that it holds. ARGV: router, flags, max_queue_size, pool_memory, routers that it knew of, then for each
--- attempt: id, rank, arrival, entered, deadline, phase, backend, epoch, since. Mirrors pool/reentry.rs.
+-- A router says all that it holds. ARGV: router, number, flags, max_queue_size, pool_memory, routers that it knew of, then for
+-- each attempt: id, rank, arrival, entered, deadline, phase, backend, epoch, since. What comes twice, or late, changes nothing.
+-- Mirrors pool/reentry.rs.
 if not open() then create(clock()) end
 advance()
-local router, routers = ARGV[3], tonumber(ARGV[7])
+local router, number, routers = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[8])
 
 local function remembers_nobody_else()
   if call('HLEN', ATTEMPTS) > 0 then return false end
@@ -14,7 +15,7 @@ end
 
 local function free_unlisted()
   local listed = {}
-  for i = 8, #ARGV, 9 do listed[ARGV[i]] = true end
+  for i = 9, #ARGV, 9 do listed[ARGV[i]] = true end
   for _, id in ipairs(owned_by(router)) do
     if not listed[id] then remove(id, get_attempt(id)) end
   end
@@ -64,20 +65,24 @@ local function enter(id, held, epoch)
   end
 end
 
-put_lease(router, ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
-if not grants() or remembers_nobody_else() then begin_recovery(routers) end
-free_unlisted()
-for i = 8, #ARGV, 9 do
-  enter(ARGV[i], { router = router, rank = tonumber(ARGV[i + 1]), arrival = tonumber(ARGV[i + 2]),
-    entered = tonumber(ARGV[i + 3]), deadline = tonumber(ARGV[i + 4]), phase = ARGV[i + 5], backend = ARGV[i + 6],
-    since = tonumber(ARGV[i + 8]), suspect = 0, avoid = '', prefer = '' }, ARGV[i + 7])
+local function take_word()
+  put_lease(router, number, ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]))
+  if not grants() or remembers_nobody_else() then begin_recovery(routers) end
+  free_unlisted()
+  for i = 9, #ARGV, 9 do
+    enter(ARGV[i], { router = router, rank = tonumber(ARGV[i + 1]), arrival = tonumber(ARGV[i + 2]),
+      entered = tonumber(ARGV[i + 3]), deadline = tonumber(ARGV[i + 4]), phase = ARGV[i + 5], backend = ARGV[i + 6],
+      since = tonumber(ARGV[i + 8]), suspect = 0, avoid = '', prefer = '' }, ARGV[i + 7])
+  end
+  if not grants() then
+    if not string.find(S.back, '\0' .. router .. '\0', 1, true) then S.back = S.back .. '\0' .. router .. '\0' end
+    local _, back = string.gsub(S.back, '%z%z', '')
+    if back + 1 >= S.routers then S.recovery = 0 end
+  end
+  dispatch()
 end
-if not grants() then
-  if not string.find(S.back, '\0' .. router .. '\0', 1, true) then S.back = S.back .. '\0' .. router .. '\0' end
-  local _, back = string.gsub(S.back, '%z%z', '')
-  if back + 1 >= S.routers then S.recovery = 0 end
-end
-dispatch()
+
+if is_news(router, number) then take_word() end
 local reply = { 'reentered', grants() and 0 or 1, roll(router) }
 save()
 return { reply, actions }

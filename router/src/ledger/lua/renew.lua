@@ -1,16 +1,15 @@
--- A router renews its lease as a whole. ARGV: router, flags, max_queue_size, pool_memory, reset interval us, how many attempts
--- it knows, those, then those that it asks for. Mirrors pool/lease.rs.
+-- A router renews its lease as a whole. ARGV: router, number, flags, max_queue_size, pool_memory, reset interval us, how many
+-- attempts it knows, those, then those that it asks for. One that comes twice, or late, only tells. Mirrors pool/lease.rs.
 if not present() then return { { 'unknown' }, {} } end
-local router, reset_interval = ARGV[3], tonumber(ARGV[7])
-local last_known = 8 + tonumber(ARGV[8])
-put_lease(router, ARGV[4], tonumber(ARGV[5]), tonumber(ARGV[6]))
+local router, number, reset_interval = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[8])
+local last_known = 9 + tonumber(ARGV[9])
 
 -- Its attempts that stay on the account.
 local mine = {}
 
 local function free_unknown()
   local known = {}
-  for i = 9, last_known do known[ARGV[i]] = true end
+  for i = 10, last_known do known[ARGV[i]] = true end
   for _, id in ipairs(owned_by(router)) do
     local a = get_attempt(id)
     local suspect = known[id] and 0 or 1
@@ -33,10 +32,15 @@ local function reset()
   S.last_reset = S.now
 end
 
-free_unknown()
-if S.now - S.last_reset >= reset_interval then reset() end
+if is_news(router, number) then
+  put_lease(router, number, ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]))
+  free_unknown()
+  if S.now - S.last_reset >= reset_interval then reset() end
+else
+  for _, id in ipairs(owned_by(router)) do mine[id] = true end
+end
 local granted, gone = {}, {}
-for i = 9, last_known do
+for i = 10, last_known do
   if not mine[ARGV[i]] then gone[#gone + 1] = ARGV[i] end
 end
 for i = last_known + 1, #ARGV do

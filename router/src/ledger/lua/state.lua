@@ -13,7 +13,8 @@
 -- COUNTS hash: bucket:word -> count; of the present bucket's, POOL has those that nearly every call adds to
 local call = redis.call
 -- Counts and estimates as in Pool. Besides: free, how many backends stand in FREE; due, an instant before which nothing
--- expires; back, the routers that a recovery has seen, each between two NULs; bucket, admitted, finished: see COUNTS.
+-- expires; skew, us by which the clock was ever put back; back, the routers that a recovery has seen, each between two NULs;
+-- bucket, admitted, finished: see COUNTS.
 local S
 local actions = {}
 
@@ -22,13 +23,13 @@ local function open()
   local raw = call('GET', POOL)
   if not raw then return false end
   local now, arrivals, slots, running, abandoned, q0, q1, q2, samples, mean, p90, releases, busy, taken_high, taken_normal,
-    attempts, last_reset, backend_seen, backend_slots, bucket, admitted, finished, free, due, recovery, routers, back =
-    cmsgpack.unpack(raw)
+    attempts, last_reset, backend_seen, backend_slots, bucket, admitted, finished, free, due, skew, recovery, routers,
+    back = cmsgpack.unpack(raw)
   S = { now = now, arrivals = arrivals, slots = slots, running = running, abandoned = abandoned, q0 = q0, q1 = q1, q2 = q2,
     samples = samples, mean = mean, p90 = p90, releases = releases, busy = busy, taken_high = taken_high,
     taken_normal = taken_normal, attempts = attempts, last_reset = last_reset, backend_seen = backend_seen,
     backend_slots = backend_slots, bucket = bucket, admitted = admitted, finished = finished, free = free, due = due,
-    recovery = recovery, routers = routers, back = back }
+    skew = skew, recovery = recovery, routers = routers, back = back }
   return true
 end
 
@@ -51,7 +52,7 @@ local function save()
   end
   call('SET', POOL, cmsgpack.pack(S.now, S.arrivals, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean,
     S.p90, S.releases, S.busy, S.taken_high, S.taken_normal, S.attempts, S.last_reset, S.backend_seen, S.backend_slots,
-    S.bucket, S.admitted, S.finished, S.free, S.due, S.recovery, S.routers, S.back))
+    S.bucket, S.admitted, S.finished, S.free, S.due, S.skew, S.recovery, S.routers, S.back))
 end
 
 -- Something will be due then.

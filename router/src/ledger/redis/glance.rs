@@ -41,9 +41,11 @@ struct State {
 }
 
 impl Glance {
-    /// Redis has refused a request.
+    /// Redis has refused a request that the last view, if there is one, would have let in: that view is of no more use.
     pub(super) fn pressed(&self) {
-        self.lock().pressed_until = Some(Instant::now() + PRESSURE);
+        let mut state = self.lock();
+        state.pressed_until = Some(Instant::now() + PRESSURE);
+        state.seen = None;
     }
 
     /// The refusal that the last view stands for, if it does; `look` asks for a new one, telling what was refused since.

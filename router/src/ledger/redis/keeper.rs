@@ -125,7 +125,11 @@ impl Keeper {
 
     /// This router keeps the account from now on: with its share, and all that it holds. `None` where it knows too little of
     /// the pool to go on.
-    pub(super) fn go_alone(&self, options: &LedgerOptions, held: Vec<Held>) -> Option<(Share, Vec<Action>)> {
+    pub(super) fn go_alone(
+        &self,
+        options: &LedgerOptions,
+        held: (u64, Vec<Held>),
+    ) -> Option<(Share, Vec<Action>)> {
         let mut state = self.lock();
         let now = state.now()?;
         let share = state.share(options.on_loss);
@@ -146,14 +150,15 @@ impl Keeper {
     }
 
     /// What this router says when it comes back.
-    pub(super) fn reentry(&self, options: &LedgerOptions, held: Vec<Held>) -> Event {
+    pub(super) fn reentry(&self, options: &LedgerOptions, held: (u64, Vec<Held>)) -> Event {
         let routers = self.lock().roll.map_or(1, |(roll, _)| roll.routers);
         Event::Reenter(self.reentry_of(options, routers, held))
     }
 
-    fn reentry_of(&self, options: &LedgerOptions, routers: u32, held: Vec<Held>) -> Reentry {
+    fn reentry_of(&self, options: &LedgerOptions, routers: u32, (number, held): (u64, Vec<Held>)) -> Reentry {
         Reentry {
             router: options.router_id.clone(),
+            number,
             flags: options.flags(),
             limits: self.limits,
             routers,

@@ -151,7 +151,7 @@ fn put_backend(call: &mut ScriptInvocation<'_>, backend: &Backend) {
 }
 
 fn renew(call: &mut ScriptInvocation<'_>, renewal: &Renewal) {
-    call.arg(&renewal.router).arg(&renewal.flags);
+    call.arg(&renewal.router).arg(renewal.number).arg(&renewal.flags);
     remembered(call, &renewal.limits);
     call.arg(renewal.reset_interval).arg(renewal.known.len());
     for attempt in renewal.known.iter().chain(&renewal.check) {
@@ -160,7 +160,7 @@ fn renew(call: &mut ScriptInvocation<'_>, renewal: &Renewal) {
 }
 
 fn reenter(call: &mut ScriptInvocation<'_>, reentry: &Reentry) {
-    call.arg(&reentry.router).arg(&reentry.flags);
+    call.arg(&reentry.router).arg(reentry.number).arg(&reentry.flags);
     remembered(call, &reentry.limits);
     call.arg(reentry.routers);
     for Held { attempt, place, stage } in &reentry.held {

@@ -48,11 +48,11 @@ pub(super) fn backend() -> String {
 }
 
 pub(super) fn renew() -> String {
-    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "leases", "roll", "renew")])
+    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "leases", "news", "roll", "renew")])
 }
 
 pub(super) fn reenter() -> String {
-    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "leases", "roll", "opening", "reenter")])
+    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "leases", "news", "roll", "opening", "reenter")])
 }
 
 pub(super) fn look() -> String {

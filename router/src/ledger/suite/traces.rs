@@ -38,6 +38,8 @@ struct Trace {
     /// Every attempt that had a place, with the router that held it.
     attempts: Vec<(AttemptId, String, Place)>,
     made: u32,
+    /// What routers have said of themselves as a whole.
+    said: u64,
 }
 
 impl Trace {
@@ -53,7 +55,7 @@ impl Trace {
             pool_memory: random.random_range(0..100_000_000),
         });
         now.store(START + random.random_range(0..10_000_000), Ordering::SeqCst);
-        Trace { random, now, limits, attempts: Vec::new(), made: 0 }
+        Trace { random, now, limits, attempts: Vec::new(), made: 0, said: 0 }
     }
 
     fn below(&mut self, end: usize) -> usize {
@@ -71,6 +73,11 @@ impl Trace {
         // Now and then nothing happens for so long that everything expires and is forgotten.
         let pause = if self.below(300) == 0 { 150_000_000 } else { pause };
         self.now.fetch_add(pause, Ordering::SeqCst);
+        // And now and then the clock is put back.
+        if self.below(60) == 0 {
+            let back = self.random.random_range(0..70_000_000);
+            self.now.fetch_sub(back, Ordering::SeqCst);
+        }
         match self.below(20) {
             0..=6 => self.ask(),
             7..=10 => self.end(),
@@ -147,12 +154,13 @@ impl Trace {
     }
 
     fn renew(&mut self) -> Event {
-        let (router, limits) = self.router();
+        let ((router, limits), number) = (self.router(), self.number());
         let one_in = 1 + self.below(20);
         let known = self.some_attempts(one_in);
         let check = self.some_attempts(3);
         Event::Renew(Renewal {
             router,
+            number,
             flags: limits.to_string(),
             limits,
             known,
@@ -163,7 +171,7 @@ impl Trace {
 
     /// A router says what it holds: some of it true, some of it not.
     fn reenter(&mut self) -> Event {
-        let (router, limits) = self.router();
+        let ((router, limits), number) = (self.router(), self.number());
         let one_in = 1 + self.below(4);
         let attempts: Vec<_> = self.attempts.iter().rev().take(12).cloned().collect();
         let mut held = Vec::new();
@@ -182,7 +190,13 @@ impl Trace {
             held.push(Held { attempt, place, stage });
         }
         let routers = self.below(4) as u32;
-        Event::Reenter(Reentry { router, flags: limits.to_string(), limits, routers, held })
+        Event::Reenter(Reentry { router, number, flags: limits.to_string(), limits, routers, held })
+    }
+
+    /// Mostly the next number; one in eight comes twice, or late.
+    fn number(&mut self) -> u64 {
+        self.said += 1;
+        if self.below(8) == 0 { self.said.saturating_sub(self.random.random_range(0..3)) } else { self.said }
     }
 
     /// All attempts but about one in so many.

@@ -156,6 +156,8 @@ impl Pool {
 
     pub(super) fn enqueue(&mut self, id: &AttemptId, router: &str, place: Place, wish: Wish) {
         let Wish { avoid, prefer } = wish;
+        self.own(router, id);
+        self.falls_due(place.deadline);
         let router = router.to_owned();
         let attempt = Attempt { router, place, phase: Phase::Queued, avoid, prefer, suspect: false };
         self.attempts.insert(id.clone(), attempt);
@@ -175,7 +177,7 @@ impl Pool {
     /// A router that holds something must have a lease, so that its death is noticed.
     fn open_lease(&mut self, router: &str, limits: &Limits) {
         if !self.routers.contains_key(router) {
-            self.put_lease(router, "", limits);
+            self.put_lease(router, 0, "", limits);
         }
     }
 

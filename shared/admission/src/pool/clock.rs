@@ -1,6 +1,6 @@
 //! Time passes: estimates decay, and what is due expires before anything else happens.
 
-use super::{Actions, BACKEND_LEASE, PROOF_LASTS, Pool, ROUTER_LEASE, record::Phase};
+use super::{Actions, NEVER, PROOF_LASTS, Pool, ROUTER_LEASE, record::Phase};
 use crate::{
     decide::Reason,
     event::{Action, AttemptId, End},
@@ -9,14 +9,24 @@ use crate::{
 };
 
 impl Pool {
-    /// Brings the account to `now`: backends and routers whose lease is over go, tickets whose time is over are
-    /// dropped, and what came free by that goes to the first tickets. The queue may be too long for the routers that
-    /// are left.
-    pub(super) fn advance(&mut self, now: Time, actions: &mut Actions) {
+    /// Brings the account to the present, as the caller's clock shows it, and expires what is due.
+    pub(super) fn advance(&mut self, clock: Time, actions: &mut Actions) {
         let all_busy = self.slots > 0 && self.free.is_empty();
-        let now = now.max(self.now);
+        // A clock that was put back, or another one that is behind, goes on from here at its own pace: leases that waited until
+        // it had caught up would keep what the dead held.
+        self.skew += self.now.since(clock.plus(self.skew));
+        let now = clock.plus(self.skew);
         self.estimate.elapse(self.now, now, all_busy);
         self.now = now;
+        if self.due <= now {
+            self.expire(actions);
+            self.due = self.earliest().unwrap_or(NEVER);
+        }
+    }
+
+    /// Backends and routers whose lease is over go, tickets whose time is over are dropped, and what came free by that
+    /// goes to the first tickets. The queue may be too long for the routers that are left.
+    fn expire(&mut self, actions: &mut Actions) {
         self.expire_backends();
         self.stop_on_gone_backends();
         let allowed = self.largest_limit();
@@ -27,8 +37,18 @@ impl Pool {
         self.make_room(allowed.saturating_sub(self.largest_limit()), actions);
     }
 
-    /// The earliest instant at which something is due, if anything is.
+    /// An instant before which nothing is due, on the clock that the caller goes by; `None` where nothing ever is.
     pub fn next_due(&self) -> Option<Time> {
+        (self.due < NEVER).then(|| Time(self.due.0.saturating_sub(self.skew)))
+    }
+
+    /// Something will be due then.
+    pub(super) fn falls_due(&mut self, at: Time) {
+        self.due = self.due.min(at);
+    }
+
+    /// The instant at which the first thing is due, looked up anew.
+    pub(crate) fn earliest(&self) -> Option<Time> {
         let ticket = self.deadlines.first().map(|(deadline, _)| *deadline);
         let backend = self.nodes.values().filter_map(|node| node.lease).min();
         let router = self.routers.values().map(|lease| lease.renewed.plus(ROUTER_LEASE)).min();
@@ -108,10 +128,5 @@ impl Pool {
         if let Some(ticket) = self.remove(id) {
             actions.push(Action::Drop { attempt: id.clone(), router: ticket.router, reason });
         }
-    }
-
-    /// The end of a backend's lease when it renews now.
-    pub(super) fn backend_lease(&self) -> Time {
-        self.now.plus(BACKEND_LEASE)
     }
 }

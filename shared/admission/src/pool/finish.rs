@@ -1,6 +1,6 @@
 //! Attempts end: released, cancelled, abandoned, confirmed. Each is safe to apply twice.
 
-use super::{Attempt, Pool, record::Phase};
+use super::{Attempt, PROOF_LASTS, Pool, record::Phase};
 use crate::{
     event::{AttemptId, End},
     snapshot::Counted,
@@ -60,6 +60,7 @@ impl Pool {
         let Phase::Running { backend, .. } = &attempt.phase else { return };
         let backend = backend.clone();
         attempt.phase = Phase::Abandoned { backend: backend.clone(), proof: now };
+        self.falls_due(now.plus(PROOF_LASTS));
         self.running -= 1;
         self.abandoned += 1;
         self.change_node(&backend, |node| {
@@ -80,6 +81,7 @@ impl Pool {
     pub(super) fn remove(&mut self, id: &AttemptId) -> Option<Attempt> {
         self.leave_queue(id);
         let attempt = self.attempts.remove(id)?;
+        self.disown(&attempt.router, id);
         match &attempt.phase {
             Phase::Queued => {}
             Phase::Running { backend, .. } => {

@@ -1,6 +1,8 @@
 //! The routers of a pool: they renew as a whole, and die as a whole.
 
-use super::{PROOF_LASTS, Pool, RouterLease, record::Phase};
+use std::collections::{BTreeSet, HashSet};
+
+use super::{PROOF_LASTS, Pool, ROUTER_LEASE, RouterLease, record::Phase};
 use crate::{
     event::{AttemptId, Renewal, Reply, Roll},
     limits::Limits,
@@ -9,33 +11,42 @@ use crate::{
 
 impl Pool {
     /// Renews a router's lease, frees what the router has not known for two renewals, tells the fate of what it
-    /// asks for, and reconciles abandoned work when that is due.
+    /// asks for, and reconciles abandoned work when that is due. One that comes twice, or late, only tells.
     pub(super) fn renew(&mut self, renewal: &Renewal) -> Reply {
-        self.put_lease(&renewal.router, &renewal.flags, &renewal.limits);
-        self.free_unknown(&renewal.router, &renewal.known);
-        if self.now.since(self.last_reset) >= renewal.reset_interval {
-            self.reset(renewal.reset_interval);
+        if self.is_news(&renewal.router, renewal.number) {
+            self.put_lease(&renewal.router, renewal.number, &renewal.flags, &renewal.limits);
+            self.free_unknown(&renewal.router, &renewal.known);
+            if self.now.since(self.last_reset) >= renewal.reset_interval {
+                self.reset(renewal.reset_interval);
+            }
         }
         let granted = renewal.check.iter().filter_map(|id| self.granted(id)).collect();
         let gone = renewal.known.iter().filter(|id| !self.is_held_by(&renewal.router, id)).cloned().collect();
         Reply::Renewed { granted, gone, recovering: !self.grants(), roll: self.roll(&renewal.router) }
     }
 
+    /// Whether a router says this for the first time, and has said nothing newer.
+    pub(super) fn is_news(&self, router: &str, number: u64) -> bool {
+        self.routers.get(router).is_none_or(|lease| lease.number < number)
+    }
+
     /// The routers as one of them sees them.
     pub(super) fn roll(&self, router: &str) -> Roll {
-        let before = self.routers.keys().filter(|other| other.as_str() < router);
+        let before = self.routers.keys().take_while(|other| other.as_str() < router);
         Roll { at: self.now, routers: self.routers.len() as u32, rank: before.count() as u32 }
     }
 
     /// Gives a router a new lease.
-    pub(super) fn put_lease(&mut self, router: &str, flags: &str, limits: &Limits) {
+    pub(super) fn put_lease(&mut self, router: &str, number: u64, flags: &str, limits: &Limits) {
         let lease = RouterLease {
             renewed: self.now,
+            number,
             flags: flags.to_owned(),
             max_queue_size: limits.max_queue_size,
             pool_memory: limits.pool_memory,
         };
         self.routers.insert(router.to_owned(), lease);
+        self.falls_due(self.now.plus(ROUTER_LEASE));
     }
 
     /// Sets the abandoned count to what is provably still running: what its backend has lately reported to hold, or
@@ -59,20 +70,24 @@ impl Pool {
     /// A router is dead: all that it held is free.
     pub(super) fn reap(&mut self, router: &str) {
         self.routers.remove(router);
-        for id in self.held_by(router) {
+        for id in self.owned.remove(router).unwrap_or_default() {
             self.remove(&id);
         }
     }
 
     fn free_unknown(&mut self, router: &str, known: &[AttemptId]) {
-        for id in self.held_by(router) {
-            let is_known = known.contains(&id);
-            let Some(attempt) = self.attempts.get_mut(&id) else { continue };
-            if !is_known && attempt.suspect {
-                self.remove(&id);
-            } else {
-                attempt.suspect = !is_known;
+        let known: HashSet<&AttemptId> = known.iter().collect();
+        let mut forgotten = Vec::new();
+        for id in self.owned.get(router).into_iter().flatten() {
+            let Some(attempt) = self.attempts.get_mut(id) else { continue };
+            let unknown = !known.contains(id);
+            if unknown && attempt.suspect {
+                forgotten.push(id.clone());
             }
+            attempt.suspect = unknown;
+        }
+        for id in forgotten {
+            self.remove(&id);
         }
     }
 
@@ -80,11 +95,20 @@ impl Pool {
         self.attempts.get(id).is_some_and(|attempt| attempt.router == router)
     }
 
-    pub(super) fn held_by(&self, router: &str) -> Vec<AttemptId> {
-        self.attempts
-            .iter()
-            .filter(|(_, attempt)| attempt.router == router)
-            .map(|(id, _)| id.clone())
-            .collect()
+    /// Notes whose an attempt is.
+    pub(super) fn own(&mut self, router: &str, id: &AttemptId) {
+        match self.owned.get_mut(router) {
+            Some(mine) => drop(mine.insert(id.clone())),
+            None => drop(self.owned.insert(router.to_owned(), BTreeSet::from([id.clone()]))),
+        }
+    }
+
+    /// Forgets whose an attempt was.
+    pub(super) fn disown(&mut self, router: &str, id: &AttemptId) {
+        let Some(mine) = self.owned.get_mut(router) else { return };
+        mine.remove(id);
+        if mine.is_empty() {
+            self.owned.remove(router);
+        }
     }
 }

@@ -1,18 +1,27 @@
 //! The backends of a pool: they register, renew, drain, report, restart and go.
 
-use super::{Node, Pool, record::Phase};
+use std::collections::HashSet;
+
+use super::{BACKEND_LEASE, Node, Pool, record::Phase};
 use crate::event::{AttemptId, Backend};
 
 impl Pool {
-    /// Registers or renews. Another epoch is another life: what the old one ran has stopped.
+    /// Registers or renews. Another epoch is another life: what the old one ran has stopped. While a backend renews, an
+    /// older epoch is a registration of a former life that comes late; once it no longer does, any life may be its next, for
+    /// its host's clock may have been put back.
     pub(super) fn put_backend(&mut self, backend: &Backend) {
+        let present = self.nodes.get(&backend.id).filter(|node| node.lease.is_some());
+        if present.is_some_and(|node| backend.epoch < node.epoch) {
+            return;
+        }
         if self.nodes.get(&backend.id).is_some_and(|node| node.epoch != backend.epoch) {
             self.free_all_on(&backend.id);
             self.retire(&backend.id);
         }
         self.backend_seen = self.now;
         self.backend_slots = backend.slots;
-        let lease = Some(self.backend_lease());
+        let lease = self.now.plus(BACKEND_LEASE);
+        self.falls_due(lease);
         if !self.nodes.contains_key(&backend.id) {
             self.nodes.insert(backend.id.clone(), Node::new(&backend.epoch));
         }
@@ -20,7 +29,7 @@ impl Pool {
             node.url.clone_from(&backend.url);
             node.slots = backend.slots;
             node.draining = backend.draining;
-            node.lease = lease;
+            node.lease = Some(lease);
         });
     }
 
@@ -29,11 +38,17 @@ impl Pool {
     pub(super) fn retire(&mut self, id: &str) {
         self.change_node(id, |node| node.lease = None);
         self.forget_node_if_idle(id);
+        // What was given up on it is looked through when time passes next.
+        self.falls_due(self.now);
     }
 
     /// Abandoned attempts that the backend does not hold have stopped; those that it holds are proven to run.
     pub(super) fn reconcile(&mut self, id: &str, held: &[AttemptId]) {
+        if self.nodes.get(id).is_none_or(|node| node.abandoned == 0) {
+            return;
+        }
         let now = self.now;
+        let held: HashSet<&AttemptId> = held.iter().collect();
         let mut stopped = Vec::new();
         for (attempt_id, attempt) in &mut self.attempts {
             let Phase::Abandoned { backend, proof } = &mut attempt.phase else { continue };

@@ -124,6 +124,8 @@ impl Node {
 pub struct RouterLease {
     /// When it was last renewed, or opened by a first request.
     pub renewed: Time,
+    /// The number of the last renewal or re-entry that was acted on; 0 before the first.
+    pub number: u64,
     /// What the router decides by, for people; empty until its first renewal.
     pub flags: String,
     /// The queue limit that it decides by.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::{Actions, Attempt, Node, Pool, ROUTER_LEASE, Recovery, admit::Wish, record::Phase};
+use super::{Actions, Attempt, Node, PROOF_LASTS, Pool, ROUTER_LEASE, Recovery, admit::Wish, record::Phase};
 use crate::{
     decide::Reason,
     event::{Action, AttemptId, End, Held, Reentry, Reply, Seat, Stage},
@@ -11,24 +11,30 @@ use crate::{
 
 impl Pool {
     /// Enters all that a router holds, even where that passes a limit: the work is there. Its word replaces what the
-    /// account has of its attempts; what it leaves out is freed at once.
+    /// account has of its attempts; what it leaves out is freed at once. One that comes twice, or late, changes nothing.
     pub(super) fn reenter(&mut self, reentry: &Reentry, actions: &mut Actions) -> Reply {
-        self.put_lease(&reentry.router, &reentry.flags, &reentry.limits);
+        if self.is_news(&reentry.router, reentry.number) {
+            self.take_word(reentry, actions);
+            self.dispatch(actions);
+        }
+        Reply::Reentered { recovering: !self.grants(), roll: self.roll(&reentry.router) }
+    }
+
+    fn take_word(&mut self, reentry: &Reentry, actions: &mut Actions) {
+        self.put_lease(&reentry.router, reentry.number, &reentry.flags, &reentry.limits);
         if self.remembers_nobody_but(&reentry.router) || self.recovery.is_some() {
             self.begin_recovery(reentry.routers);
         }
         let listed: BTreeSet<&AttemptId> = reentry.held.iter().map(|held| &held.attempt).collect();
-        for id in self.held_by(&reentry.router) {
-            if !listed.contains(&id) {
-                self.remove(&id);
-            }
+        let mine = self.owned.get(&reentry.router).into_iter().flatten();
+        let left_out: Vec<AttemptId> = mine.filter(|id| !listed.contains(id)).cloned().collect();
+        for id in left_out {
+            self.remove(&id);
         }
         for held in &reentry.held {
             self.enter(&reentry.router, held, actions);
         }
         self.is_back(&reentry.router);
-        self.dispatch(actions);
-        Reply::Reentered { recovering: !self.grants(), roll: self.roll(&reentry.router) }
     }
 
     /// From now on nothing is granted, for the length of one lease at most, until so many routers have said what they hold.
@@ -37,6 +43,7 @@ impl Pool {
         let recovery =
             self.recovery.get_or_insert_with(|| Recovery { until, routers, back: BTreeSet::new() });
         recovery.routers = recovery.routers.max(routers);
+        self.falls_due(until);
     }
 
     /// Ends a recovery that has lasted long enough.
@@ -109,10 +116,14 @@ impl Pool {
             return;
         }
         let runs = matches!(phase, Phase::Running { .. });
+        self.own(router, &held.attempt);
         let router = router.to_owned();
         let attempt =
             Attempt { router, place: held.place, phase, avoid: Vec::new(), prefer: None, suspect: false };
         self.attempts.insert(held.attempt.clone(), attempt);
+        if !runs {
+            self.falls_due(self.now.plus(PROOF_LASTS));
+        }
         let one = u32::from(runs);
         self.running += one;
         self.abandoned += 1 - one;

@@ -4,13 +4,13 @@ use super::{
     scene::{Scene, granted, running, seat, waiting},
     trace::backend,
 };
-use crate::{End, Event, Held, Place, Pool, Priority, Seat, Stage, Time, pool::ROUTER_LEASE, time::SECOND};
+use crate::{End, Event, Held, Place, Priority, Seat, Stage, Time, pool::ROUTER_LEASE, time::SECOND};
 
 #[test]
 fn a_router_re_enters_what_it_holds_even_past_the_limits() {
     let mut scene = Scene::new();
     let place = scene.runs("a");
-    let mut empty = Scene { pool: Pool::new(Time(0)), now: scene.now };
+    let mut empty = Scene::empty(scene.now);
     let reply = empty.reenter("r", 1, vec![running("a", place), running("b", place), waiting("c", place)]);
     assert_eq!((reply, empty.counts()), (false, (2, 0, 1)));
     let (_, actions) = empty.apply(&Event::PutBackend(backend(0, 0, false)));
@@ -23,7 +23,7 @@ fn a_router_re_enters_what_it_holds_even_past_the_limits() {
 
 #[test]
 fn an_account_without_memory_grants_nothing_until_the_routers_are_back() {
-    let mut scene = Scene { pool: Pool::new(Time(0)), now: Time(0) };
+    let mut scene = Scene::empty(Time(0));
     assert!(scene.reenter("other", 2, vec![]));
     scene.apply(&Event::PutBackend(backend(0, 0, false)));
     assert!(!scene.pool.view().free);
@@ -35,7 +35,7 @@ fn an_account_without_memory_grants_nothing_until_the_routers_are_back() {
 
 #[test]
 fn a_recovery_ends_with_one_lease_at_the_latest() {
-    let mut scene = Scene { pool: Pool::new(Time(0)), now: Time(0) };
+    let mut scene = Scene::empty(Time(0));
     scene.reenter("other", 3, vec![]);
     scene.pass(SECOND);
     scene.apply(&Event::PutBackend(backend(0, 0, false)));

@@ -14,13 +14,20 @@ pub(super) fn limits() -> Limits {
 pub(super) struct Scene {
     pub(super) pool: Pool,
     pub(super) now: Time,
+    /// How often routers said something of themselves as a whole.
+    said: u64,
 }
 
 impl Scene {
     pub(super) fn new() -> Scene {
-        let mut scene = Scene { pool: Pool::new(Time(0)), now: Time(0) };
+        let mut scene = Scene::empty(Time(0));
         scene.apply(&Event::PutBackend(backend(0, 0, false)));
         scene
+    }
+
+    /// One without the backend.
+    pub(super) fn empty(now: Time) -> Scene {
+        Scene { pool: Pool::new(Time(0)), now, said: 0 }
     }
 
     pub(super) fn apply(&mut self, event: &Event) -> (Reply, Vec<Action>) {
@@ -44,9 +51,14 @@ impl Scene {
 
     /// Whether the account still waits for other routers.
     pub(super) fn reenter(&mut self, router: &str, routers: u32, held: Vec<Held>) -> bool {
+        let reentry = self.reentry(router, routers, held);
+        matches!(self.apply(&reentry).0, Reply::Reentered { recovering: true, .. })
+    }
+
+    pub(super) fn reentry(&mut self, router: &str, routers: u32, held: Vec<Held>) -> Event {
+        self.said += 1;
         let (router, flags) = (router.to_owned(), String::new());
-        let reentry = Reentry { router, flags, limits: limits(), routers, held };
-        matches!(self.apply(&Event::Reenter(reentry)).0, Reply::Reentered { recovering: true, .. })
+        Event::Reenter(Reentry { router, number: self.said, flags, limits: limits(), routers, held })
     }
 
     pub(super) fn runs(&mut self, attempt: &str) -> Place {
@@ -73,15 +85,22 @@ impl Scene {
     }
 
     pub(super) fn renew(&mut self, known: &[&str]) -> (Reply, Vec<Action>) {
+        let renewal = self.renewal("r", limits(), known);
+        self.apply(&renewal)
+    }
+
+    pub(super) fn renewal(&mut self, router: &str, limits: Limits, known: &[&str]) -> Event {
+        self.said += 1;
         let known: Vec<AttemptId> = known.iter().map(|id| AttemptId::from(*id)).collect();
-        self.apply(&Event::Renew(Renewal {
-            router: "r".to_owned(),
+        Event::Renew(Renewal {
+            router: router.to_owned(),
+            number: self.said,
             flags: String::new(),
-            limits: limits(),
+            limits,
             check: known.clone(),
             known,
             reset_interval: 300 * SECOND,
-        }))
+        })
     }
 
     pub(super) fn counts(&self) -> (u32, u32, u32) {

@@ -5,7 +5,7 @@ use super::{
     trace::backend,
 };
 use crate::{
-    Action, Admit, AttemptId, Backend, End, Event, HandBack, Limits, Place, Priority, Reason, Renewal, Reply,
+    Action, Admit, AttemptId, Backend, End, Event, HandBack, Limits, Place, Priority, Reason, Reply,
     pool::{BACKEND_LEASE, PROOF_LASTS, ROUTER_LEASE},
     snapshot::BackendState,
     time::SECOND,
@@ -210,14 +210,8 @@ fn given_up_work_that_was_lately_proven_outlives_the_registration_of_its_backend
 fn the_queue_is_within_the_limit_that_is_left_when_a_router_dies() {
     let mut scene = Scene::new();
     let place = scene.runs("a");
-    scene.apply(&Event::Renew(Renewal {
-        router: "roomy".to_owned(),
-        flags: String::new(),
-        limits: Limits { max_queue_size: 9, ..limits() },
-        known: vec![],
-        check: vec![],
-        reset_interval: 300 * SECOND,
-    }));
+    let roomy = scene.renewal("roomy", Limits { max_queue_size: 9, ..limits() }, &[]);
+    scene.apply(&roomy);
     scene.pass(ROUTER_LEASE - SECOND);
     scene.apply(&Event::PutBackend(backend(0, 0, false)));
     ["b", "c", "d"].into_iter().for_each(|attempt| scene.waits(attempt, Priority::Normal));

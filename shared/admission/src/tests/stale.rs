@@ -51,12 +51,14 @@ fn a_long_queue_refuses_at_any_age_and_a_view_too_old_nothing() {
 }
 
 #[test]
-fn what_the_drain_may_have_changed_is_the_ledgers_to_decide() {
-    let (view, limits) = (busy([0, 40, 0]), Limits::default());
-    assert_eq!(reason(&view, 0, &limits, &asked(60.0, 0.999)), Some(Reason::QueueFull), "40 of 40");
-    // Three quarters of a ticket have left since: the queue is below its limit, and the draw above p.
-    assert_eq!(reason(&view, MAX_AGE, &limits, &asked(60.0, 0.999)), None);
-    assert_eq!(reason(&view, MAX_AGE, &limits, &asked(60.0, 0.5)), Some(Reason::Capacity));
+fn a_view_refuses_for_as_long_as_somebody_must_still_wait() {
+    let limits = Limits { max_queue_size: 1, queue_rejection_threshold: 1.0, ..Limits::default() };
+    // Fifteen a second: three quarters of a ticket in 50 ms.
+    assert_eq!(reason(&busy([0, 1, 0]), MAX_AGE, &limits, &asked(60.0, 0.999)), Some(Reason::QueueFull));
+    let mut fast = busy([0, 1, 0]);
+    fast.estimate.releases = 300.0;
+    assert_eq!(reason(&fast, 1_000, &limits, &asked(60.0, 0.999)), Some(Reason::QueueFull));
+    assert_eq!(reason(&fast, MAX_AGE, &limits, &asked(60.0, 0.999)), None, "the queue may be empty by now");
 }
 
 #[test]

@@ -9,6 +9,8 @@ use crate::{
 
 /// Slots of each backend.
 const SLOTS: [u32; 3] = [1, 2, 3];
+/// When a life begins: late enough for a clock to be put back by hours.
+const START: Time = Time(40_000 * SECOND);
 
 /// One thing that happens. Small numbers choose among what there is.
 #[derive(Debug, Clone)]
@@ -22,6 +24,7 @@ pub(super) enum Step {
     Renew { router: u8, forgets: usize },
     Reenter { router: u8, forgets: usize, routers: u32 },
     Pass { micros: u64 },
+    Late { which: prop::sample::Index },
 }
 
 pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
@@ -39,6 +42,7 @@ pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
         1 => (0_u8..2, 0_usize..5, 0_u32..4)
             .prop_map(|(router, forgets, routers)| Step::Reenter { router, forgets, routers }),
         4 => prop_oneof![0..SECOND / 10, 0..2 * SECOND, 0..7 * SECOND].prop_map(|micros| Step::Pass { micros }),
+        2 => index().prop_map(|which| Step::Late { which }),
     ];
     prop::collection::vec(step, 1..most)
 }
@@ -47,20 +51,23 @@ pub(super) fn steps(most: usize) -> impl Strategy<Value = Vec<Step>> {
 pub(super) struct World {
     pub(super) pool: Pool,
     pub(super) now: Time,
-    pub(super) limits: Limits,
+    /// What each router decides by.
+    limits: [Limits; 2],
     /// Every attempt that ever was, with its place once it had one.
     attempts: Vec<(AttemptId, String, Place)>,
+    /// What routers said of themselves as a whole, and backends of themselves: copies of it may come late.
+    said: Vec<Event>,
     /// What re-enters may pass the limits.
     reentered: bool,
 }
 
 impl World {
-    pub(super) fn new(limits: Limits) -> World {
-        let mut pool = Pool::new(Time(0));
+    pub(super) fn new(limits: [Limits; 2]) -> World {
+        let mut pool = Pool::new(START);
         for id in 0..3 {
-            pool.apply(Time(0), &Event::PutBackend(backend(id, 0, false)));
+            pool.apply(START, &Event::PutBackend(backend(id, 0, false)));
         }
-        World { pool, now: Time(0), limits, attempts: Vec::new(), reentered: false }
+        World { pool, now: START, limits, attempts: Vec::new(), said: Vec::new(), reentered: false }
     }
 
     /// The event that a step comes to, if it comes to any.
@@ -72,16 +79,23 @@ impl World {
                 end(id, *how)
             }
             Step::HandBack { which, unreachable } => self.give_back(*which, *unreachable)?,
-            Step::Put { backend: id, epoch, draining } => Event::PutBackend(backend(*id, *epoch, *draining)),
+            Step::Put { backend: id, epoch, draining } => {
+                self.say(Event::PutBackend(backend(*id, *epoch, *draining)))
+            }
             Step::Remove { backend } => Event::RemoveBackend(backend_id(*backend)),
             Step::Report { backend, every } => {
                 let held = self.attempts.iter().step_by(*every).map(|(id, ..)| id.clone()).collect();
                 Event::Reconcile(backend_id(*backend), held)
             }
-            Step::Renew { router, forgets } => self.renew(&router_id(*router), *forgets),
-            Step::Reenter { router, forgets, routers } => {
-                self.reenter(&router_id(*router), *forgets, *routers)
+            Step::Renew { router, forgets } => {
+                let renewal = self.renew(*router, *forgets);
+                self.say(renewal)
             }
+            Step::Reenter { router, forgets, routers } => {
+                let reentry = self.reenter(*router, *forgets, *routers);
+                self.say(reentry)
+            }
+            Step::Late { which } => (!self.said.is_empty()).then(|| which.get(&self.said).clone())?,
             Step::Pass { micros } => {
                 self.now = self.now.plus(*micros);
                 Event::Tick
@@ -113,11 +127,21 @@ impl World {
         outcome
     }
 
+    fn say(&mut self, event: Event) -> Event {
+        self.said.push(event.clone());
+        event
+    }
+
+    /// The number of what is said next: each is said once.
+    fn number(&self) -> u64 {
+        self.said.len() as u64 + 1
+    }
+
     fn ask(&self, router: u8, rank: usize, remaining: u64, draw: f64) -> Event {
         Event::Admit(Admit {
             attempt: AttemptId(format!("{}-{}", router_id(router), self.attempts.len())),
             router: router_id(router),
-            limits: self.limits,
+            limits: self.limits[usize::from(router)],
             priority: Priority::ALL[rank],
             remaining,
             length: (draw < 0.5).then_some(draw * 20.0),
@@ -134,7 +158,7 @@ impl World {
         let waits = self.pool.attempts().get(&attempt).is_some_and(|attempt| attempt.backend().is_none());
         let handed_back = self.attempts.iter().any(|(id, ..)| *id == next);
         let why = if unreachable { HandBack::Unreachable } else { HandBack::Concurrency };
-        let limits = self.limits;
+        let limits = self.limits[usize::from(router == router_id(1))];
         (!waits && !handed_back).then_some(Event::HandBack(Return {
             attempt,
             next,
@@ -145,12 +169,15 @@ impl World {
         }))
     }
 
-    fn renew(&self, router: &str, forgets: usize) -> Event {
-        let mine = || self.attempts.iter().filter(|(_, owner, _)| owner == router).map(|(id, ..)| id.clone());
+    fn renew(&self, router: u8, forgets: usize) -> Event {
+        let (limits, router) = (self.limits[usize::from(router)], router_id(router));
+        let mine =
+            || self.attempts.iter().filter(|(_, owner, _)| *owner == router).map(|(id, ..)| id.clone());
         Event::Renew(Renewal {
-            router: router.to_owned(),
-            flags: self.limits.to_string(),
-            limits: self.limits,
+            router: router.clone(),
+            number: self.number(),
+            flags: limits.to_string(),
+            limits,
             known: mine()
                 .enumerate()
                 .filter(|(n, _)| forgets == 0 || n % 5 != forgets)
@@ -162,8 +189,9 @@ impl World {
     }
 
     /// What a router re-enters: some of what the account has of it as it stands there, some as it never was.
-    fn reenter(&self, router: &str, forgets: usize, routers: u32) -> Event {
-        let mine = self.attempts.iter().filter(|(_, owner, _)| owner == router);
+    fn reenter(&self, router: u8, forgets: usize, routers: u32) -> Event {
+        let (limits, router) = (self.limits[usize::from(router)], router_id(router));
+        let mine = self.attempts.iter().filter(|(_, owner, _)| *owner == router);
         let kept = mine.enumerate().filter(|(n, _)| forgets == 0 || n % 5 != forgets);
         let held = kept.filter_map(|(n, (id, _, place))| {
             let stands = self.pool.attempts().get(id);
@@ -184,11 +212,12 @@ impl World {
             Some(Held { attempt: id.clone(), place: *place, stage })
         });
         Event::Reenter(Reentry {
-            router: router.to_owned(),
-            flags: self.limits.to_string(),
-            limits: self.limits,
-            routers,
             held: held.collect(),
+            router: router.clone(),
+            number: self.number(),
+            flags: limits.to_string(),
+            limits,
+            routers,
         })
     }
 

@@ -63,9 +63,9 @@ async fn main() -> io::Result<()> {
     tokio::signal::ctrl_c().await
 }
 
-/// Names this life: process ids come back, times do not.
+/// Names this life, a later one with a greater name: process ids come back, times do not.
 #[expect(clippy::disallowed_methods, reason = "makes a name, and decides nothing")]
 fn epoch() -> String {
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    format!("{}-{}", std::process::id(), now.as_micros())
+    format!("{:020}-{}", now.as_micros(), std::process::id())
 }

@@ -5,7 +5,7 @@ use super::point::{DEADLINES, Mode, Point};
 /// The loads of a curve.
 pub const LOADS: [f64; 5] = [0.5, 1.0, 2.0, 4.0, 10.0];
 /// Nodes, and slots of each, of the fleets whose users are counted, with the seconds that it takes to count enough of them.
-pub const SERVED: [(usize, u32, f64); 3] = [(1, 3, 45.0), (2, 4, 40.0), (4, 15, 30.0)];
+pub const SERVED: [(usize, u32, f64); 3] = [(1, 3, 40.0), (2, 4, 30.0), (4, 15, 25.0)];
 /// The load at which they are.
 pub const SERVED_LOAD: f64 = 0.9;
 /// Numbers of routers that are compared, and how often.
@@ -14,7 +14,7 @@ pub const ROUTERS: [usize; 4] = [1, 2, 4, 8];
 pub const REPEATS: u64 = 3;
 
 /// Loads at which the calls of the largest of those fleets are counted: no more than a small machine can offer it.
-pub const CALLS: [f64; 3] = [1.0, 2.0, 4.0];
+pub const CALLS: [f64; 2] = [1.0, 4.0];
 
 /// A part of the scenario that is run as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,19 +68,24 @@ impl Part {
                 let one = |retries| LOADS.map(|load| Point::new(mode, load, retries));
                 [one(true), one(false)].concat()
             }
-            Part::Hard => [1.0, 10.0].map(|load| Point { deadline: DEADLINES[1], ..overload(load) }).into(),
+            // One long request that is cut is a larger part of what a hard deadline leaves: measured longer.
+            Part::Hard => {
+                let hard = |load| Point { deadline: DEADLINES[1], measured: 30.0, ..overload(load) };
+                [1.0, 10.0].map(hard).into()
+            }
             Part::Served => {
                 let fleet =
                     |(nodes, slots, measured)| Point { nodes, slots, measured, ..overload(SERVED_LOAD) };
                 SERVED.map(fleet).into()
             }
             Part::Classes => vec![Point { mixed: true, ..overload(10.0) }],
-            // Runs of different numbers take turns, so that what else the machine does meets all of them.
-            Part::Routers => (1..=REPEATS)
+            // Runs of different numbers take turns, so that what else the machine does meets all of them. The curve has run 1.
+            Part::Routers => (2..2 + REPEATS)
                 .flat_map(|repeat| {
                     ROUTERS.map(|routers| Point {
                         routers,
                         repeat,
+                        warm: 6.0,
                         measured: 12.0,
                         ..Point::new(Mode::Tidegate, 10.0, false)
                     })

@@ -88,8 +88,8 @@ impl Point {
             nodes: NODES.0,
             slots: NODES.1,
             repeat: 1,
-            warm: if retries { warm_with_retries(mode, load) } else { 8.0 },
-            measured: if retries { 16.0 } else { 10.0 },
+            warm: warm(mode, load, retries),
+            measured: if retries { 15.0 } else { 8.0 },
         }
     }
 
@@ -182,13 +182,14 @@ fn words<'a>(flags: impl IntoIterator<Item = (&'a str, String)>) -> Vec<String> 
     flags.into_iter().flat_map(|(flag, value)| [flag.to_owned(), value]).collect()
 }
 
-/// Seconds until retries have come up to what they will be. Where the fleet says when to retry, that is the later the higher the
-/// load; elsewhere it is a deadline and a few seconds of back-off, twice.
-fn warm_with_retries(mode: Mode, load: f64) -> f64 {
-    match mode {
-        Mode::Tidegate => 10.0 + 3.0 * load,
-        Mode::Replicas => 10.0 + 2.0 * load,
-        Mode::Off => 14.0,
+/// Seconds until queues are as long as they will be and retries have come up to what they will be. Where the fleet says when to
+/// retry, that is the later the higher the load; elsewhere it is a deadline and a few seconds of back-off, twice.
+fn warm(mode: Mode, load: f64, retries: bool) -> f64 {
+    match (mode, retries) {
+        (Mode::Tidegate, true) => 10.0 + 3.0 * load,
+        (Mode::Replicas, true) => 10.0 + 2.0 * load,
+        (Mode::Off, true) | (Mode::Replicas, false) => 12.0,
+        (Mode::Tidegate | Mode::Off, false) => 8.0,
     }
 }
 

@@ -192,3 +192,27 @@ fn pair([median, high]: [f64; 2], decimals: usize) -> String {
 fn cpu(busy: f64) -> String {
     if busy > SATURATED { format!("**{busy:.0}**") } else { format!("{busy:.0}") }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tidegate_sim::report::put;
+
+    #[test]
+    fn the_page_has_a_place_for_every_table_and_shows_the_chart() {
+        let page = include_str!("../../../../docs/overload.md");
+        let rows = Rows::default();
+        let parts = Part::ALL.into_iter().flat_map(|part| of(part, &rows)).map(|(name, _)| name);
+        for name in parts.chain(["bars", "machine"]) {
+            assert!(put(page, name, "").is_some(), "{name}");
+        }
+        assert!(page.contains("(overload.svg)"));
+    }
+
+    #[test]
+    fn what_was_not_run_says_so() {
+        for (name, table) in Part::ALL.into_iter().flat_map(|part| of(part, &Rows::default())) {
+            assert!(table.contains(NOT_RUN), "{name}: {table}");
+        }
+    }
+}

@@ -26,7 +26,7 @@ fn main() -> io::Result<ExitCode> {
     let args = Args::parse();
     let mut out = io::stdout().lock();
     let (mut failures, mut runs, mut events, mut requests, mut answered) = (0, 0_u64, 0, 0, 0);
-    let (mut ghosts, mut slowest) = (0, 0);
+    let (mut ghosts, mut reentries, mut slowest) = (0, 0, 0);
     for seed in args.seed..args.seed + args.seeds {
         runs += 1;
         match faults::run(seed) {
@@ -35,6 +35,7 @@ fn main() -> io::Result<ExitCode> {
                 requests += passed.requests;
                 answered += passed.answered;
                 ghosts += passed.ghosts;
+                reentries += u64::from(passed.reentries > 0);
                 slowest = slowest.max(passed.zero_after);
             }
             Err(failure) => {
@@ -50,6 +51,10 @@ fn main() -> io::Result<ExitCode> {
         out,
         "{runs} seeds, {failures} failed: {events} events, {requests} requests, {answered} answered"
     )?;
-    writeln!(out, "{ghosts} ghosts; zero at most {} s after the calm", slowest as f64 / 1e6)?;
+    writeln!(
+        out,
+        "{ghosts} ghosts; re-entries in {reentries} seeds; zero at most {} s after the calm",
+        slowest as f64 / 1e6
+    )?;
     Ok(if failures == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -14,37 +14,45 @@ impl World {
         if !self.routers[router].is(life) || self.agenda.now() >= END {
             return;
         }
-        let unsure = |holding: &Holding| matches!(holding.stage, Stage::Waiting | Stage::Abandoned);
+        self.agenda.after(SECOND, Happening::RouterRenews(router, life));
+        let unsure = |holding: &Holding| matches!(holding.stage, Stage::Waiting(_) | Stage::Abandoned(_));
+        let number = self.routers[router].next_number();
         let held = &self.routers[router].held;
         let renewal = Renewal {
             router: name(router, life),
+            number,
             flags: String::new(),
             limits: self.routers[router].limits,
             known: held.keys().cloned().collect(),
             check: held.iter().filter(|(_, holding)| unsure(holding)).map(|(id, _)| id.clone()).collect(),
             reset_interval: 3 * SECOND,
         };
-        self.call(router, &Event::Renew(renewal), Call::Renews);
-        self.agenda.after(SECOND, Happening::RouterRenews(router, life));
+        self.call(router, Event::Renew(renewal), Call::Renews);
     }
 
     /// What the ledger knows better.
     pub(super) fn renewed(&mut self, router: usize, reply: &Reply) {
-        let Reply::Renewed { granted, gone, .. } = reply else { return };
+        let Reply::Renewed { granted, gone, recovering, roll } = reply else { return };
         for granted in granted {
-            if self.routers[router].stage(&granted.attempt) == Some(Stage::Abandoned) {
+            if matches!(self.routers[router].stage(&granted.attempt), Some(Stage::Abandoned(_))) {
                 // The call that gave it up was lost.
                 self.routers[router].held.remove(&granted.attempt);
             } else {
                 self.run(router, granted);
             }
         }
+        let mut lost = *recovering;
         for attempt in gone {
             match self.routers[router].stage(attempt) {
-                Some(Stage::Waiting) => self.close_and_answer(router, attempt),
-                Some(Stage::Abandoned) => drop(self.routers[router].held.remove(attempt)),
-                _ => {}
+                Some(Stage::Abandoned(_)) => drop(self.routers[router].held.remove(attempt)),
+                Some(Stage::Waiting(_) | Stage::Running(_)) => lost = true,
+                Some(Stage::Asking) | None => {}
             }
+        }
+        if lost {
+            self.rejoins(router);
+        } else {
+            self.routers[router].rejoin.fleet = roll.routers;
         }
     }
 
@@ -52,7 +60,7 @@ impl World {
     pub(super) fn lost(&self) -> Option<&AttemptId> {
         let calm = self.weather.fair() && self.nodes.iter().all(Node::first_life);
         let held = self.routers.iter().filter(|router| calm && router.up).flat_map(|router| &router.held);
-        let settled = held.filter(|(_, held)| matches!(held.stage, Stage::Waiting | Stage::Running { .. }));
+        let settled = held.filter(|(_, held)| matches!(held.stage, Stage::Waiting(_) | Stage::Running(_)));
         settled.map(|(id, _)| id).find(|id| !self.ledger.knows(id))
     }
 

@@ -33,6 +33,11 @@ impl Node {
         self.life == 0
     }
 
+    /// Whether this life of it works on an attempt.
+    pub(super) fn works_on(&self, life: Life, attempt: &AttemptId) -> bool {
+        self.up && self.life == life && self.running.contains_key(attempt)
+    }
+
     /// What runs here for one life of a router.
     pub(super) fn work_of(&self, router: usize, life: Life) -> Vec<AttemptId> {
         let mine = |work: &&Work| work.router == router && work.life == life;
@@ -45,8 +50,18 @@ pub(super) fn work(attempt: &AttemptId, router: usize, life: Life, request: usiz
     Work { attempt: attempt.clone(), router, life, request, service }
 }
 
-fn name(node: usize) -> String {
+pub(super) fn name(node: usize) -> String {
     format!("node{node}")
+}
+
+/// Names a life of a backend, so that a later one compares greater.
+pub(super) fn epoch(life: Life) -> String {
+    format!("{life:04}")
+}
+
+/// The life that an epoch names.
+pub(super) fn life_of(epoch: &str) -> Life {
+    epoch.parse().unwrap_or(0)
 }
 
 /// The backend that a name names.
@@ -114,7 +129,7 @@ impl World {
         }
         let backend = Backend {
             id: name(node),
-            epoch: life.to_string(),
+            epoch: epoch(life),
             url: format!("http://{}", name(node)),
             slots: self.nodes[node].slots,
             draining: false,

@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 
 use tidegate_admission::{
-    Action, Admit, AttemptId, End, Event, Granted, HandBack, Limits, Place, Priority, Reply, Return,
+    Action, Admit, AttemptId, End, Event, Granted, HandBack, Limits, Place, Priority, Reply, Return, Time,
     time::SECOND,
 };
 
 use super::{
-    CALM, Happening, LONGEST, Life, Request, Word, World, node::node_of, node::work, weather::Party,
+    CALM, Happening, LONGEST, Life, Request, Word, World,
+    node::{life_of, node_of, work},
+    rejoin::Rejoin,
+    weather::Party,
 };
 
 /// Microseconds after which a router no longer waits for the ledger's answer.
@@ -25,9 +28,19 @@ const BETWEEN_ARRIVALS: f64 = 50_000.0;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Stage {
     Asking,
-    Waiting,
-    Running { node: usize, place: Place },
-    Abandoned,
+    Waiting(Place),
+    Running(Slot),
+    Abandoned(Slot),
+}
+
+/// A slot as it was granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot {
+    pub(super) node: usize,
+    /// The backend's life.
+    pub(super) life: Life,
+    pub(super) since: Time,
+    pub(super) place: Place,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,6 +55,7 @@ pub(super) enum Call {
     Asks(AttemptId),
     GivesBack(AttemptId, AttemptId),
     Renews,
+    Reenters,
 }
 
 /// One router.
@@ -51,13 +65,23 @@ pub(super) struct Router {
     pub(super) up: bool,
     pub(super) limits: Limits,
     made: u64,
+    /// How often it has said something of itself as a whole.
+    said: u64,
     pub(super) held: BTreeMap<AttemptId, Holding>,
-    calls: BTreeMap<u64, Call>,
+    pub(super) calls: BTreeMap<u64, (Call, Event)>,
+    pub(super) rejoin: Rejoin,
 }
 
 impl Router {
     pub(super) fn new(limits: Limits) -> Router {
-        Router { life: 0, up: true, limits, made: 0, held: BTreeMap::new(), calls: BTreeMap::new() }
+        let (held, calls, rejoin) = (BTreeMap::new(), BTreeMap::new(), Rejoin::default());
+        Router { life: 0, up: true, limits, made: 0, said: 0, held, calls, rejoin }
+    }
+
+    /// The number of what it says next of itself as a whole.
+    pub(super) fn next_number(&mut self) -> u64 {
+        self.said += 1;
+        self.said
     }
 
     fn number(&mut self) -> u64 {
@@ -140,7 +164,7 @@ impl World {
             jitter: self.chance.unit(),
             prefer: None,
         };
-        self.call(router, &Event::Admit(admit), Call::Asks(attempt));
+        self.call(router, Event::Admit(admit), Call::Asks(attempt));
     }
 
     fn open(&mut self, router: usize, request: usize) -> AttemptId {
@@ -151,11 +175,12 @@ impl World {
     }
 
     /// Sends an event whose answer matters.
-    pub(super) fn call(&mut self, router: usize, event: &Event, call: Call) {
+    pub(super) fn call(&mut self, router: usize, event: Event, call: Call) {
+        let Some((call, event)) = self.routers[router].rejoin.hold_up(call, event) else { return };
         let life = self.routers[router].life;
         let number = self.routers[router].number();
-        self.routers[router].calls.insert(number, call);
-        self.send(router, event, Some(number));
+        self.send(router, &event, Some(number));
+        self.routers[router].calls.insert(number, (call, event));
         self.agenda.after(PATIENCE, Happening::CallOver(router, life, number));
     }
 
@@ -176,9 +201,10 @@ impl World {
         if !self.routers[router].is(life) {
             return;
         }
-        match self.routers[router].calls.remove(&call) {
+        match self.routers[router].calls.remove(&call).map(|(call, _)| call) {
             Some(Call::Asks(attempt) | Call::GivesBack(_, attempt)) => self.verdict(router, &attempt, reply),
             Some(Call::Renews) => self.renewed(router, reply),
+            Some(Call::Reenters) => self.reentered(router, reply),
             None => {}
         }
     }
@@ -187,11 +213,13 @@ impl World {
         let Some(stage) = self.routers[router].stage(attempt) else { return };
         match (reply, stage) {
             (Reply::Granted(granted, _), _) => self.run(router, granted),
-            (Reply::Queued { .. }, Stage::Asking) => self.routers[router].set(attempt, Stage::Waiting),
+            (Reply::Queued { place, .. }, Stage::Asking) => {
+                self.routers[router].set(attempt, Stage::Waiting(*place));
+            }
             // Its grant was faster than this answer.
             (Reply::Queued { .. }, _) => {}
             // Its request was given up, and its client has heard that.
-            (_, Stage::Abandoned) => {}
+            (_, Stage::Abandoned(_)) => {}
             _ => self.close_and_answer(router, attempt),
         }
     }
@@ -201,13 +229,14 @@ impl World {
         if !self.routers[router].is(life) {
             return;
         }
-        let (next, old) = match self.routers[router].calls.remove(&call) {
+        let (next, old) = match self.routers[router].calls.remove(&call).map(|(call, _)| call) {
             Some(Call::Asks(attempt)) => (attempt, None),
             Some(Call::GivesBack(old, next)) => (next, Some(old)),
+            Some(Call::Reenters) => return self.rejoins_later(router),
             Some(Call::Renews) | None => return,
         };
         // A push may have been faster, and the request may be over by now.
-        if !matches!(self.routers[router].stage(&next), Some(Stage::Asking | Stage::Waiting)) {
+        if !matches!(self.routers[router].stage(&next), Some(Stage::Asking | Stage::Waiting(_))) {
             return;
         }
         self.close_and_answer(router, &next);
@@ -226,7 +255,7 @@ impl World {
         match action {
             Action::Grant(granted) => self.run(router, &granted),
             Action::Drop { attempt, .. } => {
-                if matches!(self.routers[router].stage(&attempt), Some(Stage::Asking | Stage::Waiting)) {
+                if matches!(self.routers[router].stage(&attempt), Some(Stage::Asking | Stage::Waiting(_))) {
                     self.close_and_answer(router, &attempt);
                 }
             }
@@ -236,13 +265,14 @@ impl World {
     /// Runs what was granted, once.
     pub(super) fn run(&mut self, router: usize, granted: &Granted) {
         let attempt = &granted.attempt;
-        let Some(Holding { request, stage: Stage::Asking | Stage::Waiting }) =
+        let Some(Holding { request, stage: Stage::Asking | Stage::Waiting(_) }) =
             self.routers[router].held.get(attempt).copied()
         else {
             return;
         };
-        let node = node_of(&granted.backend);
-        self.routers[router].set(attempt, Stage::Running { node, place: granted.place });
+        let (node, life) = (node_of(&granted.backend), life_of(&granted.epoch));
+        let slot = Slot { node, life, since: granted.since, place: granted.place };
+        self.routers[router].set(attempt, Stage::Running(slot));
         let work = work(attempt, router, self.routers[router].life, request, self.requests[request].service);
         let delay = self.weather.with_node(&mut self.chance, node, self.agenda.now());
         self.agenda.after(delay, Happening::Start(node, work));
@@ -254,22 +284,22 @@ impl World {
             return;
         }
         match (word, self.routers[router].stage(attempt)) {
-            (Word::Unreachable, Some(Stage::Running { place, .. })) => {
-                self.give_back(router, attempt, place, HandBack::Unreachable);
+            (Word::Unreachable, Some(Stage::Running(slot))) => {
+                self.give_back(router, attempt, slot, HandBack::Unreachable);
             }
-            (Word::Full, Some(Stage::Running { place, .. })) => {
-                self.give_back(router, attempt, place, HandBack::Concurrency);
+            (Word::Full, Some(Stage::Running(slot))) => {
+                self.give_back(router, attempt, slot, HandBack::Concurrency);
             }
-            (Word::Done, Some(Stage::Running { .. })) => {
+            (Word::Done, Some(Stage::Running(_))) => {
                 self.answered += 1;
                 self.close_and_answer(router, attempt);
                 self.tell(router, &Event::Release(attempt.clone(), End::Finished));
             }
-            (Word::Broke, Some(Stage::Running { .. })) => {
+            (Word::Broke, Some(Stage::Running(_))) => {
                 self.close_and_answer(router, attempt);
                 self.tell(router, &Event::Release(attempt.clone(), End::Failed));
             }
-            (Word::Stopped, Some(Stage::Abandoned)) => {
+            (Word::Stopped, Some(Stage::Abandoned(_))) => {
                 self.routers[router].held.remove(attempt);
                 self.tell(router, &Event::Confirm(attempt.clone()));
             }
@@ -277,10 +307,10 @@ impl World {
         }
     }
 
-    fn give_back(&mut self, router: usize, attempt: &AttemptId, place: Place, why: HandBack) {
+    fn give_back(&mut self, router: usize, attempt: &AttemptId, slot: Slot, why: HandBack) {
         let Some(Holding { request, .. }) = self.routers[router].held.get(attempt).copied() else { return };
         match why {
-            HandBack::Concurrency => self.routers[router].set(attempt, Stage::Abandoned),
+            HandBack::Concurrency => self.routers[router].set(attempt, Stage::Abandoned(slot)),
             HandBack::Unreachable => drop(self.routers[router].held.remove(attempt)),
         }
         let next = self.open(router, request);
@@ -290,9 +320,9 @@ impl World {
             router: name(router, self.routers[router].life),
             limits: self.routers[router].limits,
             why,
-            place,
+            place: slot.place,
         };
-        self.call(router, &Event::HandBack(back), Call::GivesBack(attempt.clone(), next));
+        self.call(router, Event::HandBack(back), Call::GivesBack(attempt.clone(), next));
     }
 
     /// A request's time is over, or its client is gone: whatever it holds is given up.
@@ -316,19 +346,19 @@ impl World {
 
     fn give_up_attempt(&mut self, router: usize, attempt: &AttemptId, stage: Stage, end: End) {
         match stage {
-            Stage::Asking | Stage::Waiting => {
+            Stage::Asking | Stage::Waiting(_) => {
                 self.routers[router].held.remove(attempt);
                 self.tell(router, &Event::Cancel(attempt.clone(), end));
             }
-            Stage::Running { node, .. } => {
-                self.routers[router].set(attempt, Stage::Abandoned);
+            Stage::Running(slot) => {
+                self.routers[router].set(attempt, Stage::Abandoned(slot));
                 self.tell(router, &Event::Abandon(attempt.clone(), end));
-                let delay = self.weather.with_node(&mut self.chance, node, self.agenda.now());
-                self.agenda.after(delay, Happening::Stop(node, attempt.clone()));
+                let delay = self.weather.with_node(&mut self.chance, slot.node, self.agenda.now());
+                self.agenda.after(delay, Happening::Stop(slot.node, attempt.clone()));
                 let life = self.routers[router].life;
                 self.agenda.after(GRACE, Happening::Said(router, life, attempt.clone(), Word::Stopped));
             }
-            Stage::Abandoned => {}
+            Stage::Abandoned(_) => {}
         }
     }
 

@@ -7,9 +7,10 @@ use crate::chance::Chance;
 
 /// Microseconds that a message takes in the calm.
 const HOP: u64 = 500;
-/// Microseconds by which the ledger's clock is put back at most. While it has not caught up, no lease ends: a step of
-/// more than about 4 s breaks the 10 s of L2 when a router dies just then.
-const FARTHEST_BACK: u64 = 3 * SECOND;
+/// What the ledger's clock shows in the beginning: it may be put back by minutes.
+const BEGINS: u64 = 3_600 * SECOND;
+/// Microseconds by which a step of the ledger's clock is a small one, and by which a large one is larger at most.
+const STEPS: (u64, u64) = (3 * SECOND, 300 * SECOND);
 
 /// One who may be cut off from the ledger, or be slow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,8 +37,8 @@ pub(super) struct Weather {
     late: f64,
     cuts: Vec<Cut>,
     slow: Option<Party>,
-    /// The ledger's clock is put back at that instant, by so many microseconds, and stays behind.
-    clock: (Time, u64),
+    /// The ledger's clock is put at those instants, by so many microseconds, and stays there.
+    clock: Vec<(Time, i64)>,
 }
 
 impl Weather {
@@ -47,8 +48,8 @@ impl Weather {
         let foul = chance.happens(0.75);
         let some = |chance: &mut Chance, most: f64| if foul { some(chance, most) } else { 0.0 };
         let (loss, doubled, late) = (some(chance, 0.1), some(chance, 0.1), some(chance, 0.2));
-        let behind = if foul && chance.happens(0.5) { chance.between(1, FARTHEST_BACK) } else { 0 };
-        let clock = (Time(chance.between(SECOND, CALM.0)), behind);
+        let steps = if foul && chance.happens(0.5) { 1 + chance.index(3) } else { 0 };
+        let clock = (0..steps).map(|_| step(chance)).collect();
         Weather { foul, loss, doubled, late, cuts: Vec::new(), slow: None, clock }
     }
 
@@ -119,13 +120,25 @@ impl Weather {
 
     /// What the ledger's clock shows.
     pub(super) fn clock(&self, now: Time) -> Time {
-        let (from, behind) = self.clock;
-        // All instants begin a minute late, so that a clock that is put back does not meet its beginning.
-        Time(now.0 + 60 * SECOND - if from <= now { behind } else { 0 })
+        let steps = self.clock.iter().filter(|(at, _)| *at <= now);
+        Time((BEGINS + now.0).saturating_add_signed(steps.map(|(_, by)| by).sum()))
+    }
+
+    /// Whether the ledger's clock was ever put forward: leases may have ended before their time.
+    pub(super) fn leapt(&self, now: Time) -> bool {
+        self.clock.iter().any(|(at, by)| *at <= now && *by > 0)
     }
 
     /// How much slower this backend works.
     pub(super) fn slowness(&self, node: usize) -> u64 {
         if self.slow == Some(Party::Node(node)) { 3 } else { 1 }
     }
+}
+
+/// A step of the ledger's clock: small or of minutes, back or forth.
+fn step(chance: &mut Chance) -> (Time, i64) {
+    let at = Time(chance.between(SECOND, CALM.0));
+    let most = if chance.happens(0.5) { STEPS.0 } else { STEPS.1 };
+    let by = chance.between(1, most).cast_signed();
+    (at, if chance.happens(0.5) { by } else { -by })
 }

@@ -42,6 +42,8 @@ impl Fleet<'_> {
             for (pool, (known, check)) in pools.into_iter().enumerate() {
                 let renewal = Renewal {
                     router: format!("router{router}"),
+                    // One a second: its instant counts them.
+                    number: self.now().0,
                     flags: self.scenario.limits.to_string(),
                     limits: self.scenario.limits,
                     known,
