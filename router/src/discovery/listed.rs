@@ -48,7 +48,7 @@ pub async fn look_listed(discovery: &Discovery, url: &str, slots: u32) -> bool {
     let Some(models) = list_models(discovery, url).await else { return false };
     let backend = Backend {
         id: url.to_owned(),
-        epoch: "listed".to_owned(),
+        epoch: String::new(),
         url: url.to_owned(),
         slots,
         draining: false,
