@@ -46,13 +46,8 @@ pub async fn look_listed(discovery: &Discovery, url: &str, slots: u32) -> bool {
         return true;
     }
     let Some(models) = list_models(discovery, url).await else { return false };
-    let backend = Backend {
-        id: url.to_owned(),
-        epoch: String::new(),
-        url: url.to_owned(),
-        slots,
-        draining: false,
-    };
+    let backend =
+        Backend { id: url.to_owned(), epoch: String::new(), url: url.to_owned(), slots, draining: false };
     discovery.put(&models, backend).await;
     true
 }
