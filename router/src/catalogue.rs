@@ -13,7 +13,7 @@ pub enum UnknownModel {
     /// No backend is known at all.
     NoPoolKnown,
     /// This router has not been there for long enough to know of all backends.
-    NotYetKnown,
+    StillLearning,
 }
 
 /// Two backends list a name for different pools.
@@ -98,7 +98,7 @@ impl Catalogue {
         match table.pool_of(model) {
             Some(pool) => Ok(pool),
             None if table.knows_nothing() => Err(UnknownModel::NoPoolKnown),
-            None if table.learning => Err(UnknownModel::NotYetKnown),
+            None if table.learning => Err(UnknownModel::StillLearning),
             None => Err(UnknownModel::OtherPoolsKnown),
         }
     }
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(catalogue.pool_of("x"), Err(UnknownModel::NoPoolKnown));
         catalogue.put("a", &names(&["m"])).unwrap();
         assert_eq!(catalogue.pool_of("m").as_deref(), Ok("m"));
-        assert_eq!(catalogue.pool_of("x"), Err(UnknownModel::NotYetKnown));
+        assert_eq!(catalogue.pool_of("x"), Err(UnknownModel::StillLearning));
         catalogue.end_learning();
         assert_eq!(catalogue.pool_of("x"), Err(UnknownModel::OtherPoolsKnown));
     }

@@ -1,8 +1,10 @@
 //! A backend with fixed slots and service times from timers, that can be told to misbehave. It speaks as a backend of our
 //! own (node report, attempt ids) or as a server of another make.
 //!
-//! 1. `account`: what it runs and has seen. 2. `answers`: its paths. 3. `diary`: when each piece of work began and ended, in a
-//! file. 4. `registration`: how it makes itself known in Redis.
+//! 1. `account`: what it runs and has seen.
+//! 2. `answers`: its paths.
+//! 3. `diary`: when each piece of work began and ended, in a file.
+//! 4. `registration`: how it makes itself known in Redis.
 
 mod account;
 mod answers;
@@ -120,6 +122,16 @@ impl FakeNode {
     /// Changes how it answers from now on.
     pub fn plan(&self, plan: Plan) {
         self.node.account().plan = plan;
+    }
+
+    /// Answers an error from now on when it is asked for its report, or no longer.
+    pub fn mute(&self, mute: bool) {
+        self.node.account().reports = !mute;
+    }
+
+    /// How often it was asked for its models: routers do so where it does not report itself.
+    pub fn listed(&self) -> u64 {
+        self.node.account().listed
     }
 
     /// Ends every numbered stream with its next event, as if it had come to its end.

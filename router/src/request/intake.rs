@@ -252,7 +252,7 @@ fn unknown_model(model: &str, unknown: UnknownModel) -> Error {
             ErrorKind::Rejected(tidegate_admission::Reason::NoBackend),
             "no backend has registered yet, so no model can be served",
         ),
-        UnknownModel::NotYetKnown => Error::new(
+        UnknownModel::StillLearning => Error::new(
             ErrorKind::Rejected(tidegate_admission::Reason::NoBackend),
             format!("this router has just started and knows no backend for the model '{model}' yet"),
         ),

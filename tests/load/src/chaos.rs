@@ -26,7 +26,7 @@ use account::Watch;
 use anyhow::{Context, ensure};
 use ask::{Asked, Desk, FAKE_MODEL};
 use facts::{DEMO_MODEL, Facts};
-use history::{Micros, now};
+use history::{now, seconds};
 use plan::{Fault, MAX_QUEUE_SIZE, Plan, ROUTERS, Request};
 use promises::Evidence;
 use runs::Runs;
@@ -35,11 +35,11 @@ use settle::settle;
 use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
-use verdict::{Verdict, seconds};
+use verdict::Verdict;
 
 /// What to do.
 #[derive(Debug, Clone)]
@@ -68,43 +68,37 @@ pub async fn run(options: &Options) -> anyhow::Result<Verdict> {
     let watching = watch.clone();
     let mut background = JoinSet::new();
     background.spawn(async move { watching.run().await });
-    let (begun, asked, settled) = tokio::select! {
+    let (asked, settled) = tokio::select! {
         done = drive(&scene, &watch, &desk, &plan) => done,
         () = scene.rotate() => anyhow::bail!("the rotation ended"),
     };
     background.shutdown().await;
     let nodes = plan.shape.nodes();
-    drop(std::fs::write(options.folder.join("requests.txt"), listed(&asked, begun)));
+    drop(std::fs::write(options.folder.join("requests.txt"), listed(&asked)));
     let runs = Runs::read(&options.folder, nodes)?;
     let watched = watch.watched();
     let evidence = Evidence {
         seed: options.seed,
-        begun,
         asked: &asked,
         history: &scene.history,
         runs: &runs,
         watched: &watched,
         settled: &settled,
     };
-    Ok(Verdict { seed: options.seed, begun, promises: evidence.promises(options.seconds) })
+    Ok(Verdict { seed: options.seed, promises: evidence.promises(options.seconds) })
 }
 
 /// The load with its faults, then the rest.
-async fn drive(
-    scene: &Scene,
-    watch: &Watch,
-    desk: &Desk,
-    plan: &Plan,
-) -> (Micros, Vec<Asked>, settle::Settled) {
+async fn drive(scene: &Scene, watch: &Watch, desk: &Desk, plan: &Plan) -> (Vec<Asked>, settle::Settled) {
     while !(0..ROUTERS).all(|router| scene.rotation.serves(router)) {
         sleep(Duration::from_millis(20)).await;
     }
-    let (begun, start) = (now(), Instant::now());
+    let start = Instant::now();
     let (asked, ()) = tokio::join!(load(desk, &plan.requests, start), trouble(scene, &plan.faults, start));
     scene.until_well().await;
     say(format_args!("the load is over and everything runs again"));
     let settled = settle(scene, watch, desk, plan.requests.len()).await;
-    (begun, asked, settled)
+    (asked, settled)
 }
 
 /// Sends each request at its time, whatever becomes of the others, and waits for all of them.
@@ -145,19 +139,18 @@ fn fresh(folder: &Path) -> anyhow::Result<()> {
 }
 
 /// What became of each request, a line each.
-fn listed(asked: &[Asked], begun: Micros) -> String {
+fn listed(asked: &[Asked]) -> String {
     let mut text = String::new();
     for one in asked {
-        let at = |at: Micros| seconds(begun, at);
-        let first = one.first.map_or("-".to_owned(), at);
+        let first = one.first.map_or("-".to_owned(), seconds);
         // Writing to a string does not fail.
         let _ = writeln!(
             text,
             "{} router-{} sent {} first {first} ended {} {:?} {:?} stream {} {}",
             one.request.number,
             one.router,
-            at(one.sent),
-            at(one.ended),
+            seconds(one.sent),
+            seconds(one.ended),
             one.outcome,
             one.request.question,
             one.request.stream,
@@ -167,10 +160,8 @@ fn listed(asked: &[Asked], begun: Micros) -> String {
     text
 }
 
-/// Tells people what happens, with the seconds since the first word.
+/// Tells people what happens, and when.
 pub fn say(what: std::fmt::Arguments<'_>) {
-    static FIRST: OnceLock<Instant> = OnceLock::new();
-    let since = FIRST.get_or_init(Instant::now).elapsed().as_secs_f64();
     // Nobody listens any more: then there is nobody to tell that either.
-    let _ = writeln!(std::io::stdout(), "{since:7.3} s  {what}");
+    let _ = writeln!(std::io::stdout(), "{:>10}  {what}", seconds(now()));
 }

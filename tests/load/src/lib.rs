@@ -6,6 +6,7 @@
 //! 4. [`fleet`]: routers, Redis and nodes, to be started, killed and stopped; [`member`]: one of them.
 //! 5. [`service`]: how long work takes, as a flag says it. [`meter`] and [`machine`]: what the machine did, and which it is.
 //! 6. [`overload`]: what comes out at up to ten times the capacity. [`idle`]: how long a slot stands idle while tickets wait.
+//!    [`report`]: the page that shows both.
 //! 7. [`cost`]: what the account costs Redis.
 //! 8. [`chaos`]: a fleet whose processes are killed and stopped under load, and what it promised.
 
@@ -26,5 +27,6 @@ pub mod machine;
 pub mod member;
 pub mod meter;
 pub mod overload;
+pub mod report;
 pub mod retry;
 pub mod service;

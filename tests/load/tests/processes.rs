@@ -1,5 +1,7 @@
 //! A small fleet of real processes: a load goes through it, and its members can be killed and come back.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene should stop at once, loudly")]
+
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_admission::Priority;

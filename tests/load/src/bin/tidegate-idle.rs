@@ -2,9 +2,11 @@
 
 use clap::Parser;
 use std::io::{self, Write};
+use std::path::PathBuf;
 use std::time::Duration;
 use tidegate_load::idle::scene::{Found, run};
 use tidegate_load::machine;
+use tidegate_load::report::put_into;
 use tidegate_sim::stats::quantile;
 use tidegate_sim::table::Table;
 
@@ -23,6 +25,12 @@ struct Args {
     /// Seconds that are measured.
     #[arg(long, default_value_t = 30.0)]
     seconds: f64,
+    /// The report into which the table is put; only printed where it does not exist.
+    #[arg(long, default_value = "docs/overload.md")]
+    report: PathBuf,
+    /// Leaves the report as it is.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 #[tokio::main]
@@ -43,7 +51,11 @@ async fn main() -> anyhow::Result<()> {
         table.row([name.to_owned(), values.len().to_string(), median, high, format!("{cpu:.0}")]);
     }
     let above = above(&shared);
-    writeln!(io::stdout(), "{}\n\n{table}", machine::described())?;
+    let shown = format!("{}\n\n{table}", machine::described());
+    writeln!(io::stdout(), "{shown}")?;
+    if !args.dry_run && args.report.exists() {
+        put_into(&args.report, "idle", &shown)?;
+    }
     writeln!(
         io::stdout(),
         "p99 of idle is {above:.2} ms above that of a PING; at most {BAR} ms are allowed"

@@ -4,12 +4,12 @@ use anyhow::Context;
 use clap::Parser;
 use std::fs;
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use tidegate_load::machine;
 use tidegate_load::overload::parts::Part;
 use tidegate_load::overload::rows::{Row, Rows};
 use tidegate_load::overload::{bars, chart, run, short, tables};
-use tidegate_sim::report::put;
+use tidegate_load::report::put_into;
 
 /// Offers a fleet of real routers, a real Redis and backends of timers up to ten times what it can do, and says what comes out.
 #[derive(Debug, Parser)]
@@ -103,11 +103,4 @@ fn report(args: &Args, rows: &Rows) -> anyhow::Result<()> {
         fs::write(&args.chart, svg).with_context(|| args.chart.display().to_string())?;
     }
     Ok(())
-}
-
-fn put_into(report: &Path, name: &str, table: &str) -> anyhow::Result<()> {
-    let page = fs::read_to_string(report)?;
-    let page =
-        put(&page, name, table).with_context(|| format!("{} has no place for {name}", report.display()))?;
-    Ok(fs::write(report, page)?)
 }

@@ -27,8 +27,10 @@ pub struct Look {
     pub at: Micros,
     /// Counts: running, abandoned, and queued of each priority.
     pub counts: [i64; 5],
-    /// Members of the sets: queue, attempts, what is on backends, what is abandoned.
+    /// Members of the sets: queue, attempts, what routers own, what is abandoned.
     pub members: [i64; 4],
+    /// By how much the pool's slots differ from those that live backends offer, and its free backends from their set.
+    pub drift: [i64; 2],
     /// Each backend's id, slots, running and abandoned.
     pub nodes: Vec<(String, i64, i64, i64)>,
     /// Requests admitted, by time bucket.
@@ -182,7 +184,7 @@ impl Look {
     /// Promises that this look alone breaks.
     fn breaches(&self) -> Vec<String> {
         let [running, abandoned, high, normal, low] = self.counts;
-        let [queue, attempts, on, given_up] = self.members;
+        let [queue, attempts, owned, given_up] = self.members;
         let on_nodes = self.nodes.iter().fold((0, 0), |sum, node| (sum.0 + node.2, sum.1 + node.3));
         let negative = self.counts.iter().any(|count| *count < 0)
             || self.nodes.iter().any(|node| node.2.min(node.3) < 0);
@@ -190,8 +192,9 @@ impl Look {
             (negative, "a count is negative"),
             (queue != high + normal + low, "the queue is not as long as its counts"),
             (given_up != abandoned, "what is abandoned is not what is counted"),
-            (on != running + abandoned, "what is on backends is not what is counted"),
-            (attempts != queue + on, "attempts that neither wait nor hold a slot"),
+            (attempts != queue + running + abandoned, "attempts that neither wait nor hold a slot"),
+            (attempts != owned, "attempts that no router owns"),
+            (self.drift != [0, 0], "slots or free backends are counted wrongly"),
             (on_nodes != (running, abandoned), "the backends' counts are not the pool's"),
         ];
         let broken = rules.into_iter().filter(|(broken, _)| *broken);
@@ -218,20 +221,20 @@ fn keys(pool: &str) -> Vec<String> {
     let hash = pool.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
         (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
     });
-    let parts = ["pool", "queue", "attempts", "nodes", "on", "abandoned", "counts"];
+    let parts = ["pool", "queue", "attempts", "nodes", "owned", "abandoned", "free", "counts"];
     parts.iter().map(|part| format!("tidegate:{{{hash:016x}}}:{part}")).collect()
 }
 
 /// What the script says of a pool; nothing where there is no such pool.
 fn read(value: &redis::Value) -> Result<Option<Look>, String> {
-    type Raw = (i64, [i64; 5], [i64; 4], Vec<(String, i64, i64, i64)>, Vec<(i64, i64)>);
+    type Raw = (i64, [i64; 5], [i64; 4], [i64; 2], Vec<(String, i64, i64, i64)>, Vec<(i64, i64)>);
     if matches!(value, redis::Value::Array(parts) if parts.len() == 1) {
         return Ok(None);
     }
     let read: Result<Raw, _> = redis::from_redis_value_ref(value);
-    let (_, counts, members, nodes, admitted) =
+    let (_, counts, members, drift, nodes, admitted) =
         read.map_err(|error| format!("an account that cannot be read ({error}): {value:?}"))?;
-    Ok(Some(Look { at: now(), counts, members, nodes, admitted: admitted.into_iter().collect() }))
+    Ok(Some(Look { at: now(), counts, members, drift, nodes, admitted: admitted.into_iter().collect() }))
 }
 
 #[cfg(test)]
@@ -243,7 +246,8 @@ mod tests {
         Look {
             at,
             counts: [1, 1, 0, queued, 0],
-            members: [queued, queued + 2, 2, 1],
+            members: [queued, queued + 2, queued + 2, 1],
+            drift: [0, 0],
             nodes: vec![("b".to_owned(), 2, 1, 1)],
             admitted: BTreeMap::from([(7, admitted)]),
         }
@@ -256,13 +260,14 @@ mod tests {
 
     #[test]
     fn each_rule_is_seen_to_be_broken() {
-        let broken: [fn(&mut Look); 6] = [
+        let broken: [fn(&mut Look); 7] = [
             |look| look.counts[0] = -1,
             |look| look.members[0] += 1,
             |look| look.members[1] += 1,
             |look| look.members[2] += 1,
             |look| look.members[3] += 1,
             |look| look.nodes[0].2 += 1,
+            |look| look.drift[1] = 1,
         ];
         for spoil in broken {
             let mut look = look(0, 3, 1);

@@ -1,7 +1,7 @@
 //! When which process lived and when it was stopped: what an odd outcome is excused by.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Microseconds of the wall clock. All processes of a run are on one machine, and their instants are compared.
 pub type Micros = u64;
@@ -17,6 +17,17 @@ pub const SECOND: Micros = 1_000_000;
 pub fn now() -> Micros {
     let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
     since.map_or(0, |since| u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// The run's first instant: the first time that this was asked for.
+fn origin() -> Micros {
+    static ORIGIN: OnceLock<Micros> = OnceLock::new();
+    *ORIGIN.get_or_init(now)
+}
+
+/// An instant in words: seconds after the run's first one.
+pub fn seconds(at: Micros) -> String {
+    format!("{:.3} s", at.saturating_sub(origin()) as f64 / 1e6)
 }
 
 /// What happened to the processes, by their names.

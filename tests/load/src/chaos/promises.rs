@@ -3,11 +3,11 @@
 use super::account::Watched;
 use super::answer::Judged;
 use super::ask::{Asked, Outcome, token};
-use super::history::{Change, History, Micros, SECOND};
-use super::plan::{MAX_QUEUE_SIZE, NODE_SLOTS, Question};
+use super::history::{Change, History, Micros, SECOND, seconds};
+use super::plan::{MAX_QUEUE_SIZE, NODE_SLOTS, Question, REQUEST_TIMEOUT};
 use super::runs::Runs;
 use super::settle::Settled;
-use super::verdict::{Promise, seconds};
+use super::verdict::Promise;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -16,8 +16,6 @@ use std::time::Duration;
 pub struct Evidence<'a> {
     /// The run's seed.
     pub seed: u64,
-    /// When the load began.
-    pub begun: Micros,
     /// What became of every request.
     pub asked: &'a [Asked],
     /// What happened to the processes.
@@ -34,15 +32,17 @@ pub struct Evidence<'a> {
 const AFTERMATH: Micros = 10 * SECOND;
 /// An end that is seen at its far side a little before it is noted here, or after.
 const NOTICE: Micros = SECOND / 2;
+/// What a busy machine may add to a deadline.
+const LATE: Micros = SECOND;
 /// Answers below which a run of so few seconds says nothing.
 const RIGHT_PER_SECOND: usize = 3;
 
 impl Evidence<'_> {
     /// The promises, each with its evidence.
-    pub fn promises(&self, seconds: f64) -> Vec<Promise> {
-        let mut promises = vec![self.one_answer(), self.right(), self.errors(), self.once()];
+    pub fn promises(&self, length: f64) -> Vec<Promise> {
+        let mut promises = vec![self.one_answer(), self.in_time(), self.right(), self.errors(), self.once()];
         promises.extend([self.bounded(), self.account(), self.slots(), self.rest(), self.whole()]);
-        promises.push(self.enough(seconds));
+        promises.push(self.enough(length));
         promises
     }
 
@@ -60,7 +60,7 @@ impl Evidence<'_> {
         let of =
             |wanted: fn(&Outcome) -> bool| self.asked.iter().filter(|asked| wanted(&asked.outcome)).count();
         let figures = format!(
-            "{} requests: {} answered, {} lost with their router, {} hung up, {} found no router",
+            "{} requests: {} answered, {} cut off, {} hung up, {} found no router",
             self.asked.len(),
             of(|outcome| matches!(outcome, Outcome::Answered(_))),
             of(|outcome| matches!(outcome, Outcome::Cut(_))),
@@ -72,6 +72,21 @@ impl Evidence<'_> {
             figures,
             evidence: without.map(|asked| self.told(asked)).collect(),
         }
+    }
+
+    /// An answer has its last byte before the deadline, unless its router stood still meanwhile.
+    fn in_time(&self) -> Promise {
+        let steady = self.asked.iter().filter(|asked| {
+            let name = format!("router-{}", asked.router);
+            !self.history.disturbed(&name, asked.sent.saturating_sub(NOTICE), asked.ended)
+        });
+        let took = |asked: &Asked| asked.ended - asked.sent;
+        let deadline = u64::try_from(REQUEST_TIMEOUT.as_micros()).unwrap_or(Micros::MAX) + LATE;
+        let late =
+            steady.clone().filter(|asked| took(asked) > deadline).map(|asked| self.told(asked)).collect();
+        let slowest = steady.map(took).max().unwrap_or_default();
+        let figures = format!("slowest {:.2} s of {} s", slowest as f64 / 1e6, REQUEST_TIMEOUT.as_secs());
+        Promise { what: "over by the deadline", figures, evidence: late }
     }
 
     fn right(&self) -> Promise {
@@ -139,7 +154,7 @@ impl Evidence<'_> {
             !["redis", "router-"].iter().any(|names| self.history.disturbed(names, from, *first))
         });
         let evidence = uncaused.map(|(first, last, longest)| {
-            let (first, last) = (seconds(self.begun, *first), seconds(self.begun, *last));
+            let (first, last) = (seconds(*first), seconds(*last));
             format!("{longest} tickets from {first} to {last}, and nothing had happened")
         });
         let figures = format!(
@@ -154,7 +169,7 @@ impl Evidence<'_> {
 
     fn account(&self) -> Promise {
         let watched = self.watched;
-        let told = |at: Micros, what: &str| format!("{}: {what}", seconds(self.begun, at));
+        let told = |at: Micros, what: &str| format!("{}: {what}", seconds(at));
         let mut evidence: Vec<String> =
             watched.breaches.iter().map(|breach| told(breach.at, &breach.what)).collect();
         if watched.looks == 0 {
@@ -186,12 +201,12 @@ impl Evidence<'_> {
 
     /// A run in which little happened proves little; and no process may end by itself, but for a router that finds no Redis
     /// when it starts.
-    fn enough(&self, seconds: f64) -> Promise {
+    fn enough(&self, length: f64) -> Promise {
         let count = |names: &str, change| self.history.count(names, change);
         let (killed, stopped) = (count("", Change::Killed), count("", Change::Stopped));
         let right =
             self.asked.iter().filter(|asked| asked.outcome == Outcome::Answered(Judged::Right)).count();
-        let least = (RIGHT_PER_SECOND as f64 * seconds) as usize;
+        let least = (RIGHT_PER_SECOND as f64 * length) as usize;
         let mut evidence = Vec::new();
         if killed == 0 || stopped == 0 || right < least {
             evidence.push(format!(
@@ -203,9 +218,7 @@ impl Evidence<'_> {
             !(name.starts_with("router-")
                 && self.history.disturbed("redis", at.saturating_sub(5 * SECOND), *at))
         });
-        evidence.extend(
-            odd.map(|(name, at)| format!("{name} ended by itself at {}", self::seconds(self.begun, *at))),
-        );
+        evidence.extend(odd.map(|(name, at)| format!("{name} ended by itself at {}", seconds(*at))));
         let figures = format!("{killed} killed, {stopped} stopped, {} routers found no Redis", exits.len());
         Promise { what: "faults, and no other", figures, evidence }
     }
@@ -223,13 +236,12 @@ impl Evidence<'_> {
     }
 
     fn told(&self, asked: &Asked) -> String {
-        let at = |at: Micros| seconds(self.begun, at);
         format!(
             "{} at router-{} from {} to {}: {:?} ({:?}, stream {}, {})",
             token(self.seed, asked.request.number),
             asked.router,
-            at(asked.sent),
-            at(asked.ended),
+            seconds(asked.sent),
+            seconds(asked.ended),
             asked.outcome,
             asked.request.question,
             asked.request.stream,

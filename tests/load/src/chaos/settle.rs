@@ -35,7 +35,7 @@ pub async fn settle(scene: &Scene, watch: &Watch, desk: &Desk, next: usize) -> S
     for router in 0..ROUTERS {
         for question in [Question::Echo, Question::Fact(next)] {
             let number = next + last.len();
-            let (at, stream) = (Duration::ZERO, number % 2 == 0);
+            let (at, stream) = (Duration::ZERO, number.is_multiple_of(2));
             let request =
                 Request { number, at, router, question, stream, priority: "normal", hangs_up: None };
             last.push(desk.ask(request).await);

@@ -1,6 +1,5 @@
 //! The table at the end: each promise, whether it held, the figures behind it, and the evidence where it did not.
 
-use super::history::Micros;
 use std::fmt;
 
 /// One promise.
@@ -19,8 +18,6 @@ pub struct Promise {
 pub struct Verdict {
     /// The run's seed.
     pub seed: u64,
-    /// When the load began: the evidence's times count from then.
-    pub begun: Micros,
     /// The promises.
     pub promises: Vec<Promise>,
 }
@@ -51,9 +48,4 @@ impl fmt::Display for Verdict {
         let word = if self.held() { "all promises held" } else { "a promise was broken" };
         write!(f, "\nseed {}: {word}", self.seed)
     }
-}
-
-/// An instant as seconds after the start of the load.
-pub fn seconds(begun: Micros, at: Micros) -> String {
-    format!("{:.3} s", (at as f64 - begun as f64) / 1e6)
 }

@@ -96,11 +96,8 @@ impl Bench {
     pub(super) async fn admit(&mut self, many: usize) -> Result<()> {
         for _ in 0..many {
             self.made += 1;
-            match self.ledger.admit(POOL, ask(self.made)).await? {
-                Admission::Granted(grant) => self.running.push_back(grant.attempt),
-                Admission::Queued(ticket) => self.waiting.push_back(ticket),
-                Admission::Rejected(rejection) => bail!("rejected: {}", rejection.reason),
-            }
+            let admission = self.ledger.admit(POOL, ask(self.made)).await?;
+            self.take(admission)?;
         }
         Ok(())
     }
@@ -148,36 +145,40 @@ impl Bench {
                 self.renew_backends().await?;
                 renewed = Instant::now();
             }
-            let ending: Vec<AttemptId> = self.running.drain(..at_once.min(self.running.len())).collect();
-            let asks: Vec<Ask> = ending
-                .iter()
-                .map(|_| {
-                    self.made += 1;
-                    ask(self.made)
-                })
-                .collect();
-            let ledger = &self.ledger;
-            let (comes, ends) = tokio::join!(
-                join_all(asks.into_iter().map(|ask| ledger.admit(POOL, ask))),
-                join_all(ending.iter().map(|attempt| ledger.release(POOL, attempt, ENDED))),
-            );
-            for ended in ends {
-                ended?;
-                done += 1;
-            }
-            for came in comes {
-                match came? {
-                    Admission::Granted(grant) => self.running.push_back(grant.attempt),
-                    Admission::Queued(ticket) => self.waiting.push_back(ticket),
-                    Admission::Rejected(rejection) => bail!("rejected: {}", rejection.reason),
-                }
-            }
-            for _ in 0..ending.len().min(self.waiting.len()) {
-                let Some(ticket) = self.waiting.pop_front() else { break };
-                self.running.push_back(granted(ticket).await?);
-            }
+            done += self.round(at_once).await?;
         }
         Ok(done)
+    }
+
+    /// So many requests end while as many come; their slots go to the first tickets.
+    async fn round(&mut self, at_once: usize) -> Result<usize> {
+        let ending: Vec<AttemptId> = self.running.drain(..at_once.min(self.running.len())).collect();
+        let first = self.made + 1;
+        self.made += ending.len() as u64;
+        let (ledger, coming) = (&self.ledger, first..=self.made);
+        let (comes, ends) = tokio::join!(
+            join_all(coming.map(|number| ledger.admit(POOL, ask(number)))),
+            join_all(ending.iter().map(|attempt| ledger.release(POOL, attempt, ENDED))),
+        );
+        ends.into_iter().collect::<Result<Vec<()>, _>>()?;
+        for came in comes {
+            self.take(came?)?;
+        }
+        for _ in 0..ending.len() {
+            let Some(ticket) = self.waiting.pop_front() else { break };
+            self.running.push_back(granted(ticket).await?);
+        }
+        Ok(ending.len())
+    }
+
+    /// What became of a request that came.
+    fn take(&mut self, admission: Admission) -> Result<()> {
+        match admission {
+            Admission::Granted(grant) => self.running.push_back(grant.attempt),
+            Admission::Queued(ticket) => self.waiting.push_back(ticket),
+            Admission::Rejected(rejection) => bail!("rejected: {}", rejection.reason),
+        }
+        Ok(())
     }
 }
 

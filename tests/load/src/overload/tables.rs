@@ -203,7 +203,7 @@ mod tests {
         let page = include_str!("../../../../docs/overload.md");
         let rows = Rows::default();
         let parts = Part::ALL.into_iter().flat_map(|part| of(part, &rows)).map(|(name, _)| name);
-        for name in parts.chain(["bars", "machine"]) {
+        for name in parts.chain(["bars", "machine", "idle"]) {
             assert!(put(page, name, "").is_some(), "{name}");
         }
         assert!(page.contains("(overload.svg)"));
