@@ -43,7 +43,7 @@ pub(super) fn measured(queued: [u32; 3]) -> View {
 #[test]
 fn the_defaults_are_the_documented_ones() {
     let limits = Limits::default();
-    assert_eq!((limits.max_queue_size, limits.wait_share), (50, 0.25));
+    assert_eq!((limits.max_queue_size, limits.wait_share), (50, 0.1));
     assert_eq!(Priority::ALL.map(|priority| limits.queue_limit(priority)), [50.0, 40.0, 20.0]);
 }
 
