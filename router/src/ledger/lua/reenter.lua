@@ -54,7 +54,7 @@ local function enter(id, held, epoch)
   end
   S.arrivals = math.max(S.arrivals, held.arrival)
   if held.phase ~= 'q' then
-    if held.phase == 'a' then held.since = S.now end
+    held.since = held.phase == 'a' and S.now or math.min(held.since, S.now)
     seat(id, held, epoch)
   elseif held.deadline <= S.now then
     emit(router, 'drop\0' .. id .. '\0' .. router .. '\0deadline')

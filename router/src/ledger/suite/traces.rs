@@ -73,10 +73,10 @@ impl Trace {
         // Now and then nothing happens for so long that everything expires and is forgotten.
         let pause = if self.below(300) == 0 { 150_000_000 } else { pause };
         self.now.fetch_add(pause, Ordering::SeqCst);
-        // And now and then the clock is put back.
-        if self.below(60) == 0 {
-            let back = self.random.random_range(0..70_000_000);
-            self.now.fetch_sub(back, Ordering::SeqCst);
+        // And now and then the clock is put back, by less than a lease or by minutes.
+        if self.below(40) == 0 {
+            let most = if self.below(2) == 0 { 4_000_000 } else { 600_000_000 };
+            self.now.fetch_sub(self.random.random_range(0..most), Ordering::SeqCst);
         }
         match self.below(20) {
             0..=6 => self.ask(),

@@ -83,7 +83,9 @@ impl Pool {
             }
             Stage::Waiting => self.enqueue(&held.attempt, router, held.place, wish),
             Stage::Running(seat) => {
-                let phase = Phase::Running { backend: seat.backend.clone(), since: seat.since };
+                // The clock of the account that granted it may have been ahead of this one's.
+                let since = seat.since.min(self.now);
+                let phase = Phase::Running { backend: seat.backend.clone(), since };
                 self.seat(router, held, seat, phase);
             }
             Stage::Abandoned(seat) => {

@@ -34,6 +34,22 @@ fn an_account_without_memory_grants_nothing_until_the_routers_are_back() {
 }
 
 #[test]
+fn work_of_an_account_whose_clock_was_ahead_counts_from_now() {
+    let mut scene = Scene::new();
+    scene.pass(60 * SECOND);
+    scene.apply(&Event::PutBackend(backend(0, 0, false)));
+    let place = scene.runs("a");
+    let seat = Seat { since: scene.now, ..seat("backend-0") };
+    let mut behind = Scene::empty(Time(SECOND));
+    behind.reenter("r", 1, vec![Held { stage: Stage::Running(seat), ..running("a", place) }]);
+    behind.reenter("r", 1, vec![running("a", place), waiting("b", place)]);
+    assert_eq!(behind.pool.snapshot().tickets.first().map(|ticket| ticket.age), Some(0));
+    behind.pass(2 * SECOND);
+    behind.apply(&Event::Release("a".into(), End::Finished));
+    assert_eq!(behind.pool.view().estimate.mean, 2.0);
+}
+
+#[test]
 fn a_recovery_ends_with_one_lease_at_the_latest() {
     let mut scene = Scene::empty(Time(0));
     scene.reenter("other", 3, vec![]);
