@@ -122,6 +122,16 @@ impl FakeNode {
         self.node.account().plan = plan;
     }
 
+    /// Answers an error from now on when it is asked for its report, or no longer.
+    pub fn mute(&self, mute: bool) {
+        self.node.account().reports = !mute;
+    }
+
+    /// How often it was asked for its models: routers do so where it does not report itself.
+    pub fn listed(&self) -> u64 {
+        self.node.account().listed
+    }
+
     /// Ends every numbered stream with its next event, as if it had come to its end.
     pub fn end_streams(&self) {
         self.node.account().closing = true;

@@ -13,6 +13,9 @@ use tokio::time::MissedTickBehavior;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Looks in a row that must fail before a backend counts as gone.
 const FAILURES: u32 = 3;
+/// The life of a server of another make, which does not tell one from the next. Older than any that is named: where a backend of
+/// our own misses one report, it is still the same.
+const NAMELESS: &str = "";
 /// How long a server may take to list its models.
 const LIST_TIMEOUT: Duration = Duration::from_secs(2);
 /// More than this is no list of models.
@@ -48,7 +51,7 @@ pub async fn look_listed(discovery: &Discovery, url: &str, slots: u32) -> bool {
     let Some(models) = list_models(discovery, url).await else { return false };
     let backend = Backend {
         id: url.to_owned(),
-        epoch: "listed".to_owned(),
+        epoch: NAMELESS.to_owned(),
         url: url.to_owned(),
         slots,
         draining: false,

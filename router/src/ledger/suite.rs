@@ -49,6 +49,7 @@ on_both!(
     what_its_router_forgot_is_freed,
     a_ticket_nobody_waits_for_is_freed,
     a_new_life_of_a_backend_frees_what_the_old_one_ran,
+    a_former_life_of_a_backend_comes_too_late,
     a_reset_returns_what_is_never_confirmed,
     a_cold_pool_holds_its_requests,
     a_preferred_backend_is_chosen,

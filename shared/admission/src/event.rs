@@ -97,7 +97,8 @@ pub struct Place {
 pub struct Backend {
     /// Stable name.
     pub id: String,
-    /// Names this life of its process; a later one is greater, as text, and frees what the old one ran.
+    /// Names this life of its process; a later one is greater, as text, and frees what the old one ran. Empty for servers that
+    /// do not tell one life from the next.
     pub epoch: String,
     /// Base URL.
     pub url: String,

@@ -27,6 +27,10 @@ pub(super) struct Account {
     pub(super) plan: Plan,
     /// Numbered streams end with their next event.
     pub(super) closing: bool,
+    /// It answers when it is asked for its report.
+    pub(super) reports: bool,
+    /// How often its models were asked for.
+    pub(super) listed: u64,
     pub(super) most: usize,
     pub(super) seen: u64,
     pub(super) headers: HeaderMap,
@@ -61,6 +65,8 @@ impl Node {
         let account = Account {
             plan: setup.plan,
             closing: false,
+            reports: true,
+            listed: 0,
             most: 0,
             seen: 0,
             headers: HeaderMap::new(),

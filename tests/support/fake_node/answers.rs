@@ -27,14 +27,15 @@ pub(super) fn paths(node: Node) -> Router {
     app.with_state(node)
 }
 
-async fn models() -> Json<Value> {
+async fn models(State(node): State<Node>) -> Json<Value> {
+    node.account().listed += 1;
     Json(
         json!({"object": "list", "data": [{"id": MODEL, "object": "model", "created": 0, "owned_by": "fake"}]}),
     )
 }
 
-async fn report(State(node): State<Node>) -> Json<NodeReport> {
-    Json(node.report())
+async fn report(State(node): State<Node>) -> Result<Json<NodeReport>, StatusCode> {
+    if node.account().reports { Ok(Json(node.report())) } else { Err(StatusCode::INTERNAL_SERVER_ERROR) }
 }
 
 fn refusal(status: StatusCode, code: &'static str) -> Response {

@@ -256,6 +256,25 @@ pub(super) async fn a_new_life_of_a_backend_frees_what_the_old_one_ran(bench: &B
     assert_eq!(counts(&router).await, (0, 0, 0));
 }
 
+pub(super) async fn a_former_life_of_a_backend_comes_too_late(bench: &Bench) {
+    let router = bench.router("r").await;
+    let present = Backend { epoch: "2".to_owned(), ..backend("b", 1) };
+    router.put_backend(POOL, present.clone()).await.unwrap();
+    let grant = granted(&router, bench.ask("r")).await;
+    put(&router, "b", 3).await;
+    let nameless = Backend { epoch: String::new(), ..backend("b", 3) };
+    router.put_backend(POOL, nameless).await.unwrap();
+    let after = pool(&router).await;
+    assert_eq!((after.running, after.slots, after.backends[0].epoch.as_str()), (1, 1, "2"));
+    bench.pass(4 * SECOND);
+    renew(&router).await;
+    bench.pass(SECOND);
+    put(&router, "b", 3).await;
+    let after = pool(&router).await;
+    assert_eq!((after.running, after.slots), (0, 3), "the one that renewed no more has ended");
+    router.release(POOL, &grant.attempt, End::Failed).await.unwrap();
+}
+
 pub(super) async fn a_reset_returns_what_is_never_confirmed(bench: &Bench) {
     let router = bench.router("r").await;
     put(&router, "b", 1).await;

@@ -80,6 +80,19 @@ fn a_late_registration_of_a_former_life_frees_nothing() {
 }
 
 #[test]
+fn a_backend_that_once_does_not_name_its_life_is_still_the_same() {
+    let mut scene = Scene::new();
+    scene.runs("a");
+    let nameless = Backend { epoch: String::new(), slots: 9, ..backend(0, 0, false) };
+    scene.apply(&Event::PutBackend(nameless.clone()));
+    assert_eq!((scene.counts(), scene.pool.view().slots), ((1, 0, 0), 1));
+    scene.apply(&Event::PutBackend(Backend { id: "foreign".to_owned(), ..nameless.clone() }));
+    assert_eq!(scene.pool.view().slots, 10, "a server of another make never names one");
+    scene.apply(&Event::PutBackend(Backend { id: "foreign".to_owned(), ..backend(2, 0, false) }));
+    assert_eq!(scene.pool.view().slots, 4, "until one of our own takes its place");
+}
+
+#[test]
 fn after_the_lease_of_a_backend_any_life_is_its_next() {
     let mut scene = Scene::new();
     scene.apply(&Event::PutBackend(backend(0, 1, false)));
