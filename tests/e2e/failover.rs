@@ -1,10 +1,12 @@
 //! Backends that refuse, break or vanish.
 
 use http::StatusCode;
+use http_body_util::BodyExt;
 use std::time::Duration;
 use tidegate_tests::fake_node::{FakeNode, MODEL, Plan};
 use tidegate_tests::redis::free_port;
 use tidegate_tests::router::TestRouter;
+use tidegate_tests::wait;
 
 #[tokio::test]
 async fn a_full_backend_sends_the_ticket_elsewhere() {
@@ -28,6 +30,22 @@ async fn errors_of_a_backend_pass_unchanged_and_are_not_retried() {
     let answer = router.client.chat(MODEL, "x").await;
     assert_eq!((answer.status, answer.code().as_str()), (StatusCode::INTERNAL_SERVER_ERROR, "engine_broken"));
     assert_eq!(node.seen(), 1);
+    router.until_counts(&[("running", 0), ("abandoned", 0)]).await;
+}
+
+#[tokio::test]
+async fn a_backend_whose_report_is_missed_is_not_taken_for_another_one() {
+    let node = FakeNode::start(1, Plan::Stream(u32::MAX, Duration::from_millis(20))).await;
+    let router = TestRouter::start(&["--backend", &node.url]).await.with_backends(1).await;
+    let stream = router.client.open_stream(MODEL, "x").await;
+    router.until_counts(&[("running", 1)]).await;
+    node.mute(true);
+    // At the second look the first one is on the account.
+    wait::until("two looks", || async { (node.listed() >= 2).then_some(()) }).await;
+    assert_eq!((router.count("running").await, router.count("slots").await), (1, 1));
+    node.mute(false);
+    node.end_streams();
+    stream.into_body().collect().await.unwrap();
     router.until_counts(&[("running", 0), ("abandoned", 0)]).await;
 }
 
