@@ -14,6 +14,8 @@ local function enqueue(id, a)
   call('ZADD', QUEUE, a.rank * PER_RANK + a.arrival, id)
   call('ZADD', DEADLINES, a.deadline, id)
   falls_due(a.deadline)
+  -- A place of an account that was lost, whose clock was ahead, is before whoever comes from now on.
+  S.arrivals = math.max(S.arrivals, a.arrival)
   S['q' .. a.rank] = S['q' .. a.rank] + 1
 end
 

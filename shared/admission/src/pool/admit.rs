@@ -36,7 +36,6 @@ impl Pool {
             self.count_taken(ask.priority);
         }
         let place = self.next_place(ask);
-        self.arrivals = place.arrival;
         self.enqueue(
             &ask.attempt,
             &ask.router,
@@ -158,6 +157,8 @@ impl Pool {
         let Wish { avoid, prefer } = wish;
         self.own(router, id);
         self.falls_due(place.deadline);
+        // A place of an account that was lost, whose clock was ahead, is before whoever comes from now on.
+        self.arrivals = self.arrivals.max(place.arrival);
         let router = router.to_owned();
         let attempt = Attempt { router, place, phase: Phase::Queued, avoid, prefer, suspect: false };
         self.attempts.insert(id.clone(), attempt);

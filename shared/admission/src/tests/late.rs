@@ -5,7 +5,7 @@ use super::{
     trace::backend,
 };
 use crate::{
-    AttemptId, Backend, End, Event, HandBack, Limits, Place, Reply, Time,
+    AttemptId, Backend, End, Event, HandBack, Limits, Place, Priority, Reply, Time,
     invariants::violated,
     pool::{BACKEND_LEASE, ROUTER_LEASE},
     time::SECOND,
@@ -142,4 +142,18 @@ fn tickets_beyond_the_limit_that_is_left_go_with_the_router_that_allowed_them() 
     }
     assert_eq!(granted(&scene.pass(SECOND)), ["c+", "b+"], "the last ones go");
     assert_eq!((scene.counts(), violated(&scene.pool)), ((1, 3, 1), vec![]));
+}
+
+#[test]
+fn who_comes_after_a_ticket_of_a_lost_account_waits_behind_it() {
+    let mut scene = Scene::new();
+    let place = scene.runs("a");
+    let ahead = Place { arrival: 600 * SECOND, deadline: scene.now.plus(600 * SECOND), ..place };
+    let (reply, _) = scene.hand_back("lost", HandBack::Concurrency, ahead);
+    assert!(matches!(reply, Reply::Queued { position: 1, .. }), "{reply:?}");
+    let reply = scene.ask("b", Priority::Normal);
+    assert!(
+        matches!(reply, Reply::Queued { position: 2, .. }),
+        "its clock was ahead, and it came first: {reply:?}"
+    );
 }
