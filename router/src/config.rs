@@ -239,7 +239,7 @@ mod tests {
         .unwrap();
         assert_eq!(
             config.to_string(),
-            "request_timeout=90 reset_interval=600 max_queue_size=200 queue_rejection_threshold=0.9 vllm_rejection_threshold=0.8 wait_share=0.25 pool_memory=60"
+            "request_timeout=90 reset_interval=600 max_queue_size=200 queue_rejection_threshold=0.9 vllm_rejection_threshold=0.8 wait_share=0.15 pool_memory=60"
         );
         assert_eq!(check(&["--rejection-start-threshold", "0.5"]).unwrap().limits.rejection_start, 0.5);
     }

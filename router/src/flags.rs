@@ -85,7 +85,7 @@ pub struct Flags {
     )]
     pub vllm_rejection_threshold: String,
     /// Share of its time that a request may spend waiting before it is refused at the door, 0 to 1; 1 lifts the bound.
-    #[arg(long, env = "TIDEGATE_WAIT_SHARE", default_value = "0.25", help_heading = "Admission")]
+    #[arg(long, env = "TIDEGATE_WAIT_SHARE", default_value = "0.15", help_heading = "Admission")]
     pub wait_share: String,
     /// Seconds between two resets of the abandoned count to what provably still runs.
     #[arg(long, env = "TIDEGATE_RESET_INTERVAL", default_value = "300", help_heading = "Admission")]

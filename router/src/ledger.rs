@@ -94,6 +94,8 @@ pub struct Ask {
     pub priority: Priority,
     /// Time left from now to its last byte: the smaller of `--request-timeout` and `x-request-timeout-ms`.
     pub remaining: Duration,
+    /// Seconds that its kind takes once it has a slot, where this router has learnt it.
+    pub length: Option<f64>,
     /// One uniform draw of [0, 1) per request.
     pub draw: f64,
     /// One uniform draw of [0, 1), which spreads `retry-after`.

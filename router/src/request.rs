@@ -5,20 +5,22 @@
 //! 2. [`stream_open`]: a stream that waits long is opened and kept alive.
 //! 3. [`admission`]: the ledger gives a slot, a ticket, or a refusal.
 //! 4. [`permit`]: the guards that hold ticket and slot.
-//! 5. [`dispatch`]: the job goes to the backend of the slot.
-//! 6. [`body`]: the answer flows back and holds the slot to its last byte.
+//! 5. [`lengths`]: what this router has learnt of how long requests take.
+//! 6. [`dispatch`]: the job goes to the backend of the slot.
+//! 7. [`body`]: the answer flows back and holds the slot to its last byte.
 
 pub mod admission;
 pub mod answer;
 pub mod body;
 pub mod dispatch;
 pub mod intake;
+pub mod lengths;
 pub mod permit;
 pub mod stream_open;
 
 use bytes::Bytes;
 use http::{HeaderMap, Uri};
-use tidegate_admission::Priority;
+use tidegate_admission::{Class, Priority};
 use tokio::time::Instant;
 
 /// A request that was read whole and may ask for admission.
@@ -36,6 +38,8 @@ pub struct Job {
     pub stream: bool,
     /// Its class in the queue.
     pub priority: Priority,
+    /// The requests that its length is told by: those that declare as many tokens.
+    pub class: Class,
     /// When its head had been read.
     pub arrived: Instant,
     /// The instant at which the last byte must have gone out.

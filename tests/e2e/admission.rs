@@ -62,6 +62,41 @@ async fn a_full_queue_is_refused_with_reason_and_retry_time() {
     router.until_counts(&[("running", 0), ("abandoned", 0), ("queued", 0)]).await;
 }
 
+/// Rule 3 goes by the length of a request's own kind once many more ask than slots come free: short work may wait where it
+/// could not if the length of all work counted, as it does for those whose kind is not known.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn in_a_crowd_short_work_may_wait_where_the_length_of_all_work_would_refuse_it() {
+    let node = FakeNode::start(16, Plan::Answer(Duration::from_secs(3))).await;
+    // Normal priority may not queue at all: its refusals make the crowd.
+    let flags = ["--backend", &node.url, "--wait-share", "1", "--queue-rejection-threshold", "0"];
+    let router = TestRouter::start(&flags).await.with_backends(1).await;
+    let ask = async |priority: &str, timeout: &str, bound: Option<u32>| {
+        let mut body = chat_body(MODEL, "x");
+        body["max_tokens"] = json!(bound);
+        let headers = [("x-tidegate-priority", priority), ("x-request-timeout-ms", timeout)];
+        router.client.post(CHAT, &headers, &body).await
+    };
+    let sixteen = async |timeout: &str, bound: u32| {
+        futures_util::future::join_all((0..16).map(|_| ask("normal", timeout, Some(bound)))).await
+    };
+    sixteen("60000", 4000).await;
+    node.plan(Plan::Answer(Duration::from_millis(10)));
+    sixteen("60000", 20).await;
+    node.plan(Plan::Answer(Duration::from_secs(60)));
+    let crowd = async {
+        router.until_counts(&[("running", 16)]).await;
+        for _ in 0..400 {
+            assert_eq!(ask("normal", "60000", None).await.code(), "queue_full");
+        }
+        [ask("high", "1800", Some(2000)).await, ask("high", "1800", Some(30)).await]
+    };
+    let answers = tokio::select! {
+        answers = crowd => answers,
+        held = sixteen("60000", 4000) => panic!("no slot was held: {held:?}"),
+    };
+    assert_eq!(answers.map(|answer| answer.code()), ["deadline", "timeout"], "unknown, short");
+}
+
 #[tokio::test]
 async fn the_overload_status_can_be_503() {
     let node = FakeNode::start(1, Plan::Answer(Duration::from_secs(20))).await;

@@ -54,7 +54,7 @@ pub(super) struct Desk<A> {
 impl<A: Account> Desk<A> {
     /// See [`super::Ledger::admit`].
     pub(super) async fn admit(&self, pool: &str, ask: Ask) -> Result<Admission, LedgerError> {
-        let Ask { attempt, priority, remaining, draw, jitter, prefer } = ask;
+        let Ask { attempt, priority, remaining, length, draw, jitter, prefer } = ask;
         let (router, limits) = (self.options.router_id.clone(), self.options.limits_in(pool));
         let admit = Admit {
             attempt: attempt.clone(),
@@ -62,6 +62,7 @@ impl<A: Account> Desk<A> {
             limits,
             priority,
             remaining: micros(remaining),
+            length,
             draw,
             jitter,
             prefer,

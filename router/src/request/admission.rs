@@ -139,12 +139,13 @@ fn failure(undelivered: Undelivered) -> Error {
 
 /// Asks the ledger for the first time.
 async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
-    let mut claim = desk.claim(&job.pool);
+    let mut claim = desk.claim(&job.pool, job.class);
     let attempt = attempt_of(&claim)?;
     let ask = Ask {
         attempt,
         priority: job.priority,
         remaining: job.deadline.saturating_duration_since(Instant::now()),
+        length: desk.lengths.of(&job.pool, job.class),
         draw: job.draw,
         jitter: job.jitter,
         prefer: None,

@@ -1,6 +1,6 @@
 //! Intake: reads a request whole and turns it into a [`Job`].
 //!
-//! The router reads three fields of the body (`model`, `stream`, `service_tier`); everything else is the backend's to
+//! The router reads a few fields of the body (`model`, `stream`, `service_tier`, and the bound on the answer); everything else is the backend's to
 //! check, since it has the tokenizer.
 
 use super::Job;
@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tidegate_admission::Priority;
+use tidegate_admission::{Class, Priority};
 use tidegate_serve::body::BodyError;
 use tidegate_wire::header as names;
 use tokio::time::Instant;
@@ -107,6 +107,7 @@ impl IntakeLayer {
             pool,
             stream: envelope.stream,
             priority,
+            class: Class::of(envelope.bound),
             arrived,
             deadline,
             draw: rand::random(),
@@ -146,6 +147,8 @@ struct Envelope {
     model: String,
     stream: bool,
     tier: Option<String>,
+    /// Tokens that the answer may have at most. What is no such number is the backend's to refuse.
+    bound: Option<u64>,
 }
 
 /// The same before their types are checked, so that a wrong type is reported with the field's name.
@@ -157,6 +160,10 @@ struct RawEnvelope {
     stream: Value,
     #[serde(default)]
     service_tier: Value,
+    #[serde(default)]
+    max_tokens: Value,
+    #[serde(default)]
+    max_completion_tokens: Value,
 }
 
 impl Envelope {
@@ -194,7 +201,8 @@ impl Envelope {
             Value::String(tier) => Some(tier),
             _ => return Err(Error::invalid("service_tier", "'service_tier' must be a string")),
         };
-        Ok(Self { model, stream, tier })
+        let bound = raw.max_completion_tokens.as_u64().or(raw.max_tokens.as_u64());
+        Ok(Self { model, stream, tier, bound })
     }
 }
 
@@ -268,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_three_fields_and_ignores_the_rest() {
+    fn reads_its_fields_and_ignores_the_rest() {
         let envelope =
             Envelope::parse(br#"{"model":"m","stream":true,"service_tier":"flex","messages":[{"x":1}]}"#)
                 .unwrap();
@@ -276,6 +284,17 @@ mod tests {
             (envelope.model.as_str(), envelope.stream, envelope.tier.as_deref()),
             ("m", true, Some("flex"))
         );
+    }
+
+    #[test]
+    fn a_bound_that_is_none_is_left_to_the_backend() {
+        let bound = |body: &str| Envelope::parse(body.as_bytes()).unwrap().bound;
+        assert_eq!(bound(r#"{"model":"m"}"#), None);
+        assert_eq!(bound(r#"{"model":"m","max_tokens":300}"#), Some(300));
+        assert_eq!(bound(r#"{"model":"m","max_completion_tokens":7,"max_tokens":null}"#), Some(7));
+        for odd in ["-1", "1.5", "\"9\"", "{}", "true"] {
+            assert_eq!(bound(&format!(r#"{{"model":"m","max_tokens":{odd}}}"#)), None, "{odd}");
+        }
     }
 
     #[test]

@@ -3,11 +3,14 @@
 //! Dropping a guard gives back what it holds, whatever the reason: a client that left, a deadline, a panic. What the
 //! ledger must be told is told by a task of its own, so that a drop never blocks and never fails.
 
+use super::lengths::Lengths;
 use crate::confirm::Confirmer;
 use crate::ledger::{AttemptId, End, Grant, HandBack, Ledger};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tidegate_admission::Class;
 use tidegate_telemetry::metrics::{InFlight, RouterMetrics};
+use tokio::time::Instant;
 use tracing::Instrument;
 
 /// What the guards of all requests share.
@@ -19,6 +22,8 @@ pub struct Desk {
     pub confirmer: Confirmer,
     /// What this router counts.
     pub metrics: Arc<RouterMetrics>,
+    /// How long requests take, as far as this router has seen it.
+    pub lengths: Lengths,
     router_id: String,
     next_attempt: AtomicU64,
 }
@@ -26,7 +31,14 @@ pub struct Desk {
 impl Desk {
     /// A desk whose attempts are named after the router's life `router_id`.
     pub fn new(ledger: Ledger, confirmer: Confirmer, metrics: Arc<RouterMetrics>, router_id: String) -> Self {
-        Self { ledger, confirmer, metrics, router_id, next_attempt: AtomicU64::new(1) }
+        Self {
+            ledger,
+            confirmer,
+            metrics,
+            lengths: Lengths::new(),
+            router_id,
+            next_attempt: AtomicU64::new(1),
+        }
     }
 
     /// A name for one try, never used before.
@@ -37,8 +49,8 @@ impl Desk {
 
     /// Opens a claim under a new attempt id. It exists before the ledger is asked, so that a call whose answer is never
     /// awaited leaves nothing behind.
-    pub fn claim(self: &Arc<Self>, pool: &str) -> Claim {
-        let place = Place { desk: self.clone(), pool: pool.to_owned(), attempt: self.next_attempt() };
+    pub fn claim(self: &Arc<Self>, pool: &str, class: Class) -> Claim {
+        let place = Place { desk: self.clone(), pool: pool.to_owned(), class, attempt: self.next_attempt() };
         Claim { place: Some(place), end: End::ClientGone }
     }
 }
@@ -48,6 +60,7 @@ impl Desk {
 struct Place {
     desk: Arc<Desk>,
     pool: String,
+    class: Class,
     attempt: AttemptId,
 }
 
@@ -90,7 +103,7 @@ impl Claim {
     pub fn granted(mut self, grant: Grant) -> Option<Permit> {
         let place = self.place.take()?;
         let running = place.desk.metrics.running(&place.pool);
-        Some(Permit { held: Some(Held { place, grant, _running: running }) })
+        Some(Permit { held: Some(Held { place, grant, since: Instant::now(), _running: running }) })
     }
 
     /// Its time ran out: that, and not a client that left, is why it will be dropped.
@@ -120,6 +133,7 @@ impl Drop for Claim {
 struct Held {
     place: Place,
     grant: Grant,
+    since: Instant,
     _running: InFlight,
 }
 
@@ -143,7 +157,10 @@ impl Permit {
 
     /// The same through a reference, for a body that is being polled.
     pub fn release(&mut self, end: End) {
-        let Some(Held { place, .. }) = self.held.take() else { return };
+        let Some(Held { place, since, .. }) = self.held.take() else { return };
+        if end == End::Finished {
+            place.desk.lengths.finished(&place.pool, place.class, since.elapsed());
+        }
         place.tell(move |place| async move {
             if let Err(error) = place.desk.ledger.release(&place.pool, &place.attempt, end).await {
                 tracing::warn!(%error, attempt = %place.attempt, "a slot could not be given back; its lease will");
@@ -153,7 +170,10 @@ impl Permit {
 
     /// The request is given up while the backend may still work on it.
     pub fn abandon(&mut self, end: End) {
-        let Some(Held { place, grant, .. }) = self.held.take() else { return };
+        let Some(Held { place, grant, since, .. }) = self.held.take() else { return };
+        if end == End::TimedOut {
+            place.desk.lengths.ran_out(&place.pool, place.class, since.elapsed());
+        }
         place.tell(move |place| async move {
             if let Err(error) = place.desk.ledger.abandon(&place.pool, &place.attempt, end).await {
                 tracing::warn!(%error, attempt = %place.attempt, "an abandoned slot could not be reported; its lease will");
@@ -168,7 +188,7 @@ impl Permit {
     /// alive until [`Permit::handed_back`], so that a call that is cut off leaves neither attempt behind.
     pub fn successor(&self) -> Option<(AttemptId, Claim)> {
         let Held { place, .. } = self.held.as_ref()?;
-        Some((place.attempt.clone(), place.desk.claim(&place.pool)))
+        Some((place.attempt.clone(), place.desk.claim(&place.pool, place.class)))
     }
 
     /// The ledger has moved the ticket to the next attempt: this one holds nothing any more. Where the backend said that it is

@@ -6,6 +6,9 @@ use crate::{estimate::WINDOW, limits::Limits, priority::Priority, view::View};
 
 /// Part of the drain rate that lower priorities are credited with however many higher tickets are taken.
 pub const LEAST_SHARE: f64 = 0.02;
+/// Requests that ask for each slot that comes free, from which on a request's own length counts. With fewer, long ones too
+/// find a slot sooner or later, and refusing them gains nothing.
+pub const CROWDED: f64 = 2.0;
 /// Bounds of `retry-after` in seconds.
 pub const RETRY_AFTER: (f64, f64) = (0.5, 60.0);
 
@@ -59,6 +62,8 @@ pub struct Asked {
     pub priority: Priority,
     /// Seconds that it has left from now to its last byte.
     pub remaining: f64,
+    /// Seconds that its kind takes once it has a slot, where its router can say: see [`crate::history`].
+    pub length: Option<f64>,
     /// One uniform draw of [0, 1) per request, for rule 4.
     pub draw: f64,
     /// One uniform draw of [0, 1), which spreads `retry-after`.
@@ -212,7 +217,9 @@ fn measured(view: &View, limits: &Limits, asked: &Asked, ahead: f64) -> Option<M
     let left = drain - view.taken_above(asked.priority) / WINDOW;
     let least = LEAST_SHARE * drain;
     let wait = (ahead + 1.0) / if left > least { left } else { least };
-    let (affordable, share) = (asked.remaining - estimate.p90, limits.wait_share * asked.remaining);
+    let crowded = estimate.attempts_per_second() >= CROWDED * drain;
+    let length = asked.length.filter(|_| crowded).unwrap_or(estimate.p90);
+    let (affordable, share) = (asked.remaining - length, limits.wait_share * asked.remaining);
     let budget = if affordable < share { affordable } else { share };
     Some(Measured { mean: estimate.mean, p90: estimate.p90, drain, wait, budget })
 }

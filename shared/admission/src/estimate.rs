@@ -18,6 +18,18 @@ pub const P90_STEP: f64 = 0.05;
 /// Releases that the estimate of the drain rate starts with, at the pace that the mean service time predicts.
 pub const PRIOR_RELEASES: f64 = 4.0;
 
+/// What the newest of so many samples does to an estimate of their 90th percentile: the factor on it.
+///
+/// The multiplicative incremental quantile estimator DUMIQE of Yazidi and Hammer ("Multiplicative Update Methods for
+/// Incremental Quantile Estimation", IEEE Transactions on Cybernetics 49(3), 2019): up by 0.9 of a step when a sample lies
+/// above, down by 0.1 of a step otherwise, so that it rests where one sample in ten lies above. Being multiplicative it
+/// needs no scale. The step is 1/n at first.
+pub fn p90_step(samples: f64, above: bool) -> f64 {
+    let early = 1.0 / samples;
+    let step = if early > P90_STEP { early } else { P90_STEP };
+    if above { 1.0 + 0.9 * step } else { 1.0 - 0.1 * step }
+}
+
 /// The estimates of one pool.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Estimate {
@@ -72,11 +84,8 @@ impl Estimate {
 
     /// Takes in the service time of one finished request.
     ///
-    /// The mean is exponentially weighted by count. The percentile is the multiplicative incremental quantile estimator
-    /// DUMIQE of Yazidi and Hammer ("Multiplicative Update Methods for Incremental Quantile Estimation", IEEE
-    /// Transactions on Cybernetics 49(3), 2019): up by 0.9 of a step when a sample lies above, down by 0.1 of a step
-    /// otherwise, so that it rests where one sample in ten lies above. Being multiplicative it needs no scale. Both
-    /// learn with weight 1/n at first.
+    /// The mean is exponentially weighted by count, the percentile moves by [`p90_step`]. Both learn with weight 1/n at
+    /// first.
     pub fn served(&mut self, micros: u64) {
         let sample = seconds(micros.max(1));
         self.samples += 1.0;
@@ -87,8 +96,7 @@ impl Estimate {
             self.p90 = sample;
             return;
         }
-        let step = if early > P90_STEP { early } else { P90_STEP };
-        self.p90 *= if sample > self.p90 { 1.0 + 0.9 * step } else { 1.0 - 0.1 * step };
+        self.p90 *= p90_step(self.samples, sample > self.p90);
     }
 
     /// Whether at least one service time is known.

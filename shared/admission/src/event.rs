@@ -120,6 +120,8 @@ pub struct Admit {
     pub priority: Priority,
     /// Microseconds that it has left from now to its last byte.
     pub remaining: u64,
+    /// Seconds that its kind takes once it has a slot, where its router can say: see [`crate::history`].
+    pub length: Option<f64>,
     /// One uniform draw of [0, 1), for rule 4.
     pub draw: f64,
     /// One uniform draw of [0, 1), which spreads `retry-after`.
@@ -134,6 +136,7 @@ impl Admit {
         Asked {
             priority: self.priority,
             remaining: seconds(self.remaining),
+            length: self.length,
             draw: self.draw,
             jitter: self.jitter,
         }

@@ -10,18 +10,20 @@
 //! 1. [`time`] and [`priority`]: instants in microseconds, and who goes first.
 //! 2. [`limits`]: the thresholds that a router's flags set.
 //! 3. [`estimate`]: service time and drain rate, measured and decaying.
-//! 4. [`view`]: what a decision is made from.
-//! 5. [`decide`]: the five rules, `p`, the predicted wait and `retry-after`.
-//! 6. [`stale`]: refusals from a view that a router already has.
-//! 7. [`event`]: what happens to a pool, and what follows from it.
-//! 8. [`pool`]: the state machine: events in, actions out.
-//! 9. [`share`]: what each router may do while the ledger is out of reach.
-//! 10. [`snapshot`]: the whole account, for people and for comparison.
-//! 11. [`invariants`]: what holds in every state, as named predicates.
+//! 4. [`history`]: how long requests of a kind take, as one router has seen it.
+//! 5. [`view`]: what a decision is made from.
+//! 6. [`decide`]: the five rules, `p`, the predicted wait and `retry-after`.
+//! 7. [`stale`]: refusals from a view that a router already has.
+//! 8. [`event`]: what happens to a pool, and what follows from it.
+//! 9. [`pool`]: the state machine: events in, actions out.
+//! 10. [`share`]: what each router may do while the ledger is out of reach.
+//! 11. [`snapshot`]: the whole account, for people and for comparison.
+//! 12. [`invariants`]: what holds in every state, as named predicates.
 
 pub mod decide;
 pub mod estimate;
 pub mod event;
+pub mod history;
 pub mod invariants;
 pub mod limits;
 pub mod pool;
@@ -40,6 +42,7 @@ pub use event::{
     Action, Admit, AttemptId, Backend, End, Event, Granted, HandBack, Held, Outcome, Place, Reentry, Renewal,
     Reply, Return, Roll, Seat, Stage,
 };
+pub use history::{Class, History};
 pub use limits::Limits;
 pub use pool::Pool;
 pub use priority::Priority;

@@ -32,7 +32,7 @@ impl Default for Limits {
             max_queue_size: 50,
             queue_rejection_threshold: 0.8,
             rejection_start: 0.7,
-            wait_share: 0.25,
+            wait_share: 0.15,
             pool_memory: 60 * SECOND,
         }
     }

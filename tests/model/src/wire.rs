@@ -109,6 +109,7 @@ impl State {
             limits: setup.limits(wish.router),
             priority: wish.priority,
             remaining: u64::from(wish.patience) * TICK,
+            length: None,
             draw: 0.999,
             jitter: 0.0,
             prefer: None,

@@ -20,6 +20,8 @@ pub struct User {
     pub priority: Priority,
     /// Seconds of work on a backend that has nothing else to do.
     pub service: f64,
+    /// The bound on the tokens of the answer, where this person sends one.
+    pub bound: Option<u64>,
     /// The pool that it is for.
     pub pool: usize,
     /// Retries left.
@@ -71,6 +73,7 @@ mod tests {
             arrived: Time(0),
             priority: Priority::Normal,
             service: 1.0,
+            bound: None,
             pool: 0,
             retries,
             patience: f64::INFINITY,

@@ -7,7 +7,11 @@ mod ask;
 mod keep;
 mod work;
 
-use tidegate_admission::{Action, AttemptId, Event, Pool, Reply, Time, View, invariants};
+use std::collections::BTreeMap;
+
+use tidegate_admission::{
+    Action, AttemptId, Class, Event, History, Pool, Reason, Reply, Time, View, invariants,
+};
 
 use crate::{
     agenda::Agenda, chance::Chance, client::User, engine::Engine, scenario::Scenario, tally::Tally,
@@ -15,7 +19,7 @@ use crate::{
 };
 
 /// Streams of chance, so that what differs between two runs disturbs nothing else.
-const STREAMS: [u64; 4] = [1, 2, 3, 4];
+const STREAMS: [u64; 5] = [1, 2, 3, 4, 5];
 
 /// What happens.
 #[derive(Debug, Clone, Copy)]
@@ -87,12 +91,17 @@ pub struct Fleet<'a> {
     engines: Vec<Engine>,
     /// The last view of each pool that each router has: router first.
     views: Vec<Vec<Option<View>>>,
+    /// What each router has learnt of each pool: router first.
+    histories: Vec<Vec<History>>,
+    /// What each router has refused of each pool without asking, and has not told yet: router first.
+    untold: Vec<Vec<BTreeMap<Reason, u32>>>,
     users: Vec<User>,
     jobs: Vec<Job>,
     arrivals: Chance,
     wishes: Chance,
     draws: Chance,
     clients: Chance,
+    bounds: Chance,
     horizon: Time,
     watch: Watch,
     log: Vec<Logged>,
@@ -120,7 +129,7 @@ impl<'a> Fleet<'a> {
         let rest = scenario.slots as usize % scenario.backends.max(1);
         let engine = |n: usize| Engine::new(slots + u32::from(n < rest), scenario.slowdown);
         let chance = STREAMS.map(|stream| Chance::new(seed, stream));
-        let [arrivals, wishes, draws, clients] = chance;
+        let [arrivals, wishes, draws, clients, bounds] = chance;
         let tally = Tally::new(instant(scenario.warm_up), instant(scenario.end()));
         Fleet {
             scenario,
@@ -128,12 +137,15 @@ impl<'a> Fleet<'a> {
             pools: vec![Pool::new(Time(0)); scenario.pools],
             engines: (0..scenario.backends).map(engine).collect(),
             views: vec![vec![None; scenario.pools]; scenario.routers],
+            histories: vec![vec![History::default(); scenario.pools]; scenario.routers],
+            untold: vec![vec![BTreeMap::new(); scenario.pools]; scenario.routers],
             users: Vec::new(),
             jobs: Vec::new(),
             arrivals,
             wishes,
             draws,
             clients,
+            bounds,
             horizon: instant(scenario.horizon()),
             watch,
             log: Vec::new(),
@@ -205,6 +217,11 @@ impl<'a> Fleet<'a> {
                 *self.tally.broken.entry(name).or_default() += 1;
             }
         }
+    }
+
+    /// What the router of a job takes to be alike.
+    fn class_of(&self, job: usize) -> Class {
+        Class::of(self.users[self.jobs[job].user].bound)
     }
 
     fn now(&self) -> Time {

@@ -2,7 +2,7 @@
 //! made-up fleets, loads and faults, in virtual time and with seeds.
 //!
 //! 1. [`agenda`] and [`chance`]: the virtual clock, and chance with a seed.
-//! 2. [`workload`] and [`client`]: what people ask for, and how they try again.
+//! 2. [`workload`], [`bounds`] and [`client`]: what people ask for, what they say of its length, and how they try again.
 //! 3. [`engine`]: one backend at work.
 //! 4. [`scenario`]: one fleet and what happens to it.
 //! 5. [`fleet`]: a run of it; [`tally`]: what a run comes to.
@@ -10,6 +10,7 @@
 //! 7. [`table`] and [`tables`]: what the report shows of them.
 
 pub mod agenda;
+pub mod bounds;
 pub mod chance;
 pub mod client;
 pub mod engine;

@@ -23,7 +23,7 @@ struct Args {
     /// Part of the measured time that is run: less than 1 for a quick look.
     #[arg(long, default_value_t = 1.0)]
     part: f64,
-    /// Only these: fresh, constants, short, cheap, steps, batching, trouble, scale.
+    /// Only these: fresh, held-out, constants, short, lengths, cheap, steps, batching, trouble, scale.
     #[arg(long, value_delimiter = ',')]
     only: Vec<String>,
     /// The report; only printed where it does not exist.

@@ -6,7 +6,8 @@ use std::fmt::Write;
 
 use crate::{
     scale,
-    tables::{Effort, batching, cheap, constants, fresh, short, steps, trouble},
+    scenario::Scenario,
+    tables::{Cell, Effort, batching, cheap, constants, fresh, held_out, lengths, short, steps, trouble},
 };
 
 /// A part of the report that is run as a whole.
@@ -14,10 +15,14 @@ use crate::{
 pub enum Part {
     /// The 24 fresh scenarios.
     Fresh,
+    /// The held-out scenarios.
+    HeldOut,
     /// The other constants.
     Constants,
     /// Timeouts that are short for the work.
     Short,
+    /// What it brings to learn the length of requests.
+    Lengths,
     /// Refusals from a view, and several routers.
     Cheap,
     /// Steps of load and service time.
@@ -35,10 +40,12 @@ const SCALE_SECONDS: f64 = 10.0;
 
 impl Part {
     /// All parts, in the order of the report.
-    pub const ALL: [Part; 8] = [
+    pub const ALL: [Part; 10] = [
         Part::Fresh,
+        Part::HeldOut,
         Part::Constants,
         Part::Short,
+        Part::Lengths,
         Part::Cheap,
         Part::Steps,
         Part::Batching,
@@ -50,8 +57,10 @@ impl Part {
     pub fn name(self) -> &'static str {
         match self {
             Part::Fresh => "fresh",
+            Part::HeldOut => "held-out",
             Part::Constants => "constants",
             Part::Short => "short",
+            Part::Lengths => "lengths",
             Part::Cheap => "cheap",
             Part::Steps => "steps",
             Part::Batching => "batching",
@@ -63,16 +72,22 @@ impl Part {
     /// Runs it: its tables with their names.
     pub fn run(self, effort: Effort) -> Vec<(&'static str, String)> {
         match self {
-            Part::Fresh => {
-                let runs = fresh::run(effort);
+            Part::Fresh => fresh_tables(&fresh::run(effort)),
+            Part::HeldOut => {
+                let runs = held_out::run(effort);
                 vec![
-                    ("bars", fresh::bars(&runs).to_string()),
-                    ("each", fresh::each(&runs).to_string()),
-                    ("detail", fresh::detail(&runs).to_string()),
+                    ("held-out", held_out::bars(&runs).to_string()),
+                    ("held-out-each", held_out::each(&runs).to_string()),
                 ]
             }
             Part::Constants => vec![("constants", constants::run(effort).to_string())],
             Part::Short => vec![("short", short::run(effort).to_string())],
+            Part::Lengths => vec![
+                ("lengths", lengths::of_fresh(effort).to_string()),
+                ("lengths-short", lengths::of_short(effort).to_string()),
+                ("lengths-routers", lengths::of_routers(effort).to_string()),
+                ("lengths-steps", lengths::of_steps(effort).to_string()),
+            ],
             Part::Cheap => vec![("cheap", cheap::run(effort).to_string())],
             Part::Steps => vec![("steps", steps::run(effort).to_string())],
             Part::Batching => vec![("batching", batching::run(effort).to_string())],
@@ -86,6 +101,14 @@ impl Part {
             }
         }
     }
+}
+
+fn fresh_tables(runs: &[(Scenario, Vec<Cell>)]) -> Vec<(&'static str, String)> {
+    vec![
+        ("bars", fresh::bars(runs).to_string()),
+        ("each", fresh::each(runs).to_string()),
+        ("detail", fresh::detail(runs).to_string()),
+    ]
 }
 
 /// The page with a table in its place, or nothing where it has no such place.
@@ -113,15 +136,29 @@ mod tests {
     #[test]
     fn the_page_has_a_place_for_every_table() {
         let page = include_str!("../../../docs/admission-sim.md");
-        for name in
-            ["time", "bars", "each", "detail", "constants", "cheap", "steps", "batching", "burst", "stalls"]
-        {
+        let names = [
+            "time",
+            "bars",
+            "each",
+            "detail",
+            "held-out",
+            "held-out-each",
+            "constants",
+            "short",
+            "lengths",
+            "lengths-short",
+            "lengths-routers",
+            "lengths-steps",
+            "cheap",
+            "steps",
+            "batching",
+            "burst",
+            "stalls",
+            "scale",
+            "kinds",
+        ];
+        for name in names {
             assert!(put(page, name, "").is_some(), "{name}");
         }
-        assert!(
-            put(page, "scale", "").is_some()
-                && put(page, "short", "").is_some()
-                && put(page, "kinds", "").is_some()
-        );
     }
 }

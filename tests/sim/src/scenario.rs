@@ -3,6 +3,7 @@
 use tidegate_admission::Limits;
 
 use crate::{
+    bounds::Bounds,
     client::Retries,
     workload::{Mix, Service, Stage},
 };
@@ -60,6 +61,10 @@ pub struct Scenario {
     pub retries: Retries,
     /// Part of the clients that hang up before the timeout, evenly spread over it.
     pub impatient: f64,
+    /// What clients say of the length of their answers.
+    pub bounds: Bounds,
+    /// Whether routers learn how long requests of a kind take.
+    pub learns: bool,
     /// Where routers decide.
     pub asking: Asking,
     /// Seconds before measuring begins.
@@ -92,6 +97,8 @@ impl Scenario {
             stalls: Vec::new(),
             retries: Retries::SDK,
             impatient: 0.0,
+            bounds: Bounds::NOBODY,
+            learns: true,
             asking: Asking::Ledger,
             warm_up: 100.0,
             measured: measured_for(slots),
@@ -104,6 +111,11 @@ impl Scenario {
         let mut other = self.clone();
         change(&mut other.limits);
         other
+    }
+
+    /// The same under another constant load.
+    pub fn loaded(&self, load: f64) -> Scenario {
+        Scenario { stages: vec![Stage { from: 0.0, load, service: 1.0 }], ..self.clone() }
     }
 
     /// Requests per second that the fleet can serve, of those of the first stage.

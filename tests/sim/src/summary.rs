@@ -1,5 +1,7 @@
 //! What a run comes to, in the words of the tables.
 
+use std::ops::RangeInclusive;
+
 use tidegate_admission::Reason;
 
 use crate::{
@@ -21,6 +23,8 @@ pub struct Summary {
     pub served: f64,
     /// Answers in time over users who came, by rank of the priority, both in the measured time.
     pub answered_by: [f64; 3],
+    /// The same by the bound that was declared: none, the same as ever, what is needed.
+    pub answered_by_bound: [f64; 3],
     /// Attempts that were refused.
     pub refused: f64,
     /// Parts of the refusals: capacity, queue full, deadline.
@@ -60,6 +64,8 @@ impl Summary {
             missed: percent(tally.missed, tally.accepted - tally.hung_up),
             served: percent(tally.served.iter().sum(), users),
             answered_by: [0, 1, 2].map(|rank| percent(tally.answers[rank], tally.users[rank])),
+            answered_by_bound: [0, 1, 2]
+                .map(|kind| percent(tally.said.answers[kind], tally.said.users[kind])),
             refused: percent(refusals, tally.attempts),
             reasons: [reason(Reason::Capacity), reason(Reason::QueueFull), reason(Reason::Deadline)],
             waits: [0.5, 0.99].map(|part| quantile(&tally.waits, part)),
@@ -88,7 +94,12 @@ pub struct Seeds(pub Vec<Summary>);
 impl Seeds {
     /// Runs it once for each seed of 1 to `seeds`.
     pub fn run(scenario: &Scenario, seeds: u64) -> Seeds {
-        Seeds((1..=seeds).map(|seed| Summary::of(scenario, &fleet::run(scenario, seed))).collect())
+        Seeds::of(scenario, 1..=seeds)
+    }
+
+    /// Runs it once for each of these seeds.
+    pub fn of(scenario: &Scenario, seeds: RangeInclusive<u64>) -> Seeds {
+        Seeds(seeds.map(|seed| Summary::of(scenario, &fleet::run(scenario, seed))).collect())
     }
 
     fn values(&self, figure: impl Fn(&Summary) -> f64) -> Vec<f64> {

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use tidegate_admission::{Priority, Reason, Time, time::seconds};
 
+use crate::bounds::BySaid;
+
 /// Counts of one run. What is counted by request belongs to the time when it asked, and only those of the measured time
 /// are counted; the series cover the whole run, second by second.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +34,8 @@ pub struct Tally {
     pub served: [u64; 3],
     /// Answers in time that ended in the measured time, by rank of the priority.
     pub answers: [u64; 3],
+    /// The same users and answers, by the bound that was declared.
+    pub said: BySaid,
     /// Slot seconds spent on answers inside their deadline, in the measured time.
     pub useful: f64,
     /// Refused without asking the ledger.

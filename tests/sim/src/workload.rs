@@ -18,6 +18,8 @@ pub enum Service {
     Fixed(f64),
     /// Exponential with that mean.
     Exponential(f64),
+    /// Gamma with that mean and that whole shape: the sum of so many exponential steps.
+    Gamma(f64, u32),
     /// Lognormal with that mean and the sigma of its logarithm.
     Lognormal(f64, f64),
     /// Short ones, long ones, and the share of the long ones.
@@ -28,7 +30,8 @@ impl Service {
     /// Its mean.
     pub fn mean(&self) -> f64 {
         match *self {
-            Service::Fixed(mean) | Service::Exponential(mean) | Service::Lognormal(mean, _) => mean,
+            Service::Fixed(mean) | Service::Exponential(mean) => mean,
+            Service::Gamma(mean, _) | Service::Lognormal(mean, _) => mean,
             Service::Bimodal(short, long, share) => short * (1.0 - share) + long * share,
         }
     }
@@ -38,6 +41,10 @@ impl Service {
         match *self {
             Service::Fixed(mean) => mean,
             Service::Exponential(mean) => chance.exponential(mean),
+            Service::Gamma(mean, shape) => {
+                let step = mean / f64::from(shape);
+                (0..shape).map(|_| chance.exponential(step)).sum()
+            }
             Service::Lognormal(mean, sigma) => mean * (sigma * chance.normal() - sigma * sigma / 2.0).exp(),
             Service::Bimodal(_, long, share) if chance.happens(share) => long,
             Service::Bimodal(short, ..) => short,
@@ -75,7 +82,9 @@ impl fmt::Display for Service {
         match self {
             Service::Fixed(mean) => write!(f, "fixed {mean} s"),
             Service::Exponential(mean) => write!(f, "exponential {mean} s"),
-            Service::Lognormal(mean, _) => write!(f, "lognormal {mean} s"),
+            Service::Gamma(mean, _) => write!(f, "gamma {mean} s"),
+            Service::Lognormal(mean, 1.0) => write!(f, "lognormal {mean} s"),
+            Service::Lognormal(mean, sigma) => write!(f, "lognormal {mean} s (sigma {sigma})"),
             Service::Bimodal(short, long, _) => write!(f, "bimodal {short}/{long} s"),
         }
     }
@@ -134,9 +143,12 @@ mod tests {
 
     #[test]
     fn draws_have_the_mean_that_is_said() {
-        for service in
-            [Service::Exponential(3.0), Service::Lognormal(4.0, 1.0), Service::Bimodal(2.0, 20.0, 0.15)]
-        {
+        for service in [
+            Service::Exponential(3.0),
+            Service::Gamma(3.0, 2),
+            Service::Lognormal(4.0, 1.0),
+            Service::Bimodal(2.0, 20.0, 0.15),
+        ] {
             let found = mean_of(service);
             assert!((found / service.mean() - 1.0).abs() < 0.02, "{service}: {found}");
         }

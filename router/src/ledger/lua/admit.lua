@@ -1,22 +1,22 @@
--- A request asks to come in. ARGV: attempt, router, packed rank, remaining us, draw, jitter, max_queue_size,
--- queue_rejection_threshold, rejection_start, wait_share and pool_memory, then the preferred backend or nothing. Mirrors
--- Pool::admit.
+-- A request asks to come in. ARGV: attempt, router, packed rank, remaining us, length s (below 0 where unknown), draw,
+-- jitter, max_queue_size, queue_rejection_threshold, rejection_start, wait_share and pool_memory, then the preferred
+-- backend or nothing. Mirrors Pool::admit.
 if not present() then return { { 'unknown' }, {} } end
 local id, router = ARGV[3], ARGV[4]
-local rank, remaining, draw, jitter, max_queue_size, threshold, rejection_start, wait_share, pool_memory =
-  struct.unpack('<ddddddddd', ARGV[5])
-local ask = { rank = rank, remaining = remaining / SECOND, draw = draw, max_queue_size = max_queue_size,
+local rank, remaining, length, draw, jitter, max_queue_size, threshold, rejection_start, wait_share, pool_memory =
+  struct.unpack('<dddddddddd', ARGV[5])
+local ask = { rank = rank, remaining = remaining / SECOND, length = length, draw = draw, max_queue_size = max_queue_size,
   threshold = threshold, rejection_start = rejection_start, wait_share = wait_share, pool_memory = pool_memory }
 local known = get_attempt(id)
 if known then
   save()
   return { standing(id, known), actions }
 end
+S.attempts = S.attempts + 1
 local free = grants() and S.free > 0
 local n = numbers(ask)
 local reason = rejects(n, ask, free)
 open_lease(router, max_queue_size, pool_memory)
-S.attempts = S.attempts + 1
 local figures = packed_numbers(n, ask)
 if reason then
   count(reason)

@@ -1,4 +1,5 @@
--- The five rules: mirrors decide.rs and limits.rs. `ask`: rank, remaining (s), draw, jitter and the limits.
+-- The five rules: mirrors decide.rs and limits.rs. `ask`: rank, remaining (s), length (s; below 0 where unknown), draw and
+-- the limits.
 
 -- What is decided on. Wait and budget are there once there is something to predict from.
 local function numbers(ask)
@@ -18,7 +19,9 @@ local function numbers(ask)
   if S.samples > 0 and S.slots > 0 then
     n.drain = (S.releases + PRIOR_RELEASES) / (S.busy + PRIOR_RELEASES * S.mean / S.slots)
     n.wait = (ahead + 1) / math.max(n.drain - taken / WINDOW, LEAST_SHARE * n.drain)
-    n.budget = math.min(ask.remaining - S.p90, ask.wait_share * ask.remaining)
+    local length = S.p90
+    if ask.length >= 0 and S.attempts / WINDOW >= CROWDED * n.drain then length = ask.length end
+    n.budget = math.min(ask.remaining - length, ask.wait_share * ask.remaining)
   end
   return n
 end

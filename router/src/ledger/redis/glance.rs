@@ -136,7 +136,7 @@ mod tests {
     }
 
     fn asked() -> Asked {
-        Asked { priority: Priority::Normal, remaining: 60.0, draw: 0.5, jitter: 0.5 }
+        Asked { priority: Priority::Normal, remaining: 60.0, length: None, draw: 0.5, jitter: 0.5 }
     }
 
     struct Counter {

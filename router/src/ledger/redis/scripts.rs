@@ -7,6 +7,9 @@ use tidegate_admission::{
 
 use super::source;
 
+/// Stands for a length that nobody knows; no known one is below 0.
+const NO_LENGTH: f64 = -1.0;
+
 /// All scripts. They are loaded once and called by hash.
 #[derive(Debug)]
 pub(super) struct Scripts {
@@ -117,6 +120,7 @@ fn admit(call: &mut ScriptInvocation<'_>, ask: &Admit) {
     let figures = [
         ask.priority.rank() as f64,
         ask.remaining as f64,
+        ask.length.unwrap_or(NO_LENGTH),
         ask.draw,
         ask.jitter,
         f64::from(limits.max_queue_size),

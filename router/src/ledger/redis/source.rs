@@ -5,7 +5,7 @@
 //! keys and constants are put in as text rather than kept in variables.
 
 use tidegate_admission::{
-    decide::{LEAST_SHARE, RETRY_AFTER},
+    decide::{CROWDED, LEAST_SHARE, RETRY_AFTER},
     estimate::{DECAY, FORGET_AFTER, MEAN_WEIGHT, P90_STEP, PRIOR_RELEASES, WINDOW},
     pool::{BACKEND_LEASE, POOL_MEMORY, PROOF_LASTS, ROUTER_LEASE},
     snapshot::{BUCKET, BUCKETS},
@@ -102,6 +102,7 @@ fn words() -> Vec<(String, String)> {
         ("P90_STEP", P90_STEP),
         ("PRIOR_RELEASES", PRIOR_RELEASES),
         ("LEAST_SHARE", LEAST_SHARE),
+        ("CROWDED", CROWDED),
         ("RETRY_AFTER_LEAST", RETRY_AFTER.0),
         ("RETRY_AFTER_MOST", RETRY_AFTER.1),
     ];

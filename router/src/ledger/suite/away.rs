@@ -92,7 +92,15 @@ fn tight() -> LedgerOptions {
 fn ask() -> Ask {
     let attempt = AttemptId(format!("a-{}", ATTEMPTS.fetch_add(1, Ordering::SeqCst)));
     let remaining = Duration::from_secs(60);
-    Ask { attempt, priority: Priority::Normal, remaining, draw: 0.9999, jitter: 0.5, prefer: None }
+    Ask {
+        attempt,
+        priority: Priority::Normal,
+        remaining,
+        length: None,
+        draw: 0.9999,
+        jitter: 0.5,
+        prefer: None,
+    }
 }
 
 /// Asks until a router refuses.

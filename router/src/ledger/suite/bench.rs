@@ -78,7 +78,15 @@ impl Bench {
     pub(super) fn ask(&self, router: &str) -> Ask {
         let attempt = AttemptId(format!("{router}-{}", self.counter.fetch_add(1, Ordering::SeqCst)));
         let remaining = Duration::from_secs(60);
-        Ask { attempt, priority: Priority::Normal, remaining, draw: 0.999, jitter: 0.5, prefer: None }
+        Ask {
+            attempt,
+            priority: Priority::Normal,
+            remaining,
+            length: None,
+            draw: 0.999,
+            jitter: 0.5,
+            prefer: None,
+        }
     }
 
     pub(super) fn ask_with(&self, router: &str, priority: Priority) -> Ask {

@@ -84,7 +84,15 @@ async fn router(cluster: &Cluster, id: &str) -> Ledger {
 
 fn ask(attempt: &str) -> Ask {
     let (attempt, remaining) = (AttemptId::from(attempt), Duration::from_secs(60));
-    Ask { attempt, priority: Priority::Normal, remaining, draw: 0.999, jitter: 0.5, prefer: None }
+    Ask {
+        attempt,
+        priority: Priority::Normal,
+        remaining,
+        length: None,
+        draw: 0.999,
+        jitter: 0.5,
+        prefer: None,
+    }
 }
 
 async fn waits(ledger: &Ledger, pool: &str, attempt: &str) -> Ticket {

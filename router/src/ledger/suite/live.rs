@@ -15,6 +15,7 @@ fn ask(attempt: &str, remaining: Duration) -> Ask {
         attempt: AttemptId::from(attempt),
         priority: Priority::Normal,
         remaining,
+        length: None,
         draw: 0.999,
         jitter: 0.5,
         prefer: None,

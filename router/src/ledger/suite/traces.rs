@@ -110,6 +110,7 @@ impl Trace {
             limits,
             priority: Priority::ALL[self.below(3)],
             remaining: self.random.random_range(0..longest),
+            length: (self.below(3) > 0).then(|| self.random.random_range(0.0..20.0)),
             draw: self.random.random(),
             jitter: self.random.random(),
             prefer: (self.below(3) == 0).then(|| format!("backend {}", self.below(4))),

@@ -22,8 +22,8 @@ fn view(slots: u32, running: u32, queued: [u32; 3]) -> View {
     }
 }
 
-fn asked(priority: Priority, draw: f64) -> Asked {
-    Asked { priority, remaining: 60.0, draw, jitter: 0.5 }
+pub(super) fn asked(priority: Priority, draw: f64) -> Asked {
+    Asked { priority, remaining: 60.0, length: None, draw, jitter: 0.5 }
 }
 
 fn reason(view: &View, limits: &Limits, asked: &Asked) -> Option<Reason> {
@@ -34,7 +34,7 @@ fn reason(view: &View, limits: &Limits, asked: &Asked) -> Option<Reason> {
 }
 
 /// Three slots that serve a request in ten seconds on average, all busy for long.
-fn measured(queued: [u32; 3]) -> View {
+pub(super) fn measured(queued: [u32; 3]) -> View {
     let estimate =
         Estimate { samples: 100.0, mean: 10.0, p90: 20.0, busy: 10.0, releases: 3.0, ..Estimate::default() };
     View { estimate, ..view(3, 3, queued) }
@@ -43,14 +43,14 @@ fn measured(queued: [u32; 3]) -> View {
 #[test]
 fn the_defaults_are_the_documented_ones() {
     let limits = Limits::default();
-    assert_eq!((limits.max_queue_size, limits.wait_share), (50, 0.25));
+    assert_eq!((limits.max_queue_size, limits.wait_share), (50, 0.15));
     assert_eq!(Priority::ALL.map(|priority| limits.queue_limit(priority)), [50.0, 40.0, 20.0]);
 }
 
 #[test]
 fn a_free_slot_and_an_empty_queue_admit_whatever_else_holds() {
     let limits = Limits { max_queue_size: 0, rejection_start: 0.0, wait_share: 0.0, ..Limits::default() };
-    let asked = Asked { priority: Priority::Low, remaining: 0.001, draw: 0.0, jitter: 0.0 };
+    let asked = Asked { priority: Priority::Low, remaining: 0.001, length: None, draw: 0.0, jitter: 0.0 };
     let view = View { estimate: measured([0; 3]).estimate, ..view(3, 2, [0; 3]) };
     assert_eq!(decide(&view, &limits, &asked).verdict, Verdict::Admit);
 }

@@ -116,6 +116,7 @@ pub(super) fn ask(attempt: &str, priority: Priority) -> Event {
         limits: limits(),
         priority,
         remaining: 4 * SECOND,
+        length: None,
         draw: 0.999,
         jitter: 0.0,
         prefer: None,

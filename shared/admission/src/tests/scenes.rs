@@ -116,6 +116,7 @@ fn a_dead_router_is_reaped_and_its_slots_go_on() {
         limits: Limits::default(),
         priority: Priority::Normal,
         remaining: 60 * SECOND,
+        length: None,
         draw: 0.999,
         jitter: 0.0,
         prefer: None,

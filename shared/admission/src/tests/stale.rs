@@ -27,7 +27,7 @@ fn busy(queued: [u32; 3]) -> View {
 }
 
 fn asked(remaining: f64, draw: f64) -> Asked {
-    Asked { priority: Priority::Normal, remaining, draw, jitter: 0.5 }
+    Asked { priority: Priority::Normal, remaining, length: None, draw, jitter: 0.5 }
 }
 
 fn reason(view: &View, age: u64, limits: &Limits, asked: &Asked) -> Option<Reason> {
@@ -109,9 +109,9 @@ fn views() -> impl Strategy<Value = View> {
 
 fn wishes() -> impl Strategy<Value = (Limits, Asked)> {
     let limits = (0_u32..100, 0.0..=1.0, 0.0..=1.0, 0.0..=1.0);
-    let asked = (0_usize..3, 0.0..100.0, 0.0..1.0, 0.0..1.0);
+    let asked = (0_usize..3, 0.0..100.0, prop::option::of(0.0..100.0), 0.0..1.0, 0.0..1.0);
     (limits, asked).prop_map(|((max_queue_size, threshold, rejection_start, wait_share), asked)| {
-        let (rank, remaining, draw, jitter) = asked;
+        let (rank, remaining, length, draw, jitter) = asked;
         let limits = Limits {
             max_queue_size,
             queue_rejection_threshold: threshold,
@@ -119,7 +119,7 @@ fn wishes() -> impl Strategy<Value = (Limits, Asked)> {
             wait_share,
             pool_memory: 1,
         };
-        (limits, Asked { priority: Priority::ALL[rank], remaining, draw, jitter })
+        (limits, Asked { priority: Priority::ALL[rank], remaining, length, draw, jitter })
     })
 }
 

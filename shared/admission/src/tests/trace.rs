@@ -144,6 +144,7 @@ impl World {
             limits: self.limits[usize::from(router)],
             priority: Priority::ALL[rank],
             remaining,
+            length: (draw < 0.5).then_some(draw * 20.0),
             draw,
             jitter: draw,
             prefer: (draw < 0.3).then(|| backend_id(rank)),

@@ -197,6 +197,7 @@ fn ask(number: u64) -> Ask {
         attempt: AttemptId(format!("router-0123456789abcdef-{number}")),
         priority: Priority::Normal,
         remaining: Duration::from_secs(3600),
+        length: None,
         draw: 0.999,
         jitter: 0.5,
         prefer: None,

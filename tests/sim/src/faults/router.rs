@@ -159,6 +159,7 @@ impl World {
             limits: self.routers[router].limits,
             priority,
             remaining: deadline.since(self.agenda.now()),
+            length: None,
             draw: self.chance.unit(),
             jitter: self.chance.unit(),
             prefer: None,

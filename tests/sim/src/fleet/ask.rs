@@ -32,15 +32,19 @@ impl Fleet<'_> {
         let (stage, _) = self.stage();
         let scenario = self.scenario;
         let impatient = self.clients.happens(scenario.impatient);
+        let priority = scenario.mix.draw(&mut self.wishes);
+        let service = scenario.service.draw(&mut self.wishes);
         let user = User {
             arrived: self.now(),
-            priority: scenario.mix.draw(&mut self.wishes),
-            service: scenario.service.draw(&mut self.wishes) * stage.service,
+            priority,
+            service: service * stage.service,
+            bound: scenario.bounds.draw(service, &mut self.bounds),
             pool: self.wishes.index(scenario.pools),
             retries: scenario.retries.most,
             patience: if impatient { self.clients.unit() * scenario.timeout } else { f64::INFINITY },
         };
         self.tally.came(user.arrived, user.priority);
+        self.tally.said.came(user.bound, self.tally.measures(user.arrived));
         self.users.push(user);
         self.ask(self.users.len() - 1);
     }
@@ -52,6 +56,7 @@ impl Fleet<'_> {
         let asked = Asked {
             priority,
             remaining: self.scenario.timeout,
+            length: self.length(job),
             draw: self.draws.unit(),
             jitter: self.draws.unit(),
         };
@@ -69,6 +74,13 @@ impl Fleet<'_> {
                 self.let_in(job);
             }
         }
+    }
+
+    /// How long a job will take, as far as its router can say.
+    fn length(&self, job: usize) -> Option<f64> {
+        let Job { pool, router, .. } = self.jobs[job];
+        let length = self.histories[router][pool].length(self.now(), self.class_of(job));
+        length.filter(|_| self.scenario.learns)
     }
 
     fn open(&mut self, user: usize) -> usize {
@@ -100,10 +112,15 @@ impl Fleet<'_> {
             limits: self.scenario.limits,
             priority: asked.priority,
             remaining: instant(asked.remaining).0,
+            length: asked.length,
             draw: asked.draw,
             jitter: asked.jitter,
             prefer: None,
         };
+        let untold = std::mem::take(&mut self.untold[router][pool]);
+        if !untold.is_empty() {
+            self.step(pool, &Event::Refused(untold.into_iter().collect()));
+        }
         let reply = self.step(pool, &Event::Admit(admit));
         self.views[router][pool] = Some(self.pools[pool].view());
         reply
@@ -123,6 +140,7 @@ impl Fleet<'_> {
         let present = self.pools[pool].view();
         let refuses = matches!(decide(&present, &self.scenario.limits, asked).verdict, Verdict::Reject(_));
         self.tally.unasked(self.now(), refuses, present.free && present.queued_total() == 0);
+        *self.untold[router][pool].entry(refusal.reason).or_default() += 1;
         Some(refusal)
     }
 

@@ -41,20 +41,25 @@ impl Fleet<'_> {
     }
 
     fn finish(&mut self, job: usize) {
-        let Job { user, pool, asked, granted, .. } = self.jobs[job];
+        let (now, class) = (self.now(), self.class_of(job));
+        let Job { user, pool, router, asked, granted, .. } = self.jobs[job];
         self.jobs[job].phase = Phase::Over;
+        self.histories[router][pool].finished(now, class, now.since(granted));
         let user = self.users[user];
-        self.tally.answered(user.priority, asked, granted, self.now());
+        self.tally.answered(user.priority, asked, granted, now);
+        self.tally.said.answered(user.bound, self.tally.measures(now));
         self.tally.served(user.arrived, user.priority);
         self.step(pool, &Event::Release(self.id_of(job), End::Finished));
     }
 
     /// A job's time is over: in the queue the pool drops it, on a backend it is stopped.
     pub(super) fn deadline(&mut self, job: usize) {
-        let Job { pool, asked, phase, .. } = self.jobs[job];
+        let (now, class) = (self.now(), self.class_of(job));
+        let Job { pool, router, asked, granted, phase, .. } = self.jobs[job];
         match phase {
             Phase::Waiting => drop(self.step(pool, &Event::Tick)),
             Phase::Running => {
+                self.histories[router][pool].ran_out(now, class, now.since(granted));
                 self.tally.missed(asked);
                 self.give_up(job, End::TimedOut);
             }

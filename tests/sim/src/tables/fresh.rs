@@ -1,6 +1,6 @@
 //! The 24 fresh scenarios: three sizes, four kinds of work, one class or a mix, at 0.9 and at ten times the capacity.
 
-use super::Effort;
+use super::{Cell, Effort, on_all_cores};
 use crate::{
     scenario::Scenario,
     summary::Seeds,
@@ -10,6 +10,8 @@ use crate::{
 
 /// Values of `--wait-share` that are compared.
 pub const SHARES: [f64; 5] = [1.0, 0.5, 0.25, 0.15, 0.1];
+/// The one that is shown in detail.
+const DETAILED: usize = 4;
 /// Slots and queue.
 const SIZES: [(u32, u32); 3] = [(3, 50), (8, 50), (60, 100)];
 /// Service and timeout.
@@ -20,13 +22,13 @@ pub const WORK: [(Service, f64); 4] = [
     (Service::Bimodal(2.0, 20.0, 0.1), 40.0),
 ];
 
-/// The scenarios at a load.
-pub fn scenarios(load: f64) -> Vec<Scenario> {
+/// The scenarios.
+pub fn scenarios() -> Vec<Scenario> {
     let mut all = Vec::new();
     for (slots, queue) in SIZES {
         for (service, timeout) in WORK {
             for mix in [Mix::One, Mix::Mixed] {
-                let mut scenario = Scenario::plain(slots, queue, service, timeout, load);
+                let mut scenario = Scenario::plain(slots, queue, service, timeout, 1.0);
                 scenario.name = format!("{slots}/{queue} {service}, {timeout} s, {mix}");
                 scenario.mix = mix;
                 all.push(scenario);
@@ -36,33 +38,17 @@ pub fn scenarios(load: f64) -> Vec<Scenario> {
     all
 }
 
-/// One scenario with one share, at both loads.
-#[derive(Debug, Clone)]
-pub struct Cell {
-    /// At ten times the capacity.
-    pub overload: Seeds,
-    /// At 0.9 of it.
-    pub calm: Seeds,
-}
-
 /// Runs all scenarios with all shares: scenario first, then share.
 pub fn run(effort: Effort) -> Vec<(Scenario, Vec<Cell>)> {
-    let pairs = scenarios(10.0).into_iter().zip(scenarios(0.9));
-    pairs
-        .map(|(overload, calm)| {
-            let cell = |share: f64| {
-                let seeds = |scenario: &Scenario| {
-                    Seeds::run(
-                        &effort.cut(scenario.limited(|limits| limits.wait_share = share)),
-                        effort.seeds,
-                    )
-                };
-                Cell { overload: seeds(&overload), calm: seeds(&calm) }
-            };
-            let cells = SHARES.map(cell).to_vec();
-            (overload, cells)
-        })
-        .collect()
+    let scenarios = scenarios();
+    let cells = on_all_cores(&scenarios, |scenario| {
+        let cell = |share: f64| {
+            let shared = scenario.limited(|limits| limits.wait_share = share);
+            Cell::run(effort, 1..=effort.seeds, |load| shared.loaded(load))
+        };
+        SHARES.map(cell).to_vec()
+    });
+    scenarios.into_iter().zip(cells).collect()
 }
 
 fn headed(first: &str) -> Table {
@@ -78,16 +64,16 @@ pub fn bars(runs: &[(Scenario, Vec<Cell>)]) -> Table {
         let passing = |n: usize| runs.iter().filter(|(_, cells)| passes(&cells[n])).count().to_string();
         table.row(std::iter::once(name.to_owned()).chain((0..SHARES.len()).map(passing)));
     };
-    count("goodput >= 95 % at 10 x", |cell| cell.overload.mean(|run| run.goodput) >= 95.0);
-    count("missed <= 5 % of accepted at 10 x", |cell| cell.overload.mean(|run| run.missed) <= 5.0);
-    count("users served >= 98 % at 0.9 x", |cell| cell.calm.mean(|run| run.served) >= 98.0);
+    count("goodput >= 95 % at 10 x", |cell| cell.goodput() >= 95.0);
+    count("missed <= 5 % of accepted at 10 x", |cell| cell.missed() <= 5.0);
+    count("users served >= 98 % at 0.9 x", |cell| cell.served() >= 98.0);
     let worst = |n: usize| {
-        let goodput = |(_, cells): &(Scenario, Vec<Cell>)| cells[n].overload.mean(|run| run.goodput);
+        let goodput = |(_, cells): &(Scenario, Vec<Cell>)| cells[n].goodput();
         format!("{} %", short(runs.iter().map(goodput).fold(f64::INFINITY, f64::min)))
     };
     table.row(std::iter::once("worst goodput at 10 x".to_owned()).chain((0..SHARES.len()).map(worst)));
     let served = |n: usize| {
-        let served = |(_, cells): &(Scenario, Vec<Cell>)| cells[n].calm.mean(|run| run.served);
+        let served = |(_, cells): &(Scenario, Vec<Cell>)| cells[n].served();
         format!("{} %", short(runs.iter().map(served).fold(f64::INFINITY, f64::min)))
     };
     table.row(std::iter::once("worst users served at 0.9 x".to_owned()).chain((0..SHARES.len()).map(served)));
@@ -99,9 +85,7 @@ pub fn each(runs: &[(Scenario, Vec<Cell>)]) -> Table {
     let mut table = headed("goodput / missed at 10 x, served at 0.9 x (all %)");
     for (scenario, cells) in runs {
         let cell = |cell: &Cell| {
-            let (goodput, missed) =
-                (cell.overload.mean(|run| run.goodput), cell.overload.mean(|run| run.missed));
-            format!("{} / {}, {}", whole(goodput), short(missed), short(cell.calm.mean(|run| run.served)))
+            format!("{} / {}, {}", whole(cell.goodput()), short(cell.missed()), short(cell.served()))
         };
         table.row(std::iter::once(scenario.name.clone()).chain(cells.iter().map(cell)));
     }
@@ -110,8 +94,9 @@ pub fn each(runs: &[(Scenario, Vec<Cell>)]) -> Table {
 
 /// Waits, reasons and steadiness at ten times the load with the default share.
 pub fn detail(runs: &[(Scenario, Vec<Cell>)]) -> Table {
+    let first = format!("10 x, share {}", SHARES[DETAILED]);
     let mut table = Table::new(&[
-        "10 x, share 0.25",
+        &first,
         "goodput ± error",
         "wait p50 / p99 s",
         "refused %",
@@ -121,7 +106,7 @@ pub fn detail(runs: &[(Scenario, Vec<Cell>)]) -> Table {
         "answered high / normal / low %",
     ]);
     for (scenario, cells) in runs {
-        let seeds = &cells[2].overload;
+        let seeds = &cells[DETAILED].overload;
         let figure = |value: fn(&crate::summary::Summary) -> f64| seeds.mean(value);
         table.row([
             scenario.name.clone(),
