@@ -1,7 +1,7 @@
 //! Intake: reads a request whole and turns it into a [`Job`].
 //!
-//! The router reads a few fields of the body (`model`, `stream`, `service_tier`, and the bound on the answer); everything else is the backend's to
-//! check, since it has the tokenizer.
+//! The router reads a few fields of the body (`model`, `stream`, `service_tier`, and the bound on the answer); everything
+//! else is the backend's to check, since it has the tokenizer.
 
 use super::Job;
 use crate::catalogue::{Catalogue, UnknownModel};

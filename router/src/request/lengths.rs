@@ -17,12 +17,14 @@ pub struct Lengths {
     pools: Mutex<HashMap<String, History>>,
 }
 
-impl Lengths {
+impl Default for Lengths {
     /// Nothing is known yet.
-    pub fn new() -> Self {
+    fn default() -> Self {
         Self { opened: Instant::now(), pools: Mutex::default() }
     }
+}
 
+impl Lengths {
     /// Seconds that requests of a class take in a pool, where enough of them were seen lately.
     pub fn of(&self, pool: &str, class: Class) -> Option<f64> {
         self.pools().get(pool)?.length(self.now(), class)
@@ -67,7 +69,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn pools_are_kept_apart_and_what_is_old_is_forgotten() {
-        let (lengths, class) = (Lengths::new(), Class::of(Some(300)));
+        let (lengths, class) = (Lengths::default(), Class::of(Some(300)));
         for _ in 0..ENOUGH as u32 {
             lengths.finished("a", class, Duration::from_secs(3));
             lengths.ran_out("b", class, Duration::from_secs(9));

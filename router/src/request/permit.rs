@@ -35,7 +35,7 @@ impl Desk {
             ledger,
             confirmer,
             metrics,
-            lengths: Lengths::new(),
+            lengths: Lengths::default(),
             router_id,
             next_attempt: AtomicU64::new(1),
         }
@@ -103,7 +103,7 @@ impl Claim {
     pub fn granted(mut self, grant: Grant) -> Option<Permit> {
         let place = self.place.take()?;
         let running = place.desk.metrics.running(&place.pool);
-        Some(Permit { held: Some(Held { place, grant, since: Instant::now(), _running: running }) })
+        Some(Permit { held: Some(Box::new(Held { place, grant, since: Instant::now(), _running: running })) })
     }
 
     /// Its time ran out: that, and not a client that left, is why it will be dropped.
@@ -141,7 +141,7 @@ struct Held {
 /// still work, and the slot counts until that is known to have stopped.
 #[derive(Debug)]
 pub struct Permit {
-    held: Option<Held>,
+    held: Option<Box<Held>>,
 }
 
 impl Permit {
@@ -157,7 +157,7 @@ impl Permit {
 
     /// The same through a reference, for a body that is being polled.
     pub fn release(&mut self, end: End) {
-        let Some(Held { place, since, .. }) = self.held.take() else { return };
+        let Some(Held { place, since, .. }) = self.held.take().map(|held| *held) else { return };
         if end == End::Finished {
             place.desk.lengths.finished(&place.pool, place.class, since.elapsed());
         }
@@ -170,7 +170,7 @@ impl Permit {
 
     /// The request is given up while the backend may still work on it.
     pub fn abandon(&mut self, end: End) {
-        let Some(Held { place, grant, since, .. }) = self.held.take() else { return };
+        let Some(Held { place, grant, since, .. }) = self.held.take().map(|held| *held) else { return };
         if end == End::TimedOut {
             place.desk.lengths.ran_out(&place.pool, place.class, since.elapsed());
         }
@@ -187,14 +187,14 @@ impl Permit {
     /// A claim for the same request's next attempt, with this attempt's id for the ledger's call. The permit stays
     /// alive until [`Permit::handed_back`], so that a call that is cut off leaves neither attempt behind.
     pub fn successor(&self) -> Option<(AttemptId, Claim)> {
-        let Held { place, .. } = self.held.as_ref()?;
+        let Held { place, .. } = self.held.as_deref()?;
         Some((place.attempt.clone(), place.desk.claim(&place.pool, place.class)))
     }
 
     /// The ledger has moved the ticket to the next attempt: this one holds nothing any more. Where the backend said that it is
     /// full, the slot counts as abandoned until its next report.
     pub fn handed_back(mut self, why: HandBack) {
-        let Some(Held { place, grant, .. }) = self.held.take() else { return };
+        let Some(Held { place, grant, .. }) = self.held.take().map(|held| *held) else { return };
         if why == HandBack::Concurrency {
             place.tell(move |place| async move {
                 place.desk.confirmer.clone().wait_for_report(&grant).await;

@@ -80,7 +80,7 @@ fn on_all_cores<T: Sync, R: Send>(items: &[T], job: impl Fn(&T) -> R + Sync) -> 
     };
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let mut done = thread::scope(|scope| {
-        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(&work)).collect();
+        let workers: Vec<_> = (0..cores).map(|_| scope.spawn(work)).collect();
         let join = |worker: thread::ScopedJoinHandle<'_, Vec<_>>| worker.join();
         let done = workers.into_iter().map(join);
         done.flat_map(|done| done.unwrap_or_else(|fault| panic::resume_unwind(fault))).collect::<Vec<_>>()

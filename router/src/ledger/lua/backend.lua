@@ -2,7 +2,7 @@
 -- the attempts that it holds for reconcile. Mirrors pool/nodes.rs.
 local what, id = ARGV[3], ARGV[4]
 if not open() then
-  if what ~= 'put' then return { { 'unknown' }, {} } end
+  if what ~= 'put' then return 'unknown' end
   create(clock())
 end
 advance()
@@ -28,7 +28,7 @@ local function put()
   change_node(id, function(node)
     node.url, node.slots, node.draining, node.lease = url, slots, draining, S.now + BACKEND_LEASE
   end)
-  call('ZADD', LEASES, S.now + BACKEND_LEASE, id)
+  call('ZADD', LEASES, whole(S.now + BACKEND_LEASE), id)
   falls_due(S.now + BACKEND_LEASE)
 end
 
@@ -41,7 +41,7 @@ local function reconcile()
     if a.backend == id and held[attempt] then
       a.since = S.now
       put_attempt(attempt, a)
-      call('ZADD', ABANDONED, S.now, attempt)
+      call('ZADD', ABANDONED, whole(S.now), attempt)
     elseif a.backend == id then
       slot_returns(attempt, a)
     end
@@ -54,5 +54,4 @@ if what == 'remove' then
   stop_on_gone_backends()
 end
 dispatch()
-save()
-return { { 'done' }, actions }
+return told('done')

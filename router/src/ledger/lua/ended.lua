@@ -8,7 +8,7 @@ end
 local function mark_abandoned(id, a)
   a.phase, a.since = 'a', S.now
   put_attempt(id, a)
-  call('ZADD', ABANDONED, S.now, id)
+  call('ZADD', ABANDONED, whole(S.now), id)
   falls_due(S.now + PROOF_LASTS)
   S.running = S.running - 1
   S.abandoned = S.abandoned + 1

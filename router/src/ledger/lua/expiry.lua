@@ -27,7 +27,7 @@ local function owned_by(router)
 end
 
 local function begin_recovery(routers)
-  if grants() then
+  if S.recovery == 0 then
     S.recovery, S.routers, S.back = S.now + ROUTER_LEASE, routers, ''
     falls_due(S.recovery)
   end
@@ -70,7 +70,7 @@ end
 local function make_room(most)
   local largest = largest_limit()
   for _ = 1, most do
-    if queued() <= largest then return end
+    if S.q0 + S.q1 + S.q2 <= largest then return end
     drop_ticket(call('ZREVRANGE', QUEUE, 0, 0)[1], 'queue_full')
     count('failed')
   end
@@ -78,12 +78,12 @@ end
 
 -- The instant before which nothing expires, looked up anew.
 local function next_due()
-  S.due = grants() and NEVER or S.recovery
+  S.due = S.recovery == 0 and NEVER or S.recovery
   for _, set in ipairs({ LEASES, ROUTERS, DEADLINES }) do
     local first = call('ZRANGE', set, 0, 0, 'WITHSCORES')
     if first[2] then falls_due(tonumber(first[2])) end
   end
-  local proof = call('ZRANGEBYSCORE', ABANDONED, '(' .. string.format('%.0f', S.now - PROOF_LASTS), '+inf', 'WITHSCORES',
+  local proof = call('ZRANGEBYSCORE', ABANDONED, '(' .. whole(S.now - PROOF_LASTS), '+inf', 'WITHSCORES',
     'LIMIT', 0, 1)
   if proof[2] then falls_due(tonumber(proof[2]) + PROOF_LASTS) end
 end
@@ -99,7 +99,7 @@ local function expire_all()
   for _, router in ipairs(routers) do reap(router) end
   -- All of them at once: it was the account that was away, and the routers still hold what they held.
   if #routers > 1 and call('ZCARD', ROUTERS) == 0 then begin_recovery(#routers) end
-  if not grants() and S.recovery <= S.now then S.recovery = 0 end
+  if S.recovery ~= 0 and S.recovery <= S.now then S.recovery = 0 end
   for _, id in ipairs(due(DEADLINES)) do
     drop_ticket(id, 'deadline')
     count('timed_out')

@@ -1,13 +1,10 @@
 -- A granted slot comes back unused. ARGV: attempt, next, router, max_queue_size, pool_memory, why, rank, arrival, entered,
 -- deadline.
 -- Mirrors Pool::hand_back.
-if not present() then return { { 'unknown' }, {} } end
+if not present() then return 'unknown' end
 local id, next_id, router, pool_memory, why = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[7]), ARGV[8]
 local known = get_attempt(next_id)
-if known then
-  save()
-  return { standing(next_id, known), actions }
-end
+if known then return told(standing(next_id, known)) end
 open_lease(router, tonumber(ARGV[6]), pool_memory)
 local place = { router = router, rank = tonumber(ARGV[9]), arrival = tonumber(ARGV[10]), entered = tonumber(ARGV[11]),
   deadline = tonumber(ARGV[12]), avoid = '', prefer = '' }
@@ -46,13 +43,10 @@ elseif not (S.slots == 0 and S.now - S.backend_seen < pool_memory) and not some_
 end
 if refused then
   dispatch()
-  save()
-  return { { 'rejected', refused, struct.pack('<d', 1), 0 }, actions }
+  return told('rejected\0' .. refused .. '\0' .. struct.pack('<dd', 1, 0))
 end
-own(next_id, router)
 enqueue(next_id, place)
 dispatch(next_id)
 local reply = standing(next_id, get_attempt(next_id))
 make_room(1)
-save()
-return { reply, actions }
+return told(reply)

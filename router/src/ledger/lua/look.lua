@@ -1,24 +1,19 @@
 -- The account as it stands. ARGV: view (counts and estimates only) or all; then what a router has refused by itself: each reason
 -- and how many. Mirrors Pool::view, Pool::snapshot and Pool::refused.
-if not present() then return { { 'unknown' }, {} } end
+if not present() then return 'unknown' end
 for i = 4, #ARGV, 2 do
   S.attempts = S.attempts + tonumber(ARGV[i + 1])
   count(ARGV[i], tonumber(ARGV[i + 1]))
 end
-local figures = struct.pack('<dddddddddddddddddd', S.now, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean,
+local view = 'view\0' .. struct.pack('<ddddddddddddddddddd', S.recovery == 0 and S.free > 0 and 1 or 0, S.now, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean,
   S.p90, S.releases, S.busy, S.taken_high, S.taken_normal, S.attempts, S.last_reset, S.backend_seen, S.backend_slots)
-local view = { 'view', grants() and S.free > 0 and 1 or 0, figures }
-if ARGV[3] == 'view' then
-  save()
-  return { view, actions }
-end
+if ARGV[3] == 'view' then return told(view) end
 
 local function totals()
   -- What POOL has of the present bucket goes to the others.
-  for _, word in ipairs({ 'admitted', 'finished' }) do
-    if S[word] > 0 then call('HINCRBY', COUNTS, S.bucket .. ':' .. word, S[word]) end
-    S[word] = 0
-  end
+  if S.admitted > 0 then call('HINCRBY', COUNTS, S.bucket .. ':admitted', S.admitted) end
+  if S.finished > 0 then call('HINCRBY', COUNTS, S.bucket .. ':finished', S.finished) end
+  S.admitted, S.finished = 0, 0
   local fields, out = call('HGETALL', COUNTS), {}
   for i = 1, #fields, 2 do
     local bucket, word = string.match(fields[i], '^(%d+):(.*)$')
@@ -56,6 +51,6 @@ local function routers()
   return out
 end
 
-local out = { view, actions, totals(), backends(), tickets(), routers() }
+local whole_account = { view, totals(), backends(), tickets(), routers() }
 save()
-return out
+return whole_account

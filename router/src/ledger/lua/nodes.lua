@@ -1,4 +1,16 @@
 -- The backends: mirrors pool/nodes.rs and the record Node.
+local function get_node(id)
+  local raw = call('HGET', NODES, id)
+  if not raw then return nil end
+  local url, epoch, slots, draining, lease, running, abandoned = cmsgpack.unpack(raw)
+  return { url = url, epoch = epoch, slots = slots, draining = draining, lease = lease, running = running,
+    abandoned = abandoned }
+end
+
+local function put_node(id, n)
+  call('HSET', NODES, id, cmsgpack.pack(n.url, n.epoch, n.slots, n.draining, n.lease, n.running, n.abandoned))
+end
+
 local function offers(n)
   if n.lease < 0 or n.draining == 1 then return 0 end
   return n.slots

@@ -31,7 +31,7 @@ local function seat(id, held, epoch)
   put_attempt(id, held)
   own(id, router)
   if held.phase == 'a' then
-    call('ZADD', ABANDONED, S.now, id)
+    call('ZADD', ABANDONED, whole(S.now), id)
     falls_due(S.now + PROOF_LASTS)
     S.abandoned = S.abandoned + 1
     shift_node(held.backend, 0, 1)
@@ -60,21 +60,20 @@ local function enter(id, held, epoch)
     emit(router, 'drop\0' .. id .. '\0' .. router .. '\0deadline')
     count('timed_out')
   else
-    own(id, router)
     enqueue(id, held)
   end
 end
 
 local function take_word()
   put_lease(router, number, ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]))
-  if not grants() or remembers_nobody_else() then begin_recovery(routers) end
+  if S.recovery ~= 0 or remembers_nobody_else() then begin_recovery(routers) end
   free_unlisted()
   for i = 9, #ARGV, 9 do
     enter(ARGV[i], { router = router, rank = tonumber(ARGV[i + 1]), arrival = tonumber(ARGV[i + 2]),
       entered = tonumber(ARGV[i + 3]), deadline = tonumber(ARGV[i + 4]), phase = ARGV[i + 5], backend = ARGV[i + 6],
       since = tonumber(ARGV[i + 8]), suspect = 0, avoid = '', prefer = '' }, ARGV[i + 7])
   end
-  if not grants() then
+  if S.recovery ~= 0 then
     if not string.find(S.back, '\0' .. router .. '\0', 1, true) then S.back = S.back .. '\0' .. router .. '\0' end
     local _, back = string.gsub(S.back, '%z%z', '')
     if back + 1 >= S.routers then S.recovery = 0 end
@@ -83,6 +82,4 @@ local function take_word()
 end
 
 if is_news(router, number) then take_word() end
-local reply = { 'reentered', grants() and 0 or 1, roll(router) }
-save()
-return { reply, actions }
+return told('reentered\0' .. roll(router))

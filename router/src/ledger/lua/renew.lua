@@ -1,6 +1,6 @@
 -- A router renews its lease as a whole. ARGV: router, number, flags, max_queue_size, pool_memory, reset interval us, how many
 -- attempts it knows, those, then those that it asks for. One that comes twice, or late, only tells. Mirrors pool/lease.rs.
-if not present() then return { { 'unknown' }, {} } end
+if not present() then return 'unknown' end
 local router, number, reset_interval = ARGV[3], tonumber(ARGV[4]), tonumber(ARGV[8])
 local last_known = 9 + tonumber(ARGV[9])
 
@@ -48,6 +48,6 @@ for i = last_known + 1, #ARGV do
   if a and a.phase == 'r' then granted[#granted + 1] = grant_of(ARGV[i], a, get_node(a.backend)) end
 end
 dispatch()
-local reply = { 'renewed', granted, gone, grants() and 0 or 1, roll(router) }
+local seen = roll(router)
 save()
-return { reply, actions }
+return { 'renewed\0' .. seen, granted, gone, answer }

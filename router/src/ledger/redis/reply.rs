@@ -1,5 +1,8 @@
-//! Reads what the scripts answer and push. Numbers that need not be whole come as packed doubles: Redis would cut them to
-//! integers.
+//! Reads what the scripts answer and push.
+//!
+//! What the caller is told is one string: a word, a NUL, and what belongs to the word, numbers as packed doubles (Redis
+//! would cut them to integers). Where something became of tickets it is the first of a list, and the actions follow. Only
+//! what is asked for once a second and less has lists of its own behind it.
 
 use std::vec::IntoIter;
 
@@ -23,28 +26,57 @@ pub(in crate::ledger) struct Answer {
 
 /// The answer of a transition's script.
 pub(super) fn answer(value: Value) -> Result<Answer, LedgerError> {
-    let mut parts = Words::of(value)?;
-    let mut reply = parts.list()?;
-    let actions = parts
-        .list()?
-        .map(|action| bytes(Some(action)).and_then(|action| read_action(&action)))
-        .collect::<Result<_, _>>()?;
-    let numbers =
-        parts.next().map(|figures| Doubles::of(Some(figures)).and_then(read_numbers)).transpose()?;
-    let reply = match reply.word()?.as_str() {
-        "unknown" => None,
-        "done" | "view" => Some(Reply::Done),
-        "granted" => Some(Reply::Granted(read_grant(&bytes(reply.next())?)?, numbers)),
-        "queued" => {
-            let position = reply.number()?;
-            Some(Reply::Queued { position, place: read_place(&mut reply.doubles()?)?, numbers })
-        }
-        "rejected" => Some(Reply::Rejected(read_refusal(&mut reply)?, numbers)),
-        "renewed" => Some(read_renewed(&mut reply)?),
-        "reentered" => Some(Reply::Reentered { recovering: reply.flag()?, roll: read_roll(&mut reply)? }),
-        other => return Err(nonsense(other)),
+    let mut rest = match value {
+        Value::BulkString(told) => return Ok(Answer { reply: read_told(&told)?, actions: Vec::new() }),
+        list => Words::of(list)?,
     };
-    Ok(Answer { reply, actions })
+    let told = bytes(rest.next())?;
+    if let Some(roll) = told.strip_prefix(b"renewed\0") {
+        let reply = Some(read_renewed(roll, &mut rest)?);
+        // The first place is that of what the caller is told, which stands elsewhere here.
+        return Ok(Answer { reply, actions: read_actions(rest.list()?.skip(1))? });
+    }
+    Ok(Answer { reply: read_told(&told)?, actions: read_actions(rest)? })
+}
+
+fn read_actions(actions: impl Iterator<Item = Value>) -> Result<Vec<Action>, LedgerError> {
+    actions.map(|action| bytes(Some(action)).and_then(|action| read_action(&action))).collect()
+}
+
+/// The word and what belongs to it.
+fn word_of(told: &[u8]) -> (&[u8], &[u8]) {
+    let end = told.iter().position(|byte| *byte == 0).unwrap_or(told.len());
+    (&told[..end], told.get(end + 1..).unwrap_or_default())
+}
+
+/// What the caller is told; `None` where there is no such pool.
+fn read_told(told: &[u8]) -> Result<Option<Reply>, LedgerError> {
+    let (word, rest) = word_of(told);
+    Ok(match word {
+        b"unknown" => None,
+        b"done" | b"view" => Some(Reply::Done),
+        b"grant" => {
+            let (granted, numbers) = read_grant(told)?;
+            Some(Reply::Granted(granted, read_numbers(numbers)?))
+        }
+        b"queued" => {
+            let mut doubles = Doubles::read(rest)?;
+            let (position, place) = (doubles.count()?, read_place(&mut doubles)?);
+            Some(Reply::Queued { position, place, numbers: read_numbers(doubles)? })
+        }
+        b"rejected" => {
+            let (reason, rest) = word_of(rest);
+            let mut doubles = Doubles::read(rest)?;
+            let reason = read_reason(&text(reason)?)?;
+            let refusal = Refusal { reason, retry_after: doubles.next()?, hopeless: doubles.flag()? };
+            Some(Reply::Rejected(refusal, read_numbers(doubles)?))
+        }
+        b"reentered" => {
+            let mut doubles = Doubles::read(rest)?;
+            Some(Reply::Reentered { recovering: doubles.flag()?, roll: read_roll(&mut doubles)? })
+        }
+        other => return Err(nonsense(&String::from_utf8_lossy(other))),
+    })
 }
 
 /// What was pushed to a router: one action.
@@ -54,14 +86,21 @@ pub(super) fn pushed(payload: &[u8]) -> Result<Action, LedgerError> {
 
 /// Counts and estimates; `None` where there is no such pool.
 pub(super) fn view(value: Value) -> Result<Option<View>, LedgerError> {
-    Ok(read_view(Words::of(value)?.list()?)?.map(|(view, _)| view))
+    let told = match value {
+        Value::Array(parts) => bytes(parts.into_iter().next())?,
+        told => bytes(Some(told))?,
+    };
+    Ok(read_view(&told)?.map(|(view, _)| view))
 }
 
 /// The whole account; `None` where there is no such pool.
 pub(super) fn snapshot(value: Value) -> Result<Option<Snapshot>, LedgerError> {
-    let mut parts = Words::of(value)?;
-    let Some((view, last_reset)) = read_view(parts.list()?)? else { return Ok(None) };
-    parts.list()?;
+    let mut parts = match value {
+        Value::Array(parts) => Words(parts.into_iter()),
+        // Nothing but a word is told of a pool that is unknown.
+        told => Words(vec![told].into_iter()),
+    };
+    let Some((view, last_reset)) = read_view(&bytes(parts.next())?)? else { return Ok(None) };
     let mut totals = Totals::default();
     for entry in parts.list()? {
         let mut entry = Words::of(entry)?;
@@ -110,16 +149,8 @@ impl Words {
         }
     }
 
-    fn flag(&mut self) -> Result<bool, LedgerError> {
-        Ok(self.number::<i64>()? == 1)
-    }
-
     fn priority(&mut self) -> Result<Priority, LedgerError> {
         Priority::from_rank(self.number()?).ok_or_else(|| nonsense("a rank"))
-    }
-
-    fn doubles(&mut self) -> Result<Doubles, LedgerError> {
-        Doubles::of(self.next())
     }
 }
 
@@ -127,10 +158,6 @@ impl Words {
 struct Doubles(IntoIter<f64>);
 
 impl Doubles {
-    fn of(value: Option<Value>) -> Result<Doubles, LedgerError> {
-        Doubles::read(&bytes(value)?)
-    }
-
     fn read(bytes: &[u8]) -> Result<Doubles, LedgerError> {
         let (doubles, rest) = bytes.as_chunks::<8>();
         if !rest.is_empty() {
@@ -152,6 +179,10 @@ impl Doubles {
         } else {
             Err(nonsense(&number.to_string()))
         }
+    }
+
+    fn flag(&mut self) -> Result<bool, LedgerError> {
+        Ok(self.next()? != 0.0)
     }
 
     fn count(&mut self) -> Result<u32, LedgerError> {
@@ -176,7 +207,7 @@ fn read_action(action: &[u8]) -> Result<Action, LedgerError> {
     let mut words = action.splitn(4, |byte| *byte == 0);
     let mut word = || text(words.next().unwrap_or_default());
     match word()?.as_str() {
-        "grant" => Ok(Action::Grant(read_grant(action)?)),
+        "grant" => Ok(Action::Grant(read_grant(action)?.0)),
         "drop" => {
             let (attempt, router) = (AttemptId(word()?), word()?);
             Ok(Action::Drop { attempt, router, reason: read_reason(&word()?)? })
@@ -185,14 +216,14 @@ fn read_action(action: &[u8]) -> Result<Action, LedgerError> {
     }
 }
 
-/// `grant`, the attempt, its router, the backend with its URL and epoch, and the packed place.
-fn read_grant(grant: &[u8]) -> Result<Granted, LedgerError> {
+/// `grant`, the attempt, its router, the backend with its URL and epoch, and the packed place; and the numbers behind it.
+fn read_grant(grant: &[u8]) -> Result<(Granted, Doubles), LedgerError> {
     let mut parts = grant.splitn(7, |byte| *byte == 0).skip(1);
     let mut word = || text(parts.next().unwrap_or_default());
     let (attempt, router, backend, url, epoch) = (AttemptId(word()?), word()?, word()?, word()?, word()?);
-    let mut place = Doubles::read(parts.next().unwrap_or_default())?;
-    let (place, since) = (read_place(&mut place)?, Time(place.whole()?));
-    Ok(Granted { attempt, router, backend, url, epoch, since, place })
+    let mut doubles = Doubles::read(parts.next().unwrap_or_default())?;
+    let (place, since) = (read_place(&mut doubles)?, Time(doubles.whole()?));
+    Ok((Granted { attempt, router, backend, url, epoch, since, place }, doubles))
 }
 
 fn read_place(doubles: &mut Doubles) -> Result<Place, LedgerError> {
@@ -207,31 +238,31 @@ fn read_reason(word: &str) -> Result<Reason, LedgerError> {
     Reason::from_word(word).ok_or_else(|| nonsense(word))
 }
 
-fn read_refusal(words: &mut Words) -> Result<Refusal, LedgerError> {
-    let reason = read_reason(&words.word()?)?;
-    Ok(Refusal { reason, retry_after: words.doubles()?.next()?, hopeless: words.flag()? })
-}
-
-fn read_renewed(words: &mut Words) -> Result<Reply, LedgerError> {
-    let granted = words.list()?.map(|grant| read_grant(&bytes(Some(grant))?)).collect::<Result<_, _>>()?;
+fn read_renewed(roll: &[u8], words: &mut Words) -> Result<Reply, LedgerError> {
+    let granted =
+        words.list()?.map(|grant| Ok(read_grant(&bytes(Some(grant))?)?.0)).collect::<Result<_, _>>()?;
     let gone = words
         .list()?
         .map(|id| Ok(AttemptId(text(&bytes(Some(id))?)?)))
         .collect::<Result<_, LedgerError>>()?;
-    Ok(Reply::Renewed { granted, gone, recovering: words.flag()?, roll: read_roll(words)? })
+    let mut doubles = Doubles::read(roll)?;
+    Ok(Reply::Renewed { granted, gone, recovering: doubles.flag()?, roll: read_roll(&mut doubles)? })
 }
 
-fn read_roll(words: &mut Words) -> Result<Roll, LedgerError> {
-    let mut figures = words.doubles()?;
+fn read_roll(figures: &mut Doubles) -> Result<Roll, LedgerError> {
     Ok(Roll { at: Time(figures.whole()?), routers: figures.count()?, rank: figures.count()? })
 }
 
-fn read_numbers(mut doubles: Doubles) -> Result<Numbers, LedgerError> {
+/// What was decided on, where it was: an answer to a call that comes twice has no numbers.
+fn read_numbers(mut doubles: Doubles) -> Result<Option<Numbers>, LedgerError> {
+    if doubles.0.len() == 0 {
+        return Ok(None);
+    }
     let mut next = || doubles.next();
     let (slots, held, ahead, queued) = (next()?, next()?, next()?, next()?);
     let (queue_limit, capacity, p, draw) = (next()?, next()?, next()?, next()?);
     let measured = if doubles.0.len() == 0 { None } else { Some(read_measured(&mut doubles)?) };
-    Ok(Numbers { slots, held, ahead, queued, queue_limit, capacity, p, draw, measured })
+    Ok(Some(Numbers { slots, held, ahead, queued, queue_limit, capacity, p, draw, measured }))
 }
 
 fn read_measured(doubles: &mut Doubles) -> Result<Measured, LedgerError> {
@@ -245,12 +276,13 @@ fn read_measured(doubles: &mut Doubles) -> Result<Measured, LedgerError> {
 }
 
 /// Counts and estimates in the order of look.lua, and when abandoned work was last reconciled.
-fn read_view(mut words: Words) -> Result<Option<(View, Time)>, LedgerError> {
-    if words.word()? == "unknown" {
+fn read_view(told: &[u8]) -> Result<Option<(View, Time)>, LedgerError> {
+    let (word, figures) = word_of(told);
+    if word == b"unknown" {
         return Ok(None);
     }
-    let free = words.flag()?;
-    let mut figures = words.doubles()?;
+    let mut figures = Doubles::read(figures)?;
+    let free = figures.flag()?;
     let at = Time(figures.whole()?);
     let (slots, running, abandoned) = (figures.count()?, figures.count()?, figures.count()?);
     let queued = [figures.count()?, figures.count()?, figures.count()?];

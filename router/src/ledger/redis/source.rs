@@ -1,8 +1,9 @@
 //! The text of the scripts: which files each is made of, and what the words in capitals stand for.
 //!
 //! Redis runs a whole script at each call, the definitions of its functions included; each definition costs about as much
-//! as a command. So a script has only what it needs, what is rarely needed is defined inside the function that needs it, and
-//! keys and constants are put in as text rather than kept in variables.
+//! as a command. So a script has only what it needs, what is rarely needed is defined inside the function that needs it,
+//! keys and constants are put in as text rather than kept in variables, and the account's figures are read into an array
+//! whose places have names here only.
 
 use tidegate_admission::{
     decide::{CROWDED, LEAST_SHARE, RETRY_AFTER},
@@ -18,51 +19,108 @@ use super::keys;
 const PER_RANK: u64 = 1 << 51;
 /// Later than any instant, and still exact as a double.
 const NEVER: u64 = 1 << 53;
+/// The figures of an account, in the order in which they are packed: `S.name` in a script is its place.
+const FIGURES: [&str; 27] = [
+    "now",
+    "arrivals",
+    "slots",
+    "running",
+    "abandoned",
+    "q0",
+    "q1",
+    "q2",
+    "samples",
+    "mean",
+    "p90",
+    "releases",
+    "busy",
+    "taken_high",
+    "taken_normal",
+    "attempts",
+    "last_reset",
+    "backend_seen",
+    "backend_slots",
+    "bucket",
+    "admitted",
+    "finished",
+    "free",
+    "due",
+    "skew",
+    "recovery",
+    "routers",
+];
+/// The text that stands after the figures.
+const REST: &str = "back";
 
 macro_rules! files {
     ($($name:literal),+) => { concat!($(include_str!(concat!("../lua/", $name, ".lua"))),+) };
 }
 
 /// What every script begins with.
-const ACCOUNT: &str = files!("state", "estimate", "nodes", "attempts");
-/// What expires, for scripts that rarely need it.
-const EXPIRY_WITHIN: &str =
-    concat!("local function expire()\n", include_str!("../lua/expiry.lua"), "expire_all()\nend\n");
-/// What expires, for scripts that use parts of it themselves.
-const EXPIRY_BESIDE: &str = concat!(include_str!("../lua/expiry.lua"), "local expire = expire_all\n");
+const ACCOUNT: &str = files!("state", "told");
+/// Time that passes.
+const CLOCK: &str = files!("clock");
+
+/// All that becomes of slots, tickets and backends.
+macro_rules! machinery {
+    () => {
+        files!("records", "nodes", "leaving", "grants", "standing", "removal", "expiry", "ended")
+    };
+}
+
+/// That, for scripts most of whose calls do without it: made by the calls that need it.
+const MACHINERY_WITHIN: &str = concat!(
+    "local function machinery()\n",
+    machinery!(),
+    files!("machinery"),
+    "end\nlocal function expire() machinery().expire() end\n"
+);
+/// That, for scripts that use it in every call.
+const MACHINERY_BESIDE: &str = concat!(machinery!(), "local expire = expire_all\n");
 
 pub(super) fn admit() -> String {
-    spelled_out(&[ACCOUNT, EXPIRY_WITHIN, files!("clock", "standing", "leases", "decide", "admit")])
+    spelled_out(&[
+        ACCOUNT,
+        MACHINERY_WITHIN,
+        CLOCK,
+        files!("records", "entering", "leases", "ask", "decide", "admit"),
+    ])
 }
 
 pub(super) fn finish() -> String {
-    spelled_out(&[ACCOUNT, EXPIRY_WITHIN, files!("clock", "served", "ended", "finish")])
+    spelled_out(&[ACCOUNT, MACHINERY_WITHIN, CLOCK, files!("leaving", "handing_over", "served", "finish")])
 }
 
 pub(super) fn hand_back() -> String {
-    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "standing", "leases", "ended", "hand_back")])
+    spelled_out(&[ACCOUNT, MACHINERY_BESIDE, CLOCK, files!("entering", "leases", "hand_back")])
 }
 
 pub(super) fn backend() -> String {
-    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "ended", "opening", "backend")])
+    spelled_out(&[ACCOUNT, MACHINERY_BESIDE, CLOCK, files!("opening", "backend")])
 }
 
 pub(super) fn renew() -> String {
-    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "leases", "news", "roll", "renew")])
+    spelled_out(&[ACCOUNT, MACHINERY_BESIDE, CLOCK, files!("leases", "news", "roll", "renew")])
 }
 
 pub(super) fn reenter() -> String {
-    spelled_out(&[ACCOUNT, EXPIRY_BESIDE, files!("clock", "leases", "news", "roll", "opening", "reenter")])
+    spelled_out(&[
+        ACCOUNT,
+        MACHINERY_BESIDE,
+        CLOCK,
+        files!("entering", "leases", "news", "roll", "opening", "reenter"),
+    ])
 }
 
 pub(super) fn look() -> String {
-    spelled_out(&[ACCOUNT, EXPIRY_WITHIN, files!("clock", "look")])
+    // What it reads is read by the machinery's own functions.
+    spelled_out(&[ACCOUNT, MACHINERY_WITHIN, CLOCK, files!("records", "nodes", "look")])
 }
 
-/// Puts in place of each word in capitals what it stands for.
+/// Puts in place of each figure and each word in capitals what it stands for.
 fn spelled_out(parts: &[&str]) -> String {
     let words = words();
-    let is_of_word = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+    let is_of_word = |letter: char| letter.is_ascii_alphanumeric() || matches!(letter, '_' | '.');
     let mut text = String::new();
     for part in parts {
         let mut rest = *part;
@@ -77,6 +135,20 @@ fn spelled_out(parts: &[&str]) -> String {
         text.push_str(rest);
     }
     text
+}
+
+/// The figures by their names, and all of them at once.
+fn figures() -> impl Iterator<Item = (String, String)> {
+    let names = FIGURES.into_iter().chain([REST]).zip(1..);
+    let packed = format!("'<{}'", "d".repeat(FIGURES.len()));
+    let with_rest = format!("'<{}c0'", "d".repeat(FIGURES.len()));
+    let first_queue = FIGURES.iter().position(|name| *name == "q0").map_or(0, |place| place + 1);
+    names.map(|(name, place)| (format!("S.{name}"), format!("S[{place}]"))).chain([
+        ("FIGURES".to_owned(), packed),
+        ("FIGURES_AND_REST".to_owned(), with_rest),
+        ("PLACES".to_owned(), FIGURES.len().to_string()),
+        ("FIRST_QUEUE".to_owned(), first_queue.to_string()),
+    ])
 }
 
 /// The words in capitals.
@@ -106,8 +178,9 @@ fn words() -> Vec<(String, String)> {
         ("RETRY_AFTER_LEAST", RETRY_AFTER.0),
         ("RETRY_AFTER_MOST", RETRY_AFTER.1),
     ];
-    // The shortest text that reads back as the same number.
-    keys.chain(whole.map(|(word, number)| (word.to_owned(), number.to_string())))
+    // Doubles as the shortest text that reads back as the same number.
+    keys.chain(figures())
+        .chain(whole.map(|(word, number)| (word.to_owned(), number.to_string())))
         .chain(doubles.map(|(word, number)| (word.to_owned(), number.to_string())))
         .chain([("CHANNEL".to_owned(), "ARGV[2]".to_owned())])
         .collect()
@@ -128,11 +201,16 @@ mod tests {
                     word.len() > 1 && word.contains('_') && !word.contains(|c: char| c.is_lowercase());
                 assert!(!is_ours, "{word} means nothing");
             }
+            assert!(!script.contains(" S."), "a figure without a place");
         }
     }
 
     #[test]
     fn only_whole_words_are_replaced() {
-        assert_eq!(spelled_out(&["QUEUE QUEUES 'q' S.queue SECOND"]), "KEYS[2] QUEUES 'q' S.queue 1000000");
+        assert_eq!(
+            spelled_out(&["QUEUE QUEUES 'q' S.queue SECOND..S.now"]),
+            "KEYS[2] QUEUES 'q' S.queue SECOND..S.now"
+        );
+        assert_eq!(spelled_out(&["SECOND .. S.now, S.nowhere"]), "1000000 .. S[1], S.nowhere");
     }
 }

@@ -2,7 +2,7 @@
 -- abandoned, free, counts. Nothing is written.
 local raw = redis.call('GET', KEYS[1])
 if not raw then return { 0 } end
-local pool = { cmsgpack.unpack(raw) }
+local pool = { struct.unpack('<ddddddddddddddddddddddddddd', raw) }
 local slots, running, abandoned, q0, q1, q2 = pool[3], pool[4], pool[5], pool[6], pool[7], pool[8]
 local present, let_in, free = pool[20], pool[21], pool[23]
 local nodes, offered = {}, 0

@@ -1,0 +1,7 @@
+-- A ticket leaves the queue, to run or to go.
+local function leave_queue(id, rank)
+  call('ZREM', QUEUE, id)
+  call('ZREM', DEADLINES, id)
+  local place = FIRST_QUEUE + rank
+  S[place] = S[place] - 1
+end
