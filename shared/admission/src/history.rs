@@ -5,8 +5,8 @@
 //! learns alone, and keeps it to itself: nothing of this is on the account.
 //!
 //! Work that was stopped when its time ran out belongs to it as much as what finished: without it, a class that is too long
-//! for its deadline would look like the few of it that were not. It took at least so long, and counts where that is longer
-//! than the estimate.
+//! for its deadline would look like the few of it that were not. It took at least so long, and moves the estimate where
+//! that is longer.
 
 use crate::{
     estimate::p90_step,
@@ -66,20 +66,17 @@ impl History {
         (seen.samples >= ENOUGH && now.since(seen.last) <= FORGET_AFTER).then_some(seen.p90)
     }
 
-    fn sample(&mut self, now: Time, class: Class, micros: u64, counts: impl Fn(f64, f64) -> bool) {
+    fn sample(&mut self, now: Time, class: Class, micros: u64, moves: impl Fn(f64, f64) -> bool) {
         let Some(seen) = self.classes.get_mut(class.0) else { return };
         if now.since(seen.last) > FORGET_AFTER {
             *seen = Seen::default();
         }
         seen.last = now;
         let sample = seconds(micros.max(1));
-        if !counts(sample, seen.p90) {
-            return;
-        }
         seen.samples += 1.0;
         if seen.samples < 2.0 {
             seen.p90 = sample;
-        } else {
+        } else if moves(sample, seen.p90) {
             seen.p90 *= p90_step(seen.samples, sample > seen.p90);
         }
     }
