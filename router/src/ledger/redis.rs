@@ -127,8 +127,12 @@ impl Remote {
         if event.opens() {
             self.link.name_pool(pool).await?;
         }
-        let Answer { reply, actions } = self.link.apply(pool, event).await?;
+        let asked_at = Instant::now();
+        let Answer { reply, actions, seen } = self.link.apply(pool, event).await?;
         self.deliver(actions);
+        if let Some(view) = seen {
+            self.keeper(pool).glance.pressed(view, asked_at);
+        }
         if reply.is_none() && matches!(event, Event::Renew(_)) {
             self.link.forget_pool(pool).await?;
         }
@@ -238,9 +242,6 @@ impl Account for Remote {
             match keeper.unless_lost(self.apply_shared(pool, event)).await {
                 Some(Ok(Some(reply))) => {
                     keeper.learn(&reply);
-                    if matches!((event, &reply), (Event::Admit(_), Reply::Rejected(..))) {
-                        keeper.glance.pressed();
-                    }
                     return Ok(Some(reply));
                 }
                 Some(Ok(None)) if !(keeper.is_known() && keeper.has_backends()) => return Ok(None),

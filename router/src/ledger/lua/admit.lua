@@ -6,7 +6,8 @@ if reason then
   if wait then retry_after = math.max(wait, 1) * math.max(S.attempts / WINDOW / drain, 1) end
   retry_after = math.min(math.max(retry_after * (0.5 + jitter), RETRY_AFTER_LEAST), RETRY_AFTER_MOST)
   local hopeless = wait and remaining <= S.p90
-  return told('rejected\0' .. reason .. '\0' .. struct.pack('<dd', retry_after, hopeless and 1 or 0) .. figures)
+  -- The view spares the router a look of its own.
+  return told('rejected\0' .. reason .. '\0' .. struct.pack('<dd', retry_after, hopeless and 1 or 0) .. view() .. figures)
 end
 count('admitted')
 S.arrivals = math.max(S.now, S.arrivals + 1)

@@ -5,9 +5,8 @@ for i = 4, #ARGV, 2 do
   S.attempts = S.attempts + tonumber(ARGV[i + 1])
   count(ARGV[i], tonumber(ARGV[i + 1]))
 end
-local view = 'view\0' .. struct.pack('<ddddddddddddddddddd', S.recovery == 0 and S.free > 0 and 1 or 0, S.now, S.slots, S.running, S.abandoned, S.q0, S.q1, S.q2, S.samples, S.mean,
-  S.p90, S.releases, S.busy, S.taken_high, S.taken_normal, S.attempts, S.last_reset, S.backend_seen, S.backend_slots)
-if ARGV[3] == 'view' then return told(view) end
+local seen = 'view\0' .. view()
+if ARGV[3] == 'view' then return told(seen) end
 
 local function totals()
   -- What POOL has of the present bucket goes to the others.
@@ -51,6 +50,6 @@ local function routers()
   return out
 end
 
-local whole_account = { view, totals(), backends(), tickets(), routers() }
+local whole_account = { seen, totals(), backends(), tickets(), routers() }
 save()
 return whole_account

@@ -41,11 +41,11 @@ struct State {
 }
 
 impl Glance {
-    /// Redis has refused a request that the last view, if there is one, would have let in: that view is of no more use.
-    pub(super) fn pressed(&self) {
+    /// Redis has refused a request that was asked for at `asked_at`, and has told how the account stands: as good as a look.
+    pub(super) fn pressed(&self, view: View, asked_at: Instant) {
         let mut state = self.lock();
         state.pressed_until = Some(Instant::now() + PRESSURE);
-        state.seen = None;
+        state.seen = Some((view, asked_at));
     }
 
     /// The refusal that the last view stands for, if it does; `look` asks for a new one, telling what was refused since.
@@ -173,7 +173,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn ten_seconds_of_pressure_cost_twenty_looks_a_second() {
         let counter = Counter::new();
-        counter.glance.pressed();
+        counter.glance.pressed(full(), Instant::now());
+        assert!(counter.refuses().await);
+        assert_eq!(counter.looks.load(Ordering::Relaxed), 0, "the refusal has told how the account stands");
         for _ in 0..5_000 {
             let (one, two) = tokio::join!(counter.refuses(), counter.refuses());
             assert!(one && two);
@@ -188,7 +190,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pressure_ends() {
         let counter = Counter::new();
-        counter.glance.pressed();
+        counter.glance.pressed(full(), Instant::now());
         tokio::time::sleep(PRESSURE + Duration::from_millis(1)).await;
         assert!(!counter.refuses().await);
     }

@@ -22,21 +22,23 @@ pub(in crate::ledger) struct Answer {
     pub(in crate::ledger) reply: Option<Reply>,
     /// What became of waiting tickets, of all routers.
     pub(in crate::ledger) actions: Vec<Action>,
+    /// The account as it stood when it refused.
+    pub(in crate::ledger) seen: Option<View>,
 }
 
 /// The answer of a transition's script.
 pub(super) fn answer(value: Value) -> Result<Answer, LedgerError> {
     let mut rest = match value {
-        Value::BulkString(told) => return Ok(Answer { reply: read_told(&told)?, actions: Vec::new() }),
+        Value::BulkString(told) => return read_told(&told),
         list => Words::of(list)?,
     };
     let told = bytes(rest.next())?;
     if let Some(roll) = told.strip_prefix(b"renewed\0") {
         let reply = Some(read_renewed(roll, &mut rest)?);
         // The first place is that of what the caller is told, which stands elsewhere here.
-        return Ok(Answer { reply, actions: read_actions(rest.list()?.skip(1))? });
+        return Ok(Answer { reply, actions: read_actions(rest.list()?.skip(1))?, seen: None });
     }
-    Ok(Answer { reply: read_told(&told)?, actions: read_actions(rest)? })
+    Ok(Answer { actions: read_actions(rest)?, ..read_told(&told)? })
 }
 
 fn read_actions(actions: impl Iterator<Item = Value>) -> Result<Vec<Action>, LedgerError> {
@@ -49,10 +51,11 @@ fn word_of(told: &[u8]) -> (&[u8], &[u8]) {
     (&told[..end], told.get(end + 1..).unwrap_or_default())
 }
 
-/// What the caller is told; `None` where there is no such pool.
-fn read_told(told: &[u8]) -> Result<Option<Reply>, LedgerError> {
+/// What the caller is told.
+fn read_told(told: &[u8]) -> Result<Answer, LedgerError> {
     let (word, rest) = word_of(told);
-    Ok(match word {
+    let reply = match word {
+        b"rejected" => return read_rejected(rest),
         b"unknown" => None,
         b"done" | b"view" => Some(Reply::Done),
         b"grant" => {
@@ -64,19 +67,23 @@ fn read_told(told: &[u8]) -> Result<Option<Reply>, LedgerError> {
             let (position, place) = (doubles.count()?, read_place(&mut doubles)?);
             Some(Reply::Queued { position, place, numbers: read_numbers(doubles)? })
         }
-        b"rejected" => {
-            let (reason, rest) = word_of(rest);
-            let mut doubles = Doubles::read(rest)?;
-            let reason = read_reason(&text(reason)?)?;
-            let refusal = Refusal { reason, retry_after: doubles.next()?, hopeless: doubles.flag()? };
-            Some(Reply::Rejected(refusal, read_numbers(doubles)?))
-        }
         b"reentered" => {
             let mut doubles = Doubles::read(rest)?;
             Some(Reply::Reentered { recovering: doubles.flag()?, roll: read_roll(&mut doubles)? })
         }
         other => return Err(nonsense(&String::from_utf8_lossy(other))),
-    })
+    };
+    Ok(Answer { reply, ..Answer::default() })
+}
+
+/// The reason, the packed refusal, and where a request was refused that came for the first time, the view and the numbers.
+fn read_rejected(rest: &[u8]) -> Result<Answer, LedgerError> {
+    let (reason, rest) = word_of(rest);
+    let mut doubles = Doubles::read(rest)?;
+    let reason = read_reason(&text(reason)?)?;
+    let refusal = Refusal { reason, retry_after: doubles.next()?, hopeless: doubles.flag()? };
+    let seen = if doubles.0.len() == 0 { None } else { Some(read_view(&mut doubles)?.0) };
+    Ok(Answer { reply: Some(Reply::Rejected(refusal, read_numbers(doubles)?)), seen, ..Answer::default() })
 }
 
 /// What was pushed to a router: one action.
@@ -90,7 +97,7 @@ pub(super) fn view(value: Value) -> Result<Option<View>, LedgerError> {
         Value::Array(parts) => bytes(parts.into_iter().next())?,
         told => bytes(Some(told))?,
     };
-    Ok(read_view(&told)?.map(|(view, _)| view))
+    Ok(read_look(&told)?.map(|(view, _)| view))
 }
 
 /// The whole account; `None` where there is no such pool.
@@ -100,7 +107,7 @@ pub(super) fn snapshot(value: Value) -> Result<Option<Snapshot>, LedgerError> {
         // Nothing but a word is told of a pool that is unknown.
         told => Words(vec![told].into_iter()),
     };
-    let Some((view, last_reset)) = read_view(&bytes(parts.next())?)? else { return Ok(None) };
+    let Some((view, last_reset)) = read_look(&bytes(parts.next())?)? else { return Ok(None) };
     let mut totals = Totals::default();
     for entry in parts.list()? {
         let mut entry = Words::of(entry)?;
@@ -275,13 +282,17 @@ fn read_measured(doubles: &mut Doubles) -> Result<Measured, LedgerError> {
     })
 }
 
-/// Counts and estimates in the order of look.lua, and when abandoned work was last reconciled.
-fn read_view(told: &[u8]) -> Result<Option<(View, Time)>, LedgerError> {
+/// What a look is told; `None` where there is no such pool.
+fn read_look(told: &[u8]) -> Result<Option<(View, Time)>, LedgerError> {
     let (word, figures) = word_of(told);
     if word == b"unknown" {
         return Ok(None);
     }
-    let mut figures = Doubles::read(figures)?;
+    read_view(&mut Doubles::read(figures)?).map(Some)
+}
+
+/// Counts and estimates in the order of view.lua, and when abandoned work was last reconciled.
+fn read_view(figures: &mut Doubles) -> Result<(View, Time), LedgerError> {
     let free = figures.flag()?;
     let at = Time(figures.whole()?);
     let (slots, running, abandoned) = (figures.count()?, figures.count()?, figures.count()?);
@@ -299,7 +310,7 @@ fn read_view(told: &[u8]) -> Result<Option<(View, Time)>, LedgerError> {
     let (last_reset, backend_seen) = (Time(figures.whole()?), Time(figures.whole()?));
     let backend_slots = figures.count()?;
     let view = View { at, slots, free, running, abandoned, queued, estimate, backend_seen, backend_slots };
-    Ok(Some((view, last_reset)))
+    Ok((view, last_reset))
 }
 
 fn read_backend(value: Value) -> Result<BackendView, LedgerError> {

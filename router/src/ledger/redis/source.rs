@@ -61,29 +61,32 @@ const ACCOUNT: &str = files!("state", "told");
 /// Time that passes.
 const CLOCK: &str = files!("clock");
 
-/// All that becomes of slots, tickets and backends.
+/// What becomes of slots, tickets and backends.
 macro_rules! machinery {
     () => {
-        files!("records", "nodes", "leaving", "grants", "standing", "removal", "expiry", "ended")
+        files!("records", "nodes", "leaving", "grants", "standing", "removal", "ended")
     };
 }
 
-/// That, for scripts most of whose calls do without it: made by the calls that need it.
+/// That and what expires, for scripts most of whose calls do without: made by the calls that need it.
 const MACHINERY_WITHIN: &str = concat!(
     "local function machinery()\n",
     machinery!(),
     files!("machinery"),
-    "end\nlocal function expire() machinery().expire() end\n"
+    "end\nlocal function expire()\n",
+    machinery!(),
+    files!("expiry"),
+    "expire_all()\nend\n"
 );
-/// That, for scripts that use it in every call.
-const MACHINERY_BESIDE: &str = concat!(machinery!(), "local expire = expire_all\n");
+/// The same for scripts that use it in every call.
+const MACHINERY_BESIDE: &str = concat!(machinery!(), files!("expiry"), "local expire = expire_all\n");
 
 pub(super) fn admit() -> String {
     spelled_out(&[
         ACCOUNT,
         MACHINERY_WITHIN,
         CLOCK,
-        files!("records", "entering", "leases", "ask", "decide", "admit"),
+        files!("records", "entering", "leases", "view", "ask", "decide", "admit"),
     ])
 }
 
@@ -114,7 +117,7 @@ pub(super) fn reenter() -> String {
 
 pub(super) fn look() -> String {
     // What it reads is read by the machinery's own functions.
-    spelled_out(&[ACCOUNT, MACHINERY_WITHIN, CLOCK, files!("records", "nodes", "look")])
+    spelled_out(&[ACCOUNT, MACHINERY_WITHIN, CLOCK, files!("records", "nodes", "view", "look")])
 }
 
 /// Puts in place of each figure and each word in capitals what it stands for.

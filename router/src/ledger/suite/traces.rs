@@ -274,10 +274,12 @@ fn pure(pool: &mut Option<Pool>, now: u64, event: &Event) -> Answer {
     }
     let Some(account) = pool.as_mut() else { return Answer::default() };
     let outcome = account.apply(Time(now), event);
+    let refused = matches!((event, &outcome.reply), (Event::Admit(_), Reply::Rejected(..)));
+    let seen = refused.then(|| account.view());
     if account.forgettable() {
         *pool = None;
     }
-    Answer { reply: Some(outcome.reply), actions: outcome.actions }
+    Answer { reply: Some(outcome.reply), actions: outcome.actions, seen }
 }
 
 /// Plays one trace on both; the first difference, if there is one.
