@@ -27,9 +27,6 @@ pub(super) trait Account: Send + Sync + 'static {
         event: &Event,
     ) -> impl Future<Output = Result<Option<Reply>, LedgerError>> + Send;
 
-    /// The refusal of a request that needs no call: the last view of the pool says no.
-    fn refuses(&self, pool: &str, ask: &Admit) -> impl Future<Output = Option<Reply>> + Send;
-
     /// The account has lost something that this router holds: says again all that it holds.
     fn lost(&self, pool: &str) -> impl Future<Output = ()> + Send;
 
@@ -68,9 +65,6 @@ impl<A: Account> Desk<A> {
             prefer,
         };
         let asking = self.holdings.open(pool, &attempt);
-        if let Some(refused) = self.account.refuses(pool, &admit).await {
-            return asking.answered(refused);
-        }
         let reply = self.account.apply(pool, &Event::Admit(admit)).await?;
         asking.answered(reply.unwrap_or_else(unknown_pool))
     }

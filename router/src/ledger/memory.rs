@@ -5,7 +5,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
 };
 
-use tidegate_admission::{Action, Admit, Event, Outcome, Pool, Reply, Time, View, snapshot::Snapshot};
+use tidegate_admission::{Action, Event, Outcome, Pool, Reply, Time, View, snapshot::Snapshot};
 use tokio::{sync::Notify, time::sleep};
 
 use super::{
@@ -108,11 +108,6 @@ impl Shared {
 impl Account for Arc<Shared> {
     fn mode(&self) -> LedgerMode {
         LedgerMode::Memory
-    }
-
-    /// An account in this process costs nothing to ask.
-    async fn refuses(&self, _pool: &str, _ask: &Admit) -> Option<Reply> {
-        None
     }
 
     /// An account in this process loses nothing: what is gone has expired, and its ticket's wait is over.

@@ -19,10 +19,11 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use tidegate_admission::{Action, Admit, Event, Reply, View, snapshot::Snapshot};
+use tidegate_admission::{Action, Event, Reply, View, snapshot::Snapshot};
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use self::{
+    glance::Turn,
     keeper::Keeper,
     link::{Link, Terms},
     reply::Answer,
@@ -212,6 +213,18 @@ impl Remote {
         join_all(keepers.iter().map(|(pool, keeper)| self.see_to(pool, keeper, broken))).await;
     }
 
+    /// Tells Redis of what was refused from views, so that the fleet's counts are whole. What does not arrive is not told again.
+    async fn tell_refused(&self) {
+        let keepers = self.keepers().clone();
+        let told = keepers.iter().filter(|(_, keeper)| !keeper.is_alone()).map(async |(pool, keeper)| {
+            let refused = keeper.glance.take_untold();
+            if !refused.is_empty() && self.link.view(pool, refused).await.is_err() {
+                tracing::debug!(pool, "refusals were not told of");
+            }
+        });
+        join_all(told).await;
+    }
+
     async fn see_to(&self, pool: &str, keeper: &Keeper, broken: bool) {
         if broken && keeper.is_known() {
             self.lose(pool, keeper).await;
@@ -234,6 +247,17 @@ impl Account for Remote {
     async fn apply(&self, pool: &str, event: &Event) -> Result<Option<Reply>, LedgerError> {
         let keeper = self.keeper(pool);
         keeper.note(event);
+        let _turn = match event {
+            Event::Admit(ask) if !keeper.is_alone() => {
+                match keeper.glance.turn(&ask.limits, &ask.asked()).await {
+                    Turn::Refused(refusal, numbers) => {
+                        return Ok(Some(Reply::Rejected(refusal, Some(numbers))));
+                    }
+                    turn @ Turn::Ask { .. } => Some(turn),
+                }
+            }
+            _ => None,
+        };
         for _ in 0..MOST_TRIES {
             let stay = keeper.stay().await;
             if keeper.is_alone() {
@@ -254,16 +278,6 @@ impl Account for Remote {
             self.lose(pool, &keeper).await;
         }
         Err(LedgerError::Unavailable("it answers some calls, and not this one".to_owned()))
-    }
-
-    async fn refuses(&self, pool: &str, ask: &Admit) -> Option<Reply> {
-        let keeper = self.keeper(pool);
-        if keeper.is_alone() {
-            return None;
-        }
-        let look = |refused| async { self.link.view(pool, refused).await.ok().flatten() };
-        let (refusal, numbers) = keeper.glance.refuses(&ask.limits, &ask.asked(), look).await?;
-        Some(Reply::Rejected(refusal, Some(numbers)))
     }
 
     async fn lost(&self, pool: &str) {
@@ -319,6 +333,7 @@ async fn keep_lease(desk: Weak<Desk<Remote>>) {
             continue;
         }
         renewed = Instant::now();
+        desk.account.tell_refused().await;
         if let Err(error) = desk.renew().await {
             tracing::warn!(%error, "the router's lease was not renewed");
         }

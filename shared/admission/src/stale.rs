@@ -1,9 +1,9 @@
 //! Cheap rejection: a refusal from a view that a router already has, so that overload costs the ledger nothing.
 //!
 //! A view that says no is a promise about the past. Since then slots came free and tickets were served, at the rate
-//! that the view itself holds. As long as somebody must still be waiting by then, a slot that came free has gone to a ticket and
-//! not to waste, and who comes now loses nothing but the place of that ticket, which whoever asks after the next look
-//! gets. Where the queue may be empty, and everywhere that a view says yes, the ledger decides.
+//! that the view itself holds, give or take what chance does. As long as somebody must still be waiting by then, a slot that
+//! came free has gone to a ticket and not to waste, and who comes now loses nothing but the place of that ticket, which
+//! whoever asks next gets. Where the queue may be empty, and everywhere that a view says yes, the ledger decides.
 //!
 //! To age the queue as well, and ask where one ticket less would let the request in, was tried: at ten times the load the
 //! queue stands at its limit, where one ticket less is always near: a third of the refusals of ten slots were asked for.
@@ -32,17 +32,19 @@ pub fn refuse_unasked(view: &View, age: u64, limits: &Limits, asked: &Asked) -> 
     }
     let numbers = numbers(view, limits, asked);
     let reason = rejects(view, view.free, limits, &numbers)?;
-    if age > 0 && view.slots > 0 && drained(view, age)? >= numbers.queued {
+    if age > 0 && view.slots > 0 && most_drained(view, age)? >= numbers.queued {
         return None;
     }
     Some((refuse(reason, view, &numbers, asked), numbers))
 }
 
-/// Tickets that were served meanwhile, were slots to come free as they did while all were busy. A part of a ticket
-/// counts as that part of its wait. Unknown before the first service time; a pool without slots serves none.
-pub fn drained(view: &View, age: u64) -> Option<f64> {
+/// Tickets that may have been served meanwhile, were slots to come free as they did while all were busy: what is expected, three
+/// standard deviations of a Poisson process, and one, since the next may be about to come. Unknown before the first service
+/// time; a pool without slots serves none.
+pub fn most_drained(view: &View, age: u64) -> Option<f64> {
     if age == 0 || view.slots == 0 {
         return Some(0.0);
     }
-    view.estimate.measured().then(|| view.estimate.drain(f64::from(view.slots)) * seconds(age))
+    let expected = view.estimate.drain(f64::from(view.slots)) * seconds(age);
+    view.estimate.measured().then(|| expected + 3.0 * expected.sqrt() + 1.0)
 }
