@@ -11,7 +11,7 @@ use crate::{
 /// Values of `--wait-share` that are compared.
 pub const SHARES: [f64; 5] = [1.0, 0.5, 0.25, 0.15, 0.1];
 /// The one that is shown in detail.
-const DETAILED: usize = 4;
+const DETAILED: usize = 3;
 /// Slots and queue.
 const SIZES: [(u32, u32); 3] = [(3, 50), (8, 50), (60, 100)];
 /// Service and timeout.
