@@ -10,7 +10,7 @@ use tidegate_tests::wait;
 
 #[tokio::test]
 async fn a_full_backend_sends_the_ticket_elsewhere() {
-    let full = FakeNode::start(8, Plan::Full).await;
+    let full = FakeNode::start(8, Plan::Refuse("concurrency")).await;
     let good = FakeNode::start(8, Plan::Answer(Duration::from_millis(5))).await;
     let router =
         TestRouter::start(&["--backend", &full.url, "--backend", &good.url]).await.with_backends(2).await;
@@ -21,6 +21,22 @@ async fn a_full_backend_sends_the_ticket_elsewhere() {
     assert_eq!(good.seen(), 12);
     assert!(full.seen() > 0);
     router.until_counts(&[("running", 0), ("queued", 0)]).await;
+}
+
+/// One that has just started answers so while it reads its model, also to a router that knew it in its life before.
+#[tokio::test]
+async fn a_backend_that_loads_or_drains_sends_the_ticket_elsewhere() {
+    for code in ["loading", "draining"] {
+        let other = FakeNode::start(8, Plan::Refuse(code)).await;
+        let good = FakeNode::start(8, Plan::Answer(Duration::from_millis(5))).await;
+        let router = TestRouter::start(&["--backend", &other.url, "--backend", &good.url]).await;
+        let router = router.with_backends(2).await;
+        let chats = (0..8).map(|_| router.client.chat(MODEL, "x"));
+        let answers = futures_util::future::join_all(chats).await;
+        assert!(answers.iter().all(|answer| answer.status == StatusCode::OK), "{code}: {answers:?}");
+        assert!(other.seen() > 0);
+        router.until_counts(&[("running", 0), ("abandoned", 0), ("queued", 0)]).await;
+    }
 }
 
 #[tokio::test]

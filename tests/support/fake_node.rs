@@ -34,8 +34,8 @@ pub enum Plan {
     Work(Service, u64),
     /// Headers, one event, then a broken connection.
     Break,
-    /// 503 `concurrency`, whatever runs.
-    Full,
+    /// 503 with this code, whatever runs.
+    Refuse(&'static str),
     /// 500 with an error body of its own.
     Fail,
 }

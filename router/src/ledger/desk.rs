@@ -114,8 +114,7 @@ impl<A: Account> Desk<A> {
             why,
             place: self.holdings.place(attempt)?,
         };
-        let asking = self.holdings.open(pool, &next);
-        self.holdings.handed_back(attempt, why);
+        let asking = self.holdings.open_next(pool, attempt, why, &next);
         let reply = self.account.apply(pool, &Event::HandBack(returned)).await?;
         asking.answered(reply.unwrap_or_else(unknown_pool))
     }

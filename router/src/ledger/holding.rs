@@ -37,6 +37,8 @@ enum Stage {
 struct Holding {
     pool: String,
     stage: Stage,
+    /// Lives of backends that could not be reached for this request.
+    avoid: Vec<String>,
 }
 
 /// Everything that this router holds.
@@ -59,8 +61,37 @@ pub(super) struct Asking {
 impl Holdings {
     /// An attempt is about to ask. Must come before the call, since its grant can overtake the answer.
     pub(super) fn open(self: &Arc<Self>, pool: &str, attempt: &AttemptId) -> Asking {
+        self.open_avoiding(pool, attempt, Vec::new())
+    }
+
+    /// The same for the attempt that follows one whose slot comes back unused: that one is over, or counted by the ledger until
+    /// its backend's next report.
+    pub(super) fn open_next(
+        self: &Arc<Self>,
+        pool: &str,
+        returned: &AttemptId,
+        why: HandBack,
+        next: &AttemptId,
+    ) -> Asking {
+        let mut avoid = Vec::new();
+        if let Some(Holding { avoid: before, stage: Stage::Running(_, seat), .. }) = self.lock().get(returned)
+        {
+            avoid.clone_from(before);
+            if why == HandBack::Unreachable {
+                avoid.push(seat.life());
+            }
+        }
+        let asking = self.open_avoiding(pool, next, avoid);
+        match why {
+            HandBack::Concurrency => self.abandon(returned),
+            HandBack::Unreachable => self.close(returned),
+        }
+        asking
+    }
+
+    fn open_avoiding(self: &Arc<Self>, pool: &str, attempt: &AttemptId, avoid: Vec<String>) -> Asking {
         let (sender, receiver) = oneshot::channel();
-        let holding = Holding { pool: pool.to_owned(), stage: Stage::Asking(sender) };
+        let holding = Holding { pool: pool.to_owned(), stage: Stage::Asking(sender), avoid };
         self.lock().insert(attempt.clone(), holding);
         Asking { holdings: Arc::clone(self), attempt: attempt.clone(), grant: Some(receiver) }
     }
@@ -106,7 +137,7 @@ impl Holdings {
                 Stage::Running(place, seat) => (place, HeldStage::Running(seat.clone())),
                 Stage::Abandoned(place, seat) => (place, HeldStage::Abandoned(seat.clone())),
             };
-            Some(Held { attempt: attempt.clone(), place: *place, stage })
+            Some(Held { attempt: attempt.clone(), place: *place, avoid: holding.avoid.clone(), stage })
         });
         (number, held.collect())
     }
@@ -167,17 +198,10 @@ impl Holdings {
 
     /// This router has given an attempt up, and the ledger counts it until its work has stopped.
     pub(super) fn abandon(&self, attempt: &AttemptId) {
-        let mut held = self.lock();
-        if let Some(Holding { pool, stage: Stage::Running(place, seat) }) = held.remove(attempt) {
-            held.insert(attempt.clone(), Holding { pool, stage: Stage::Abandoned(place, seat) });
-        }
-    }
-
-    /// An attempt's slot was given back: free, or counted by the ledger until the backend's next report.
-    pub(super) fn handed_back(&self, attempt: &AttemptId, why: HandBack) {
-        match why {
-            HandBack::Concurrency => self.abandon(attempt),
-            HandBack::Unreachable => self.close(attempt),
+        if let Some(holding) = self.lock().get_mut(attempt)
+            && let Stage::Running(place, seat) = &holding.stage
+        {
+            holding.stage = Stage::Abandoned(*place, seat.clone());
         }
     }
 
@@ -205,33 +229,27 @@ impl Holdings {
 
     fn waits(&self, attempt: &AttemptId, place: Place) {
         let mut held = self.lock();
-        match held.remove(attempt) {
-            Some(Holding { pool, stage: Stage::Asking(sender) }) => {
-                held.insert(attempt.clone(), Holding { pool, stage: Stage::Waiting(sender, place) });
-            }
-            Some(other) => {
-                held.insert(attempt.clone(), other);
-            }
-            None => {}
-        }
+        let Some(Holding { pool, stage, avoid }) = held.remove(attempt) else { return };
+        let stage = match stage {
+            Stage::Asking(sender) => Stage::Waiting(sender, place),
+            other => other,
+        };
+        held.insert(attempt.clone(), Holding { pool, stage, avoid });
     }
 
     /// The sender of a ticket that waits; the ticket runs as granted from now on, or is gone without a grant.
     fn take_sender(&self, attempt: &AttemptId, granted: Option<&Granted>) -> Option<oneshot::Sender<Waited>> {
         let mut held = self.lock();
-        let holding = held.remove(attempt)?;
-        match (holding.stage, granted) {
-            (Stage::Asking(sender) | Stage::Waiting(sender, _), None) => Some(sender),
+        let Holding { pool, stage, avoid } = held.remove(attempt)?;
+        let (stage, sender) = match (stage, granted) {
+            (Stage::Asking(sender) | Stage::Waiting(sender, _), None) => return Some(sender),
             (Stage::Asking(sender) | Stage::Waiting(sender, _), Some(granted)) => {
-                let stage = Stage::Running(granted.place, seat(granted));
-                held.insert(attempt.clone(), Holding { pool: holding.pool, stage });
-                Some(sender)
+                (Stage::Running(granted.place, seat(granted)), Some(sender))
             }
-            (stage, _) => {
-                held.insert(attempt.clone(), Holding { pool: holding.pool, stage });
-                None
-            }
-        }
+            (stage, _) => (stage, None),
+        };
+        held.insert(attempt.clone(), Holding { pool, stage, avoid });
+        sender
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<AttemptId, Holding>> {

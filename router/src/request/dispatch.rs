@@ -101,7 +101,7 @@ impl Dispatch {
         Response::from_parts(parts, Body::new(body))
     }
 
-    /// A 503 may say that the backend was full or draining: then the ticket goes elsewhere, else it passes unchanged.
+    /// A 503 may say that the backend was full, not ready yet, or draining: then the ticket goes elsewhere, else it passes unchanged.
     async fn refused_or_passed(
         &self,
         job: &Job,
@@ -138,7 +138,7 @@ fn refusal(body: &Bytes) -> Option<HandBack> {
     let body: ErrorBody = serde_json::from_slice(body).ok()?;
     match body.error.code.as_deref() {
         Some("concurrency") => Some(HandBack::Concurrency),
-        Some("draining") => Some(HandBack::Unreachable),
+        Some("draining" | "loading") => Some(HandBack::Unreachable),
         _ => None,
     }
 }
@@ -234,7 +234,9 @@ mod tests {
     fn only_our_own_codes_send_a_ticket_elsewhere() {
         let body = |code: &'static str| Bytes::from(ErrorBody::new("t", code, "m").to_json());
         assert_eq!(refusal(&body("concurrency")), Some(HandBack::Concurrency));
-        assert_eq!(refusal(&body("draining")), Some(HandBack::Unreachable));
+        for code in ["loading", "draining"] {
+            assert_eq!(refusal(&body(code)), Some(HandBack::Unreachable), "{code}");
+        }
         assert_eq!(refusal(&body("overloaded")), None);
         assert_eq!(refusal(&Bytes::from_static(b"<html>")), None);
     }

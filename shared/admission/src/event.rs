@@ -205,6 +205,8 @@ pub struct Held {
     pub attempt: AttemptId,
     /// Its place.
     pub place: Place,
+    /// Lives of backends that it avoids, as [`Seat::life`] names them: they could not be reached for it.
+    pub avoid: Vec<String>,
     /// What it is doing.
     pub stage: Stage,
 }
@@ -229,6 +231,18 @@ pub struct Seat {
     pub epoch: String,
     /// When it was granted.
     pub since: Time,
+}
+
+impl Seat {
+    /// Names the life of the backend, for tickets that avoid it.
+    pub fn life(&self) -> String {
+        life(&self.backend, &self.epoch)
+    }
+}
+
+/// Names one life of a backend, for tickets that avoid it.
+pub(crate) fn life(backend: &str, epoch: &str) -> String {
+    format!("{backend}\n{epoch}")
 }
 
 /// What happens to a pool.

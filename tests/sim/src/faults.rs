@@ -111,6 +111,8 @@ pub(crate) struct Request {
     answers: u32,
     /// Its client is still there.
     listening: bool,
+    /// Lives of backends that could not be reached for it.
+    avoid: Vec<String>,
 }
 
 /// What went well in one run.

@@ -85,25 +85,29 @@ impl Node {
         self.account.lock().unwrap()
     }
 
-    /// Takes a request; `None` where the node is full. Work that has been given up and has not stopped counts as well.
-    pub(super) fn enter(&self, headers: HeaderMap, body: Value) -> Option<(Plan, Running)> {
+    /// Takes a request; the code of the refusal where it does not. Work that has been given up and has not stopped counts as well.
+    pub(super) fn enter(&self, headers: HeaderMap, body: Value) -> Result<(Plan, Running), &'static str> {
         let attempt = headers.get(ATTEMPT).and_then(|id| id.to_str().ok()).unwrap_or_default().to_owned();
         let mut account = self.account();
         account.seen += 1;
         (account.headers, account.body) = (headers, body);
         let full = self.line.is_none() && account.taken.len() >= self.setup.slots as usize;
-        if account.plan == Plan::Full || full {
+        let refused = match account.plan {
+            Plan::Refuse(code) => Some(code),
+            _ => full.then_some("concurrency"),
+        };
+        if let Some(code) = refused {
             if let Some(diary) = &self.diary {
                 diary.refused(&attempt);
             }
-            return None;
+            return Err(code);
         }
         let serial = account.seen;
         let id =
             format!("chatcmpl-{}", if attempt.is_empty() { serial.to_string() } else { attempt.clone() });
         account.taken.insert(serial, Work { attempt, begun: false, abandoned: false });
         let node = self.clone();
-        Some((account.plan, Running { node, serial, id, slot: None, begun: false, done: false }))
+        Ok((account.plan, Running { node, serial, id, slot: None, begun: false, done: false }))
     }
 
     pub(super) fn report(&self) -> NodeReport {

@@ -46,8 +46,9 @@ fn refusal(status: StatusCode, code: &'static str) -> Response {
 async fn chat(State(node): State<Node>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
     let prompt = body["messages"].as_array().and_then(|messages| messages.last()?["content"].as_str());
     let (prompt, streamed) = (prompt.unwrap_or_default().to_owned(), body["stream"] == true);
-    let Some((plan, mut running)) = node.enter(headers, body) else {
-        return refusal(StatusCode::SERVICE_UNAVAILABLE, "concurrency");
+    let (plan, mut running) = match node.enter(headers, body) {
+        Ok(entered) => entered,
+        Err(code) => return refusal(StatusCode::SERVICE_UNAVAILABLE, code),
     };
     running.begin(&prompt).await;
     match plan {
@@ -58,8 +59,7 @@ async fn chat(State(node): State<Node>, headers: HeaderMap, Json(body): Json<Val
         }
         Plan::Stream(events, pause) => numbers(running, events, pause, false),
         Plan::Break => numbers(running, 1, Duration::ZERO, true),
-        Plan::Fail => refusal(StatusCode::INTERNAL_SERVER_ERROR, "engine_broken"),
-        Plan::Full => refusal(StatusCode::SERVICE_UNAVAILABLE, "concurrency"),
+        Plan::Fail | Plan::Refuse(_) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "engine_broken"),
     }
 }
 

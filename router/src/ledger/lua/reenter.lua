@@ -1,5 +1,5 @@
 -- A router says all that it holds. ARGV: router, number, flags, max_queue_size, pool_memory, routers that it knew of, then for
--- each attempt: id, rank, arrival, entered, deadline, phase, backend, epoch, since. What comes twice, or late, changes nothing.
+-- each attempt: id, avoid, rank, arrival, entered, deadline, phase, backend, epoch, since. What comes twice, or late, changes nothing.
 -- Mirrors pool/reentry.rs.
 if not open() then create(clock()) end
 advance()
@@ -15,7 +15,7 @@ end
 
 local function free_unlisted()
   local listed = {}
-  for i = 9, #ARGV, 9 do listed[ARGV[i]] = true end
+  for i = 9, #ARGV, 10 do listed[ARGV[i]] = true end
   for _, id in ipairs(owned_by(router)) do
     if not listed[id] then remove(id, get_attempt(id)) end
   end
@@ -27,7 +27,7 @@ local function seat(id, held, epoch)
   if not n then
     put_node(held.backend, { url = '', epoch = epoch, slots = 0, draining = 0, lease = -1, running = 0, abandoned = 0 })
   end
-  held.avoid, held.prefer = '', ''
+  held.prefer = ''
   put_attempt(id, held)
   own(id, router)
   if held.phase == 'a' then
@@ -49,7 +49,7 @@ local function enter(id, held, epoch)
     return
   end
   if a then
-    held.avoid, held.prefer = a.avoid, a.prefer
+    held.prefer = a.prefer
     remove(id, a)
   end
   S.arrivals = math.max(S.arrivals, held.arrival)
@@ -68,10 +68,10 @@ local function take_word()
   put_lease(router, number, ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]))
   if S.recovery ~= 0 or remembers_nobody_else() then begin_recovery(routers) end
   free_unlisted()
-  for i = 9, #ARGV, 9 do
-    enter(ARGV[i], { router = router, rank = tonumber(ARGV[i + 1]), arrival = tonumber(ARGV[i + 2]),
-      entered = tonumber(ARGV[i + 3]), deadline = tonumber(ARGV[i + 4]), phase = ARGV[i + 5], backend = ARGV[i + 6],
-      since = tonumber(ARGV[i + 8]), suspect = 0, avoid = '', prefer = '' }, ARGV[i + 7])
+  for i = 9, #ARGV, 10 do
+    enter(ARGV[i], { router = router, avoid = ARGV[i + 1], rank = tonumber(ARGV[i + 2]), arrival = tonumber(ARGV[i + 3]),
+      entered = tonumber(ARGV[i + 4]), deadline = tonumber(ARGV[i + 5]), phase = ARGV[i + 6], backend = ARGV[i + 7],
+      since = tonumber(ARGV[i + 9]), suspect = 0, prefer = '' }, ARGV[i + 8])
   end
   if S.recovery ~= 0 then
     if not string.find(S.back, '\0' .. router .. '\0', 1, true) then S.back = S.back .. '\0' .. router .. '\0' end

@@ -163,8 +163,9 @@ fn reenter(call: &mut ScriptInvocation<'_>, reentry: &Reentry) {
     call.arg(&reentry.router).arg(reentry.number).arg(&reentry.flags);
     remembered(call, &reentry.limits);
     call.arg(reentry.routers);
-    for Held { attempt, place, stage } in &reentry.held {
+    for Held { attempt, place, avoid, stage } in &reentry.held {
         call.arg(&attempt.0)
+            .arg(lives(avoid))
             .arg(place.priority.rank())
             .arg(place.arrival)
             .arg(place.entered.0)
@@ -175,6 +176,14 @@ fn reenter(call: &mut ScriptInvocation<'_>, reentry: &Reentry) {
             Stage::Abandoned(seat) => seated(call, "a", seat),
         };
     }
+}
+
+/// Lives of backends as the account keeps them: NUL life NUL life NUL, or nothing.
+fn lives(avoid: &[String]) -> String {
+    avoid.iter().fold(String::new(), |lives, life| {
+        let first = if lives.is_empty() { "\0" } else { "" };
+        lives + first + life + "\0"
+    })
 }
 
 fn seated<'a, 'b>(

@@ -17,8 +17,8 @@ use super::{
     server::RedisServer,
 };
 use crate::ledger::{
-    Admission, Ask, AttemptId, End, Grant, Ledger, LedgerError, LedgerMode, LedgerOptions, Limits, OnLoss,
-    Priority, RedisLedger, Ticket,
+    Admission, Ask, AttemptId, End, Grant, HandBack, Ledger, LedgerError, LedgerMode, LedgerOptions, Limits,
+    OnLoss, Priority, RedisLedger, Ticket,
 };
 
 /// Time that Redis gets to answer here: a stopped one is found out, and a busy machine is not taken for one.
@@ -169,6 +169,28 @@ async fn what_a_router_held_before_counts_and_nobody_is_evicted() {
     assert!(timeout(Duration::from_millis(300), &mut waits.grant).await.is_err());
     release(one, &held[2]).await;
     wait_granted(&mut waits).await;
+}
+
+#[tokio::test]
+async fn a_backend_that_could_not_be_reached_stays_avoided_through_a_loss() {
+    let server = RedisServer::start().await;
+    let port = server.port();
+    let routers = Routers::start(&server, 1, &[2, 1], tight()).await;
+    let router = &routers.ledgers[0];
+    let (first, second) = (granted(router, ask()).await, granted(router, ask()).await);
+    assert_eq!((first.backend.as_str(), second.backend.as_str()), ("b0", "b1"));
+    let next = AttemptId::from("again");
+    let back = router.hand_back(POOL, &first.attempt, HandBack::Unreachable, next).await.unwrap();
+    let Admission::Queued(mut ticket) = back else { panic!("{back:?}") };
+    drop(server);
+    routers.until_mode(LedgerMode::Degraded).await;
+    let _again = RedisServer::start_on(port).await.expect("the port is free again");
+    routers.until_mode(LedgerMode::Redis).await;
+    assert_eq!(counts(router).await, (1, 0, 1), "b0 is free all the time");
+    release(router, &second).await;
+    let grant = wait_granted(&mut ticket).await;
+    assert_eq!(grant.backend, "b1");
+    release(router, &grant).await;
 }
 
 #[tokio::test]

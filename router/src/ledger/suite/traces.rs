@@ -187,10 +187,17 @@ impl Trace {
                 1 => Stage::Waiting,
                 _ => Stage::Running(seat),
             };
-            held.push(Held { attempt, place, stage });
+            let avoid = if self.below(3) == 0 { vec![self.life()] } else { Vec::new() };
+            held.push(Held { attempt, place, avoid, stage });
         }
         let routers = self.below(4) as u32;
         Event::Reenter(Reentry { router, number, flags: limits.to_string(), limits, routers, held })
+    }
+
+    /// A life of some backend.
+    fn life(&mut self) -> String {
+        let Backend { id: backend, epoch, .. } = self.backend();
+        Seat { backend, epoch, since: Time(0) }.life()
     }
 
     /// Mostly the next number; one in eight comes twice, or late.

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
-    event::Place,
+    event::{Place, life},
     snapshot::{BackendState, BackendView},
     time::Time,
 };
@@ -102,7 +102,7 @@ impl Node {
 
     /// Names this life of the backend `id`, for tickets that avoid it.
     pub fn life(&self, id: &str) -> String {
-        format!("{id}\n{}", self.epoch)
+        life(id, &self.epoch)
     }
 
     /// As `/fleet` shows it.

@@ -71,9 +71,8 @@ impl Pool {
         if self.stands(held) {
             return;
         }
-        let wish = self
-            .remove(&held.attempt)
-            .map_or_else(Wish::default, |attempt| Wish { avoid: attempt.avoid, prefer: attempt.prefer });
+        let prefer = self.remove(&held.attempt).and_then(|attempt| attempt.prefer);
+        let wish = Wish { avoid: held.avoid.clone(), prefer };
         self.arrivals = self.arrivals.max(held.place.arrival);
         match &held.stage {
             Stage::Waiting if held.place.deadline <= self.now => {
@@ -120,8 +119,8 @@ impl Pool {
         let runs = matches!(phase, Phase::Running { .. });
         self.own(router, &held.attempt);
         let router = router.to_owned();
-        let attempt =
-            Attempt { router, place: held.place, phase, avoid: Vec::new(), prefer: None, suspect: false };
+        let avoid = held.avoid.clone();
+        let attempt = Attempt { router, place: held.place, phase, avoid, prefer: None, suspect: false };
         self.attempts.insert(held.attempt.clone(), attempt);
         if !runs {
             self.falls_due(self.now.plus(PROOF_LASTS));

@@ -22,6 +22,19 @@ fn a_router_re_enters_what_it_holds_even_past_the_limits() {
 }
 
 #[test]
+fn a_ticket_that_re_enters_avoids_what_it_avoided() {
+    let mut scene = Scene::new();
+    let place = scene.runs("a");
+    let avoid = vec![seat("backend-0").life()];
+    let mut empty = Scene::empty(scene.now);
+    empty.reenter("r", 1, vec![Held { avoid, ..waiting("a", place) }, waiting("b", place)]);
+    let (_, actions) = empty.apply(&Event::PutBackend(backend(0, 0, false)));
+    assert_eq!((granted(&actions), empty.counts()), (vec!["b"], (1, 0, 1)));
+    let (_, actions) = empty.apply(&Event::PutBackend(backend(1, 0, false)));
+    assert_eq!(granted(&actions), ["a"]);
+}
+
+#[test]
 fn an_account_without_memory_grants_nothing_until_the_routers_are_back() {
     let mut scene = Scene::empty(Time(0));
     assert!(scene.reenter("other", 2, vec![]));

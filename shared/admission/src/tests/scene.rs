@@ -128,11 +128,11 @@ pub(super) fn seat(backend: &str) -> Seat {
 }
 
 pub(super) fn running(attempt: &str, place: Place) -> Held {
-    Held { attempt: attempt.into(), place, stage: Stage::Running(seat("backend-0")) }
+    Held { stage: Stage::Running(seat("backend-0")), ..waiting(attempt, place) }
 }
 
 pub(super) fn waiting(attempt: &str, place: Place) -> Held {
-    Held { attempt: attempt.into(), place, stage: Stage::Waiting }
+    Held { attempt: attempt.into(), place, avoid: Vec::new(), stage: Stage::Waiting }
 }
 
 pub(super) fn granted(actions: &[Action]) -> Vec<&str> {

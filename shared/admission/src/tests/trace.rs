@@ -204,12 +204,14 @@ impl World {
                 epoch: "epoch-0".to_owned(),
                 since: place.entered,
             };
+            let elsewhere = seat.clone();
             let stage = match (backend, n % 4) {
                 (None, 0 | 1) => Stage::Waiting,
                 (_, 3) => Stage::Abandoned(seat),
                 _ => Stage::Running(seat),
             };
-            Some(Held { attempt: id.clone(), place: *place, stage })
+            let avoid = (n % 3 == 0).then(|| Seat { backend: backend_id(n % 4), ..elsewhere.clone() }.life());
+            Some(Held { attempt: id.clone(), place: *place, avoid: avoid.into_iter().collect(), stage })
         });
         Event::Reenter(Reentry {
             held: held.collect(),

@@ -66,7 +66,8 @@ impl World {
                 Stage::Running(slot) => (slot.place, HeldStage::Running(seat(slot))),
                 Stage::Abandoned(slot) => (slot.place, HeldStage::Abandoned(seat(slot))),
             };
-            Some(Held { attempt: attempt.clone(), place, stage })
+            let avoid = self.requests[holding.request].avoid.clone();
+            Some(Held { attempt: attempt.clone(), place, avoid, stage })
         });
         let reentry = Reentry {
             router: name(router, life),
@@ -103,6 +104,6 @@ impl World {
     }
 }
 
-fn seat(slot: Slot) -> Seat {
+pub(super) fn seat(slot: Slot) -> Seat {
     Seat { backend: node::name(slot.node), epoch: epoch(slot.life), since: slot.since }
 }

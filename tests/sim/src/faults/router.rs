@@ -13,7 +13,7 @@ use tidegate_admission::{
 use super::{
     CALM, Happening, LONGEST, Life, Request, Word, World,
     node::{life_of, node_of, work},
-    rejoin::Rejoin,
+    rejoin::{Rejoin, seat},
     weather::Party,
 };
 
@@ -141,6 +141,7 @@ impl World {
             service: self.chance.exponential(0.3 * SECOND as f64) as u64 + 1,
             answers: 0,
             listening: true,
+            avoid: Vec::new(),
         });
         self.agenda.after(lasts, Happening::Deadline(number));
         if self.chance.happens(0.2) {
@@ -311,7 +312,10 @@ impl World {
         let Some(Holding { request, .. }) = self.routers[router].held.get(attempt).copied() else { return };
         match why {
             HandBack::Concurrency => self.routers[router].set(attempt, Stage::Abandoned(slot)),
-            HandBack::Unreachable => drop(self.routers[router].held.remove(attempt)),
+            HandBack::Unreachable => {
+                self.routers[router].held.remove(attempt);
+                self.requests[request].avoid.push(seat(slot).life());
+            }
         }
         let next = self.open(router, request);
         let back = Return {
