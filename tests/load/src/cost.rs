@@ -1,18 +1,22 @@
 //! What the account costs Redis, through [`Ledger`] as a router calls it, against a `redis-server` of its own.
 //!
 //! Script times are Redis's own (`INFO commandstats`), over blocks of calls of one script. The median block counts, since a
-//! renewal of the router's lease falls into some of them.
+//! renewal of the router's lease falls into some of them. With one call under way Redis sleeps before each, and its caches and the
+//! core's clock are cold; with many it is as busy as where script time is what limits a fleet.
 
 mod bench;
 mod meter;
 
-use std::fmt::Write;
+use std::{collections::BTreeMap, fmt::Write};
 
 use anyhow::Result;
 use tidegate_router::ledger::End;
 use tokio::time::Instant;
 
-use self::{bench::Bench, meter::median};
+use self::{
+    bench::{AT_ONCE, Bench},
+    meter::median,
+};
 
 /// How large the account is, and how much is measured.
 #[derive(Debug, Clone, Copy)]
@@ -27,68 +31,95 @@ pub struct Size {
     pub calls: usize,
 }
 
-/// Microseconds of script time per call: a table.
+/// Blocks of microseconds per call, by what the calls were for.
+type Blocks = BTreeMap<Call, Vec<f64>>;
+
+/// What the calls of a block are for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Call {
+    Granted,
+    Freed,
+    Queued,
+    Handed,
+    Cancelled,
+}
+
+impl Call {
+    fn name(self) -> &'static str {
+        match self {
+            Call::Granted => "admit, granted (nobody waits)",
+            Call::Freed => "release, nobody waits",
+            Call::Queued => "admit, queued",
+            Call::Handed => "release, and the grant of the slot to the first ticket",
+            Call::Cancelled => "cancel of a ticket",
+        }
+    }
+}
+
+/// Microseconds of script time per call, with one call under way and with `at_once`: a table.
 ///
 /// # Errors
 /// Redis, or an account that is not as it was set up.
-pub async fn script_times(size: Size) -> Result<String> {
+pub async fn script_times(size: Size, at_once: usize) -> Result<String> {
     let mut bench = Bench::start(size).await?;
+    let (mut alone, mut busy) = (Blocks::new(), Blocks::new());
+    for _ in 0..size.blocks {
+        free_slots(&mut bench, size, 1, &mut alone).await?;
+        free_slots(&mut bench, size, at_once, &mut busy).await?;
+    }
+    bench.fill(size.tickets).await?;
+    for _ in 0..size.blocks {
+        full_queue(&mut bench, size, 1, &mut alone).await?;
+        full_queue(&mut bench, size, at_once, &mut busy).await?;
+    }
+    bench.end_all().await?;
     let mut table = format!(
-        "| script time with {} backends and {} tickets | median us | least | most |\n|---|--:|--:|--:|\n",
+        "| script time with {} backends and {} tickets | {at_once} calls at once: median us | least | most | \
+         one at a time: median us | least | most |\n|---|--:|--:|--:|--:|--:|--:|\n",
         size.backends, size.tickets
     );
-    let mut row = |name: &str, mut blocks: Vec<f64>| {
-        blocks.sort_by(f64::total_cmp);
-        let (least, most) = (blocks.first().copied().unwrap_or(0.0), blocks.last().copied().unwrap_or(0.0));
-        writeln!(table, "| {name} | {:.1} | {least:.1} | {most:.1} |", median(&blocks))
-    };
-    let (granted, freed) = free_slots(&mut bench, size).await?;
-    row("admit, granted (nobody waits)", granted)?;
-    row("release, nobody waits", freed)?;
-    bench.fill(size.tickets).await?;
-    let (queued, handed, cancelled) = full_queue(&mut bench, size).await?;
-    row("admit, queued", queued)?;
-    row("release, and the grant of the slot to the first ticket", handed)?;
-    row("cancel of a ticket", cancelled)?;
-    bench.end_all().await?;
+    for ((call, busy), alone) in busy.into_iter().zip(alone.into_values()) {
+        writeln!(table, "| {} |{}{}", call.name(), cells(busy), cells(alone))?;
+    }
     Ok(table)
 }
 
-/// Blocks of grants and of releases without a queue.
-async fn free_slots(bench: &mut Bench, size: Size) -> Result<(Vec<f64>, Vec<f64>)> {
-    let (mut granted, mut freed) = (Vec::new(), Vec::new());
-    let calls = size.calls.min(size.backends as usize);
-    for _ in 0..size.blocks {
-        bench.renew_backends().await?;
-        bench.meter.reset().await?;
-        bench.admit(calls).await?;
-        granted.push(bench.meter.script_time(calls).await?);
-        bench.meter.reset().await?;
-        bench.release(calls).await?;
-        freed.push(bench.meter.script_time(calls).await?);
-    }
-    Ok((granted, freed))
+/// The middle, the least and the most of some blocks.
+fn cells(mut blocks: Vec<f64>) -> String {
+    blocks.sort_by(f64::total_cmp);
+    let (least, most) = (blocks.first().copied().unwrap_or(0.0), blocks.last().copied().unwrap_or(0.0));
+    format!(" {:.1} | {least:.1} | {most:.1} |", median(&blocks))
 }
 
-/// Blocks of tickets that come, that are granted by a release, and that go.
-async fn full_queue(bench: &mut Bench, size: Size) -> Result<(Vec<f64>, Vec<f64>, Vec<f64>)> {
-    let (mut queued, mut handed, mut cancelled) = (Vec::new(), Vec::new(), Vec::new());
+/// A block of grants and one of releases without a queue.
+async fn free_slots(bench: &mut Bench, size: Size, at_once: usize, blocks: &mut Blocks) -> Result<()> {
+    let calls = size.calls.min(size.backends as usize);
+    bench.renew_backends().await?;
+    bench.meter.reset().await?;
+    bench.admit(calls, at_once).await?;
+    blocks.entry(Call::Granted).or_default().push(bench.meter.script_time(calls).await?);
+    bench.meter.reset().await?;
+    bench.release(calls, at_once).await?;
+    blocks.entry(Call::Freed).or_default().push(bench.meter.script_time(calls).await?);
+    Ok(())
+}
+
+/// A block of tickets that come, one of tickets that a release grants a slot, and one of tickets that go.
+async fn full_queue(bench: &mut Bench, size: Size, at_once: usize, blocks: &mut Blocks) -> Result<()> {
     let calls = size.calls.min(size.tickets as usize / 2);
-    for _ in 0..size.blocks {
-        bench.renew_backends().await?;
-        // Half above and half below the number of tickets that is asked for, on average.
-        bench.meter.reset().await?;
-        bench.admit(calls).await?;
-        queued.push(bench.meter.script_time(calls).await?);
-        bench.meter.reset().await?;
-        bench.release(calls).await?;
-        handed.push(bench.meter.script_time(calls).await?);
-        bench.admit(calls).await?;
-        bench.meter.reset().await?;
-        bench.cancel(calls).await?;
-        cancelled.push(bench.meter.script_time(calls).await?);
-    }
-    Ok((queued, handed, cancelled))
+    bench.renew_backends().await?;
+    // Half above and half below the number of tickets that is asked for, on average.
+    bench.meter.reset().await?;
+    bench.admit(calls, at_once).await?;
+    blocks.entry(Call::Queued).or_default().push(bench.meter.script_time(calls).await?);
+    bench.meter.reset().await?;
+    bench.release(calls, at_once).await?;
+    blocks.entry(Call::Handed).or_default().push(bench.meter.script_time(calls).await?);
+    bench.admit(calls, at_once).await?;
+    bench.meter.reset().await?;
+    bench.cancel(calls, at_once).await?;
+    blocks.entry(Call::Cancelled).or_default().push(bench.meter.script_time(calls).await?);
+    Ok(())
 }
 
 /// Requests a second through one Redis whose core does nothing else: admitted, queued, granted, released.
@@ -125,10 +156,10 @@ pub async fn memory(size: Size) -> Result<String> {
     let empty = bench.meter.memory().await?;
     bench.renew_backends().await?;
     let slots = bench.slots();
-    bench.admit(slots).await?;
+    bench.admit(slots, AT_ONCE).await?;
     let full = bench.meter.memory().await?;
     let tickets = 10 * size.tickets as usize;
-    bench.admit(tickets).await?;
+    bench.admit(tickets, AT_ONCE).await?;
     let long = bench.meter.memory().await?;
     bench.end_all().await?;
     let gone = bench.meter.memory().await?;

@@ -22,7 +22,7 @@ struct Flags {
     /// Seconds of full load.
     #[arg(long, default_value_t = 5)]
     seconds: u64,
-    /// Requests at once under full load.
+    /// Calls at once where Redis is busy.
     #[arg(long, default_value_t = 64)]
     at_once: usize,
 }
@@ -32,7 +32,7 @@ struct Flags {
 async fn main() -> Result<()> {
     let Flags { backends, tickets, blocks, calls, seconds, at_once } = Flags::parse();
     let size = Size { backends, tickets, blocks, calls };
-    println!("{}", cost::script_times(size).await?);
+    println!("{}", cost::script_times(size, at_once).await?);
     println!("{}", cost::full_load(size, seconds, at_once).await?);
     println!("{}", cost::memory(size).await?);
     Ok(())

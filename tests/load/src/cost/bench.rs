@@ -16,7 +16,7 @@ use super::{ENDED, Size, meter::Meter};
 const POOL: &str = "cost";
 const SLOTS_EACH: u32 = 2;
 /// Calls under way at once while nothing is measured.
-const AT_ONCE: usize = 50;
+pub(super) const AT_ONCE: usize = 50;
 
 /// A router, its Redis, and what it holds.
 pub(super) struct Bench {
@@ -81,44 +81,52 @@ impl Bench {
     pub(super) async fn fill(&mut self, tickets: u32) -> Result<()> {
         self.renew_backends().await?;
         let slots = self.slots();
-        self.admit(slots).await?;
+        self.admit(slots, AT_ONCE).await?;
         ensure!(
             self.running.len() == slots && self.waiting.is_empty(),
             "{} of {slots} slots run",
             self.running.len()
         );
-        self.admit(tickets as usize).await?;
+        self.admit(tickets as usize, AT_ONCE).await?;
         ensure!(self.waiting.len() == tickets as usize, "{} of {tickets} tickets wait", self.waiting.len());
         Ok(())
     }
 
-    /// So many requests come.
-    pub(super) async fn admit(&mut self, many: usize) -> Result<()> {
-        for _ in 0..many {
-            self.made += 1;
-            let admission = self.ledger.admit(POOL, ask(self.made)).await?;
-            self.take(admission)?;
-        }
-        Ok(())
-    }
-
-    /// So many requests end, the oldest first; their slots go to the tickets that wait.
-    pub(super) async fn release(&mut self, many: usize) -> Result<()> {
-        for _ in 0..many {
-            let Some(attempt) = self.running.pop_front() else { bail!("nothing runs") };
-            self.ledger.release(POOL, &attempt, ENDED).await?;
-            if let Some(ticket) = self.waiting.pop_front() {
-                self.running.push_back(granted(ticket).await?);
+    /// So many requests come, `at_once` calls under way at a time.
+    pub(super) async fn admit(&mut self, many: usize, at_once: usize) -> Result<()> {
+        for some in chunks(many, at_once) {
+            let first = self.made + 1;
+            self.made += some as u64;
+            let ledger = &self.ledger;
+            let coming = (first..=self.made).map(|number| ledger.admit(POOL, ask(number)));
+            for admission in join_all(coming).await {
+                self.take(admission?)?;
             }
         }
         Ok(())
     }
 
+    /// So many requests end, the oldest first; their slots go to the tickets that wait.
+    pub(super) async fn release(&mut self, many: usize, at_once: usize) -> Result<()> {
+        ensure!(many <= self.running.len(), "{} run, {many} are to end", self.running.len());
+        for some in chunks(many, at_once) {
+            let ending: Vec<AttemptId> = self.running.drain(..some).collect();
+            let ledger = &self.ledger;
+            let calls = ending.iter().map(|attempt| ledger.release(POOL, attempt, ENDED));
+            join_all(calls).await.into_iter().collect::<Result<(), _>>()?;
+            self.take_grants(some)?;
+        }
+        Ok(())
+    }
+
     /// So many tickets are given up, the last first.
-    pub(super) async fn cancel(&mut self, many: usize) -> Result<()> {
-        for _ in 0..many {
-            let Some(ticket) = self.waiting.pop_back() else { bail!("nobody waits") };
-            self.ledger.cancel(POOL, &ticket.attempt, ENDED).await?;
+    pub(super) async fn cancel(&mut self, many: usize, at_once: usize) -> Result<()> {
+        ensure!(many <= self.waiting.len(), "{} wait, {many} are to go", self.waiting.len());
+        for some in chunks(many, at_once) {
+            let going = self.waiting.split_off(self.waiting.len() - some);
+            let ledger = &self.ledger;
+            let calls = going.iter().map(|ticket| ledger.cancel(POOL, &ticket.attempt, ENDED));
+            join_all(calls).await.into_iter().collect::<Result<(), _>>()?;
         }
         Ok(())
     }
@@ -126,9 +134,9 @@ impl Bench {
     /// Everything ends; then the account is zero.
     pub(super) async fn end_all(&mut self) -> Result<()> {
         let waiting = self.waiting.len();
-        self.cancel(waiting).await?;
+        self.cancel(waiting, AT_ONCE).await?;
         let running = self.running.len();
-        self.release(running).await?;
+        self.release(running, AT_ONCE).await?;
         let Some(view) = self.ledger.view(POOL).await? else { bail!("the pool is gone") };
         ensure!(view.running == 0 && view.abandoned == 0 && view.queued_total() == 0, "not zero: {view:?}");
         Ok(())
@@ -164,11 +172,27 @@ impl Bench {
         for came in comes {
             self.take(came?)?;
         }
-        for _ in 0..ending.len() {
-            let Some(ticket) = self.waiting.pop_front() else { break };
-            self.running.push_back(granted(ticket).await?);
-        }
+        self.take_grants(ending.len())?;
         Ok(ending.len())
+    }
+
+    /// So many tickets, or all that wait, were granted: a grant to the router that called comes with the answer. They are not
+    /// quite the first here, since calls under way at once overtake each other.
+    fn take_grants(&mut self, many: usize) -> Result<()> {
+        for _ in 0..many.min(self.waiting.len()) {
+            let granted = self
+                .waiting
+                .iter_mut()
+                .enumerate()
+                .find_map(|(index, ticket)| ticket.grant.try_recv().ok().map(|waited| (index, waited)));
+            let Some((index, waited)) = granted else { bail!("a free slot went to nobody") };
+            self.waiting.remove(index);
+            match waited {
+                Waited::Granted(grant) => self.running.push_back(grant.attempt),
+                Waited::Dropped(reason) => bail!("dropped: {reason}"),
+            }
+        }
+        Ok(())
     }
 
     /// What became of a request that came.
@@ -180,6 +204,11 @@ impl Bench {
         }
         Ok(())
     }
+}
+
+/// `many` in parts of at most `at_once`.
+fn chunks(many: usize, at_once: usize) -> impl Iterator<Item = usize> {
+    (0..many).step_by(at_once).map(move |done| at_once.min(many - done))
 }
 
 fn backend(number: u32) -> Backend {
@@ -202,12 +231,5 @@ fn ask(number: u64) -> Ask {
         draw: 0.999,
         jitter: 0.5,
         prefer: None,
-    }
-}
-
-async fn granted(ticket: Ticket) -> Result<AttemptId> {
-    match tokio::time::timeout(Duration::from_secs(5), ticket.grant).await?? {
-        Waited::Granted(grant) => Ok(grant.attempt),
-        Waited::Dropped(reason) => bail!("dropped: {reason}"),
     }
 }
