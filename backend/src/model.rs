@@ -110,8 +110,9 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, 
     let (device, chosen) = options.device.open()?;
     let dtype = device::dtype_for(&device, options.dtype)?;
     let weights = Weights::open(&files)?;
-    let mut assembler = Assembler { weights: &weights, dtype, device: &device, parameters: 0 };
-    let decoder = assembler.decoder(config.clone())?;
+    let mut assembler =
+        Assembler { weights: &weights, config: &config, dtype, device: &device, parameters: 0 };
+    let decoder = assembler.decoder()?;
     let info = ModelInfo {
         parameters: assembler.parameters,
         dtype: dtype.as_str().to_owned(),

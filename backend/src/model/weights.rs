@@ -9,6 +9,7 @@ use serde::Deserialize;
 
 use super::error::LoadError;
 use super::files::ModelFiles;
+use super::linear::Weight;
 use super::mapped::Mapped;
 
 const SINGLE: &str = "model.safetensors";
@@ -66,8 +67,19 @@ impl Weights {
         Ok(Self { places: places.collect(), shards, file })
     }
 
+    /// Brings a matrix `[outputs, inputs]` to a device, converted to `dtype`.
+    pub(crate) fn matrix(
+        &self,
+        name: &str,
+        shape: [usize; 2],
+        dtype: DType,
+        device: &Device,
+    ) -> Result<Weight, LoadError> {
+        self.tensor(name, &shape, dtype, device).map(Weight::Dense)
+    }
+
     /// Brings a tensor to a device, converted to `dtype`.
-    pub(crate) fn get(
+    pub(crate) fn tensor(
         &self,
         name: &str,
         shape: &[usize],

@@ -1,0 +1,116 @@
+//! The rotary part of config.json, as transformers 4 and 5 write it.
+
+use serde::Deserialize;
+
+use super::family::Family;
+use super::raw::Raw;
+use super::{malformed, unsupported};
+use crate::model::error::LoadError;
+use crate::model::rope::{RopeConfig, RopeKind};
+
+/// What transformers takes where config.json names no base.
+const DEFAULT_THETA: f64 = 10_000.0;
+
+/// `rope_parameters` of transformers 5.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged)]
+pub(super) enum RopeParameters {
+    /// One section for each kind of layer (Gemma 3).
+    PerKind { full_attention: Section, sliding_attention: Section },
+    /// The same for all.
+    One(Section),
+}
+
+/// `rope_scaling` (transformers 4) or a section of `rope_parameters` as it stands in the file.
+#[derive(Clone, Debug, Default, Deserialize)]
+pub(super) struct Section {
+    #[serde(alias = "type")]
+    rope_type: Option<String>,
+    rope_theta: Option<f64>,
+    factor: Option<f64>,
+    low_freq_factor: Option<f64>,
+    high_freq_factor: Option<f64>,
+    original_max_position_embeddings: Option<usize>,
+    partial_rotary_factor: Option<f64>,
+}
+
+/// Rotary positions of the layers that see everything, and of those with a window where they differ.
+pub(super) fn ropes(
+    raw: &Raw,
+    family: Family,
+    file: &str,
+) -> Result<(RopeConfig, Option<RopeConfig>), LoadError> {
+    let reader = Reader { raw, family, file };
+    let default_theta = raw.rope_theta.unwrap_or(DEFAULT_THETA);
+    if family != Family::Gemma3 {
+        let section = match &raw.rope_parameters {
+            Some(RopeParameters::One(section)) => Some(section),
+            Some(RopeParameters::PerKind { .. }) => {
+                return Err(unsupported(
+                    file,
+                    "rope_parameters",
+                    "given for each kind of layer",
+                    "one section",
+                ));
+            }
+            None => raw.rope_scaling.as_ref(),
+        };
+        return Ok((reader.rope(section, default_theta)?, None));
+    }
+    let window_theta = raw.rope_local_base_freq.unwrap_or(DEFAULT_THETA);
+    match &raw.rope_parameters {
+        Some(RopeParameters::PerKind { full_attention, sliding_attention }) => Ok((
+            reader.rope(Some(full_attention), default_theta)?,
+            Some(reader.rope(Some(sliding_attention), window_theta)?),
+        )),
+        Some(RopeParameters::One(_)) => {
+            Err(unsupported(file, "rope_parameters", "one section", "a section for each kind of layer"))
+        }
+        None => Ok((
+            reader.rope(raw.rope_scaling.as_ref(), default_theta)?,
+            Some(reader.rope(None, window_theta)?),
+        )),
+    }
+}
+
+struct Reader<'a> {
+    raw: &'a Raw,
+    family: Family,
+    file: &'a str,
+}
+
+impl Reader<'_> {
+    fn rope(&self, section: Option<&Section>, default_theta: f64) -> Result<RopeConfig, LoadError> {
+        let none = Section::default();
+        let section = section.unwrap_or(&none);
+        let theta = section.rope_theta.unwrap_or(default_theta);
+        let partial = section.partial_rotary_factor.or(self.raw.partial_rotary_factor).unwrap_or(1.0);
+        // Only Phi-3 turns a part of a head in transformers; elsewhere the setting has no one meaning.
+        if partial != 1.0 && self.family != Family::Phi3 {
+            return Err(unsupported(self.file, "partial_rotary_factor", partial.to_string(), "1.0"));
+        }
+        if !(0.0..=1.0).contains(&partial) {
+            return Err(malformed(self.file, format!("partial_rotary_factor is {partial}")));
+        }
+        Ok(RopeConfig { theta, kind: self.kind(section)?, partial })
+    }
+
+    fn kind(&self, section: &Section) -> Result<RopeKind, LoadError> {
+        let need = |value: Option<f64>, name: &str| {
+            let problem = || malformed(self.file, format!("the rope settings lack a positive {name}"));
+            value.filter(|value| *value > 0.0).ok_or_else(problem)
+        };
+        let original = section.original_max_position_embeddings.unwrap_or(self.raw.max_position_embeddings);
+        match section.rope_type.as_deref() {
+            None | Some("default") => Ok(RopeKind::Default),
+            Some("linear") => Ok(RopeKind::Linear { factor: need(section.factor, "factor")? }),
+            Some("llama3") => Ok(RopeKind::Llama3 {
+                factor: need(section.factor, "factor")?,
+                low_freq_factor: need(section.low_freq_factor, "low_freq_factor")?,
+                high_freq_factor: need(section.high_freq_factor, "high_freq_factor")?,
+                original_context: original as f64,
+            }),
+            Some(other) => Err(unsupported(self.file, "rope_type", other, "default, linear, llama3")),
+        }
+    }
+}
