@@ -41,36 +41,20 @@ pub struct DecoderConfig {
     pub head_dim: usize,
     /// Positions that the model was made for.
     pub context_length: usize,
-    /// Added to the mean square before the root.
-    pub norm_eps: f64,
+    /// What norms there are.
+    pub norms: Norms,
+    /// What has a bias.
+    pub biases: Biases,
+    /// What is multiplied and capped on the way.
+    pub scales: Scales,
     /// Rotary positions.
     pub rope: RopeConfig,
     /// Rotary positions of the layers with a window, where they have their own.
     pub window_rope: Option<RopeConfig>,
     /// For each layer, how many positions a token sees, its own included; `None`: all of them.
     pub windows: Vec<Option<usize>>,
-    /// Multiplies the scores of attention.
-    pub attention_scale: f64,
-    /// Scores of attention become `cap * tanh(score / cap)`.
-    pub attention_softcap: Option<f64>,
-    /// The same for logits.
-    pub logit_softcap: Option<f64>,
-    /// Multiplies the embeddings.
-    pub embedding_scale: f64,
     /// The output shares the embedding's weights.
     pub tied_embeddings: bool,
-    /// Biases on q, k and v.
-    pub qkv_bias: bool,
-    /// Bias on the output of attention.
-    pub attention_output_bias: bool,
-    /// Biases in the feed-forward part.
-    pub mlp_bias: bool,
-    /// Queries and keys are normed head by head before they are turned.
-    pub head_norms: bool,
-    /// Attention and feed-forward part are normed behind as well as in front.
-    pub sandwich_norms: bool,
-    /// Norms multiply by one more than their weight.
-    pub norms_add_one: bool,
     /// What the gate goes through.
     pub activation: Activation,
     /// The file keeps q, k and v as one matrix, and gate and up as another.
@@ -79,6 +63,43 @@ pub struct DecoderConfig {
     pub bos_token_id: Option<u32>,
     /// End an answer.
     pub eos_token_ids: Vec<u32>,
+}
+
+/// The norms of a decoder: roots of mean squares, times a weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Norms {
+    /// Added to the mean square before the root.
+    pub eps: f64,
+    /// Queries and keys are normed head by head before they are turned.
+    pub heads: bool,
+    /// Attention and feed-forward part are normed behind as well as in front.
+    pub sandwich: bool,
+    /// Weights are kept less one.
+    pub add_one: bool,
+}
+
+/// What has a bias.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Biases {
+    /// Queries, keys and values.
+    pub qkv: bool,
+    /// The output of attention.
+    pub attention_output: bool,
+    /// The feed-forward part.
+    pub mlp: bool,
+}
+
+/// What is multiplied and capped on the way. A capped value is `cap * tanh(value / cap)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scales {
+    /// Multiplies embeddings.
+    pub embedding: f64,
+    /// Multiplies the scores of attention.
+    pub attention: f64,
+    /// Caps the scores of attention.
+    pub attention_cap: Option<f64>,
+    /// Caps logits.
+    pub logit_cap: Option<f64>,
 }
 
 /// What the gate of the feed-forward part goes through.

@@ -99,13 +99,16 @@ impl Decoder {
 
     fn embed(&self, tokens: &Tensor) -> Result<Tensor> {
         let x = self.embedding.rows(tokens, self.dtype)?;
-        if self.config.embedding_scale == 1.0 { Ok(x) } else { x * self.config.embedding_scale }
+        match self.config.scales.embedding {
+            1.0 => Ok(x),
+            scale => x * scale,
+        }
     }
 
     fn logits(&self, x: &Tensor) -> Result<Tensor> {
-        let x = rms_norm(x, &self.norm, self.config.norm_eps as f32)?;
+        let x = rms_norm(x, &self.norm, self.config.norms.eps as f32)?;
         let logits = self.output.forward(&x)?.to_dtype(DType::F32)?;
-        match self.config.logit_softcap {
+        match self.config.scales.logit_cap {
             Some(cap) => (logits / cap)?.tanh()? * cap,
             None => Ok(logits),
         }
@@ -128,8 +131,8 @@ impl Decoder {
 
     fn geometry(&self) -> Geometry {
         let &DecoderConfig { heads, kv_heads, head_dim, .. } = &self.config;
-        let softcap = self.config.attention_softcap.map(|cap| cap as f32);
-        let scale = self.config.attention_scale as f32;
+        let softcap = self.config.scales.attention_cap.map(|cap| cap as f32);
+        let scale = self.config.scales.attention as f32;
         Geometry { heads, kv_heads, head_dim, scale, softcap, window: None }
     }
 }

@@ -1,6 +1,6 @@
 //! The linear layer, with weights as numbers or quantised.
 
-use candle_core::quantized::{QMatMul, QStorage, QTensor};
+use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
 use candle_core::{DType, Module, Result, Tensor};
 
 use super::cpu::matmul::DotRows;
@@ -15,13 +15,19 @@ pub(crate) enum Weight {
 }
 
 impl Weight {
-    /// Number of its elements.
-    pub(crate) fn elements(&self) -> usize {
+    /// A tensor of a GGUF file: what is not quantised there becomes numbers of `dtype`.
+    pub(crate) fn from_qtensor(tensor: QTensor, dtype: DType) -> Result<Self> {
+        if is_quantized(tensor.dtype()) {
+            return Ok(Self::Quantized(QMatMul::from_qtensor(tensor)?));
+        }
+        Ok(Self::Dense(tensor.dequantize(&tensor.device())?.to_dtype(dtype)?))
+    }
+
+    /// The type of quantised weights.
+    pub(crate) fn quantized_type(&self) -> Option<GgmlDType> {
         match self {
-            Self::Quantized(QMatMul::QTensor(tensor)) => tensor.shape().elem_count(),
-            Self::Dense(tensor) | Self::Quantized(QMatMul::Tensor(tensor) | QMatMul::TensorF16(tensor)) => {
-                tensor.elem_count()
-            }
+            Self::Quantized(QMatMul::QTensor(tensor)) => Some(tensor.dtype()),
+            _ => None,
         }
     }
 
@@ -39,8 +45,19 @@ impl Weight {
                 x.apply_op2_no_bwd(weight, &DotRows)
             }
             Self::Dense(weight) => x.matmul(&weight.t()?),
+            Self::Quantized(weight)
+                if x.device().is_cpu() && x.dim(0)? == 1 && self.sums_alone_otherwise() =>
+            {
+                weight.forward(&Tensor::cat(&[x, x], 0)?)?.narrow(0, 0, 1)?.contiguous()
+            }
             Self::Quantized(weight) => weight.forward(x),
         }
+    }
+
+    /// Whether candle's CPU kernels add up in another order when `x` has one row: the bits of a sequence would then
+    /// depend on who shares its batch. Seen with 6 bits only, where the row is therefore computed twice.
+    fn sums_alone_otherwise(&self) -> bool {
+        self.quantized_type() == Some(GgmlDType::Q6K)
     }
 
     /// The matrix with this one above and the other below, where their types allow one.
@@ -61,6 +78,11 @@ impl Weight {
             _ => Ok(None),
         }
     }
+}
+
+/// Whether values share scales in blocks, and are not just short numbers.
+fn is_quantized(dtype: GgmlDType) -> bool {
+    dtype.block_size() > 1
 }
 
 /// `x · Wᵀ + b`.

@@ -4,9 +4,15 @@
 #[cfg(test)]
 mod chat_templates;
 #[cfg(test)]
+mod gguf_files;
+#[cfg(all(test, feature = "demo-model"))]
+mod held_out;
+#[cfg(test)]
 mod invariance;
 #[cfg(test)]
 mod loading;
+#[cfg(test)]
+mod quantized;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::family::Family;
 use super::rope::{RopeParameters, Section, ropes};
 use super::windows::windows;
-use super::{Activation, DecoderConfig, TokenIds, malformed, unsupported};
+use super::{Activation, Biases, DecoderConfig, Norms, Scales, TokenIds, malformed, unsupported};
 use crate::model::error::LoadError;
 
 /// What the files of all families together may hold.
@@ -55,7 +55,6 @@ impl Raw {
         self.refuse_unsupported(family, file)?;
         let (rope, window_rope) = ropes(&self, family, file)?;
         let head_dim = self.head_dim(file)?;
-        let attention_bias = self.attention_bias.unwrap_or(false);
         Ok(DecoderConfig {
             architecture,
             vocab_size: self.vocab_size,
@@ -66,21 +65,13 @@ impl Raw {
             kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
             head_dim,
             context_length: self.max_position_embeddings,
-            norm_eps: self.rms_norm_eps.unwrap_or(1e-6),
+            norms: self.norms(family),
+            biases: self.biases(family),
+            scales: self.scales(family, head_dim),
             rope,
             window_rope,
             windows: windows(&self, family, file)?,
-            attention_scale: self.query_pre_attn_scalar.unwrap_or(head_dim as f64).sqrt().recip(),
-            attention_softcap: self.attn_logit_softcapping,
-            logit_softcap: self.final_logit_softcapping,
-            embedding_scale: if family.is_gemma() { (self.hidden_size as f64).sqrt() } else { 1.0 },
             tied_embeddings: self.tie_word_embeddings.unwrap_or(family.is_gemma()),
-            qkv_bias: family == Family::Qwen2 || attention_bias,
-            attention_output_bias: family != Family::Qwen2 && attention_bias,
-            mlp_bias: self.mlp_bias.unwrap_or(false),
-            head_norms: family.has_head_norms(),
-            sandwich_norms: family.is_gemma(),
-            norms_add_one: family.is_gemma(),
             activation: self.activation(family, file)?,
             fused_weights: family == Family::Phi3,
             bos_token_id: self.bos_token_id.and_then(|ids| ids.into_vec().first().copied()),
@@ -112,6 +103,30 @@ impl Raw {
         match foreign.iter().find(|(_, unknown, set)| *unknown && *set) {
             Some((setting, ..)) => Err(unsupported(file, setting, "set", "none in this architecture")),
             None => Ok(()),
+        }
+    }
+
+    fn norms(&self, family: Family) -> Norms {
+        let eps = self.rms_norm_eps.unwrap_or(1e-6);
+        Norms { eps, heads: family.has_head_norms(), sandwich: family.is_gemma(), add_one: family.is_gemma() }
+    }
+
+    /// Qwen2 has no setting for its biases, and none on the output.
+    fn biases(&self, family: Family) -> Biases {
+        let attention = self.attention_bias.unwrap_or(false);
+        Biases {
+            qkv: family == Family::Qwen2 || attention,
+            attention_output: family != Family::Qwen2 && attention,
+            mlp: self.mlp_bias.unwrap_or(false),
+        }
+    }
+
+    fn scales(&self, family: Family, head_dim: usize) -> Scales {
+        Scales {
+            embedding: if family.is_gemma() { (self.hidden_size as f64).sqrt() } else { 1.0 },
+            attention: self.query_pre_attn_scalar.unwrap_or(head_dim as f64).sqrt().recip(),
+            attention_cap: self.attn_logit_softcapping,
+            logit_cap: self.final_logit_softcapping,
         }
     }
 

@@ -24,8 +24,10 @@ pub(super) enum RopeParameters {
 /// `rope_scaling` (transformers 4) or a section of `rope_parameters` as it stands in the file.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub(super) struct Section {
-    #[serde(alias = "type")]
     rope_type: Option<String>,
+    /// What `rope_type` was called before; files that were saved again have both.
+    #[serde(rename = "type")]
+    old_type: Option<String>,
     rope_theta: Option<f64>,
     factor: Option<f64>,
     low_freq_factor: Option<f64>,
@@ -101,7 +103,7 @@ impl Reader<'_> {
             value.filter(|value| *value > 0.0).ok_or_else(problem)
         };
         let original = section.original_max_position_embeddings.unwrap_or(self.raw.max_position_embeddings);
-        match section.rope_type.as_deref() {
+        match section.rope_type.as_deref().or(section.old_type.as_deref()) {
             None | Some("default") => Ok(RopeKind::Default),
             Some("linear") => Ok(RopeKind::Linear { factor: need(section.factor, "factor")? }),
             Some("llama3") => Ok(RopeKind::Llama3 {

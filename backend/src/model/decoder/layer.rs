@@ -43,9 +43,9 @@ impl Pass<'_> {
     /// The stream `x [tokens, hidden]` after the block.
     pub(super) fn forward(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
         let attended = self.attend(layer, &self.norm(x, &layer.attention_norm)?)?;
-        let x = (x + self.optional_norm(attended, layer.attention_output_norm.as_ref())?)?;
+        let x = (x + self.optional_norm(&attended, layer.attention_output_norm.as_ref())?)?;
         let fed = self.feed_forward(layer, &self.norm(&x, &layer.feed_forward_norm)?)?;
-        &x + self.optional_norm(fed, layer.feed_forward_output_norm.as_ref())?
+        &x + self.optional_norm(&fed, layer.feed_forward_output_norm.as_ref())?
     }
 
     fn attend(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
@@ -65,7 +65,7 @@ impl Pass<'_> {
     fn heads(&self, x: &Tensor, norm: Option<&Tensor>, angles: &Angles) -> Result<Tensor> {
         let ((tokens, width), head_dim) = (x.dims2()?, self.config.head_dim);
         let heads = x.contiguous()?.reshape((1, tokens, width / head_dim, head_dim))?;
-        let heads = self.optional_norm(heads, norm)?;
+        let heads = self.optional_norm(&heads, norm)?;
         let turned = 2 * angles.cosines.dim(D::Minus1)?;
         if turned == head_dim {
             return rope_thd(&heads, &angles.cosines, &angles.sines)?.reshape((tokens, width));
@@ -88,10 +88,10 @@ impl Pass<'_> {
     }
 
     fn norm(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        rms_norm(x, weight, self.config.norm_eps as f32)
+        rms_norm(x, weight, self.config.norms.eps as f32)
     }
 
-    fn optional_norm(&self, x: Tensor, weight: Option<&Tensor>) -> Result<Tensor> {
-        weight.map_or(Ok(x.clone()), |weight| self.norm(&x, weight))
+    fn optional_norm(&self, x: &Tensor, weight: Option<&Tensor>) -> Result<Tensor> {
+        weight.map_or(Ok(x.clone()), |weight| self.norm(x, weight))
     }
 }
