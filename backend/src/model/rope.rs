@@ -13,6 +13,10 @@ pub struct RopeConfig {
     pub kind: RopeKind,
     /// The share of a head's dimensions that is turned, counted from the first.
     pub partial: f64,
+    /// Multiplies sines and cosines.
+    pub amplitude: f64,
+    /// Positions for which all this holds, where others would need other frequencies.
+    pub limit: Option<usize>,
 }
 
 /// What is done to the frequencies for longer contexts.
@@ -25,7 +29,7 @@ pub enum RopeKind {
         /// The divisor.
         factor: f64,
     },
-    /// Each divided by its own factor, as GGUF files write what scaling amounts to; one for each pair.
+    /// Each divided by its own factor, one for each pair: LongRoPE, and how GGUF files write any scaling.
     Factors(Vec<f32>),
     /// Llama 3.1: slow ones divided, fast ones kept, a smooth passage between.
     Llama3 {
@@ -81,19 +85,20 @@ pub(crate) struct Angles {
 #[derive(Debug)]
 pub(crate) struct Rope {
     frequencies: Vec<f32>,
+    amplitude: f32,
 }
 
 impl Rope {
     pub(crate) fn new(config: &RopeConfig, head_dim: usize) -> Self {
-        Self { frequencies: config.frequencies(head_dim) }
+        Self { frequencies: config.frequencies(head_dim), amplitude: config.amplitude as f32 }
     }
 
     /// For each of these positions, cosines and sines, each `[positions, rotary_dim / 2]`.
     pub(crate) fn angles(&self, positions: &[u32], dtype: DType, device: &Device) -> Result<Angles> {
         let angles = || positions.iter().flat_map(|p| self.frequencies.iter().map(move |f| *p as f32 * f));
         let shape = (positions.len(), self.frequencies.len());
-        let cosines: Vec<f32> = angles().map(f32::cos).collect();
-        let sines: Vec<f32> = angles().map(f32::sin).collect();
+        let cosines: Vec<f32> = angles().map(|angle| angle.cos() * self.amplitude).collect();
+        let sines: Vec<f32> = angles().map(|angle| angle.sin() * self.amplitude).collect();
         let cosines = Tensor::from_vec(cosines, shape, device)?.to_dtype(dtype)?;
         let sines = Tensor::from_vec(sines, shape, device)?.to_dtype(dtype)?;
         Ok(Angles { cosines, sines })

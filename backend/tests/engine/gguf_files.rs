@@ -10,7 +10,7 @@ use tokenizers::Tokenizer;
 use crate::support::{copy_of_folder, gguf, load_as};
 
 fn load(path: &Path) -> LoadedModel {
-    load_as(ModelSource::Gguf(path.to_owned()), None).unwrap()
+    load_as(&ModelSource::Gguf(path.to_owned()), None).unwrap()
 }
 
 fn ids(tokenizer: &Tokenizer, text: &str) -> Vec<u32> {
@@ -85,7 +85,7 @@ fn refusal(name: &str, change: impl FnOnce(&mut Vec<u8>)) -> String {
     let mut bytes = std::fs::read(&path).unwrap();
     change(&mut bytes);
     std::fs::write(&path, bytes).unwrap();
-    load_as(ModelSource::Gguf(path), None).map(|_| ()).unwrap_err().to_string()
+    load_as(&ModelSource::Gguf(path), None).map(|_| ()).unwrap_err().to_string()
 }
 
 /// Replaces the first `from` by `to`, which is as long.
@@ -119,7 +119,7 @@ fn files_that_cannot_be_used_are_refused_by_name() {
     let header = refusal("llama_q8_0", |bytes| bytes.truncate(300));
     assert_names(&header, &["model.gguf", "not a GGUF file that can be read"]);
     assert_names(&refusal("llama_q8_0", Vec::clear), &["not a GGUF file"]);
-    let no_file = load_as(ModelSource::Gguf("/no/such/model.gguf".into()), None).map(|_| ()).unwrap_err();
+    let no_file = load_as(&ModelSource::Gguf("/no/such/model.gguf".into()), None).map(|_| ()).unwrap_err();
     assert_names(&no_file.to_string(), &["/no/such/model.gguf"]);
 }
 
@@ -128,7 +128,7 @@ fn a_tokenizer_that_is_not_known_is_asked_for_beside_the_file() {
     let copy = copy_of_folder(&gguf("llama_f16"));
     std::fs::remove_file(copy.path().join("tokenizer.json")).unwrap();
     let source = ModelSource::Gguf(copy.path().join("model.gguf"));
-    let message = load_as(source, None).map(|_| ()).unwrap_err().to_string();
+    let message = load_as(&source, None).map(|_| ()).unwrap_err().to_string();
     assert_names(&message, &["tokenizer.ggml.model is missing", "tokenizer.json beside the file"]);
     let message =
         refusal("llama_q8_0", |bytes| replace(bytes, "tokenizer.ggml.scores", "tokenizer.ggml.scorex"));

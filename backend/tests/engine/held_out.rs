@@ -31,7 +31,7 @@ async fn read(mut stream: TokenStream) -> Vec<u32> {
 /// Greedy answers to all questions, sixteen at a time.
 async fn answers(quantization: Option<Quantization>, questions: &[(String, String)]) -> Vec<String> {
     let LoadedModel { decoder, tokenizer, chat_template, info } =
-        load_as(ModelSource::Demo, quantization).unwrap();
+        load_as(&ModelSource::Demo, quantization).unwrap();
     let (engine, template) = (engine_on(decoder, 16, 256), chat_template.unwrap());
     let ask = |question: &String| {
         let text = template.render(&[json!({"role": "user", "content": question})], true).unwrap();
@@ -69,7 +69,7 @@ fn a_quantised_step_gives_the_same_bits_however_prompts_are_cut_and_mixed() {
     let prompt = |length: u32| (0..length).map(|i| (i * 37 + length) % 256).collect::<Vec<u32>>();
     let prompts = [1, 19, 45].map(prompt);
     for quantization in [Quantization::Q8_0, Quantization::Q4K] {
-        let loaded = load_as(ModelSource::Demo, Some(quantization)).unwrap();
+        let loaded = load_as(&ModelSource::Demo, Some(quantization)).unwrap();
         println!("{}", loaded.info.precision());
         assert_same_bits(&loaded.decoder, &prompts, &quantization.to_string());
     }

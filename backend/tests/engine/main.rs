@@ -5,7 +5,8 @@
 mod chat_templates;
 #[cfg(test)]
 mod gguf_files;
-#[cfg(all(test, feature = "demo-model"))]
+#[cfg(feature = "demo-model")]
+#[cfg(test)]
 mod held_out;
 #[cfg(test)]
 mod invariance;

@@ -9,7 +9,7 @@ use crate::support::{engine_on, fixture, fixtures, gguf, greedy, load_as, tokens
 const NAMES: [&str; 5] = ["llama_f16", "llama_q8_0", "llama_mixed", "qwen2_q8_0", "qwen3_q8_0"];
 
 fn decoder(name: &str, quantization: Option<Quantization>) -> Decoder {
-    load_as(ModelSource::Gguf(gguf(name).join("model.gguf")), quantization).unwrap().decoder
+    load_as(&ModelSource::Gguf(gguf(name).join("model.gguf")), quantization).unwrap().decoder
 }
 
 fn prompts(references: &[Reference]) -> Vec<Vec<u32>> {
@@ -70,7 +70,7 @@ fn a_step_with_quantised_weights_gives_the_same_bits_however_prompts_are_cut_and
         assert_same_bits(&decoder(name, None), &prompts(&references_in(&gguf(name))), name);
     }
     for name in fixtures() {
-        let loaded = load_as(ModelSource::Folder(fixture(&name)), Some(Quantization::Q8_0)).unwrap();
+        let loaded = load_as(&ModelSource::Folder(fixture(&name)), Some(Quantization::Q8_0)).unwrap();
         assert_same_bits(&loaded.decoder, &prompts(&references_in(&fixture(&name))), &name);
     }
 }
@@ -90,7 +90,7 @@ fn a_model_says_what_its_weights_are_kept_in() {
         (file("llama_f16"), Some(Quantization::Q8_0), "q8_0, f32"),
     ];
     for (source, quantization, expected) in cases {
-        let info = load_as(source.clone(), quantization).unwrap().info;
+        let info = load_as(&source, quantization).unwrap().info;
         assert_eq!(info.precision(), expected, "{source:?}, {quantization:?}");
     }
 }
@@ -99,7 +99,7 @@ fn a_model_says_what_its_weights_are_kept_in() {
 #[test]
 fn quantising_at_load_stays_near_the_numbers() {
     for name in ["plain", "gemma3", "qwen3_bias"] {
-        let loaded = load_as(ModelSource::Folder(fixture(name)), Some(Quantization::Q8_0)).unwrap();
+        let loaded = load_as(&ModelSource::Folder(fixture(name)), Some(Quantization::Q8_0)).unwrap();
         let error = relative_error(&loaded.decoder, &references_in(&fixture(name)));
         println!("{name}, 8 bits at load: relative error of logits {error:.1e}");
         assert!(error > 1e-5 && error < 0.08, "{name}: {error}");

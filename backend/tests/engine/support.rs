@@ -30,16 +30,16 @@ pub(crate) fn fixtures() -> Vec<String> {
 
 /// Loads a folder on the CPU in f32.
 pub(crate) fn load(folder: &Path) -> Result<LoadedModel, LoadError> {
-    load_as(ModelSource::Folder(folder.to_owned()), None)
+    load_as(&ModelSource::Folder(folder.to_owned()), None)
 }
 
 /// Loads a model on the CPU, its weights kept as asked for.
 pub(crate) fn load_as(
-    source: ModelSource,
+    source: &ModelSource,
     quantization: Option<Quantization>,
 ) -> Result<LoadedModel, LoadError> {
     let options = LoadOptions { device: DeviceChoice::Cpu, dtype: None, quantization };
-    tidegate_backend::model::load(&source, &options)
+    tidegate_backend::model::load(source, &options)
 }
 
 /// A copy of a fixture model that a test may spoil.

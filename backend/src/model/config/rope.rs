@@ -34,6 +34,8 @@ pub(super) struct Section {
     high_freq_factor: Option<f64>,
     original_max_position_embeddings: Option<usize>,
     partial_rotary_factor: Option<f64>,
+    short_factor: Option<Vec<f32>>,
+    attention_factor: Option<f64>,
 }
 
 /// Rotary positions of the layers that see everything, and of those with a window where they differ.
@@ -94,16 +96,42 @@ impl Reader<'_> {
         if !(0.0..=1.0).contains(&partial) {
             return Err(malformed(self.file, format!("partial_rotary_factor is {partial}")));
         }
-        Ok(RopeConfig { theta, kind: self.kind(section)?, partial })
+        let plain = RopeConfig { theta, kind: RopeKind::Default, partial, amplitude: 1.0, limit: None };
+        match section.rope_type.as_deref().or(section.old_type.as_deref()) {
+            // `su` is what Phi-3's first files called it.
+            Some("longrope" | "su") if self.family == Family::Phi3 => self.long(section, &plain),
+            kind => Ok(RopeConfig { kind: self.kind(kind, section)?, ..plain }),
+        }
     }
 
-    fn kind(&self, section: &Section) -> Result<RopeKind, LoadError> {
+    /// LongRoPE has one set of factors for sequences that fit the original context and another for longer ones, so
+    /// that a sequence that grows would have to be computed anew. We stay within the original context.
+    fn long(&self, section: &Section, plain: &RopeConfig) -> Result<RopeConfig, LoadError> {
+        let raw = self.raw;
+        let original = section.original_max_position_embeddings.or(raw.original_max_position_embeddings);
+        let original = original.filter(|original| *original > 1);
+        let original = original
+            .ok_or_else(|| malformed(self.file, "longrope lacks original_max_position_embeddings"))?;
+        let head_dim = raw.hidden_size.checked_div(raw.num_attention_heads).unwrap_or(0);
+        let pairs = plain.rotary_dim(head_dim) / 2;
+        let factors = section.short_factor.clone().filter(|factors| factors.len() == pairs);
+        let factors = factors
+            .ok_or_else(|| malformed(self.file, format!("longrope needs {pairs} numbers in short_factor")))?;
+        let factor = section.factor.unwrap_or(raw.max_position_embeddings as f64 / original as f64);
+        let amplitude = (1.0 + factor.max(1.0).ln() / (original as f64).ln()).sqrt();
+        let amplitude = section.attention_factor.unwrap_or(amplitude);
+        let kind = RopeKind::Factors(factors);
+        let RopeConfig { theta, partial, .. } = *plain;
+        Ok(RopeConfig { theta, kind, partial, amplitude, limit: Some(original) })
+    }
+
+    fn kind(&self, kind: Option<&str>, section: &Section) -> Result<RopeKind, LoadError> {
         let need = |value: Option<f64>, name: &str| {
             let problem = || malformed(self.file, format!("the rope settings lack a positive {name}"));
             value.filter(|value| *value > 0.0).ok_or_else(problem)
         };
         let original = section.original_max_position_embeddings.unwrap_or(self.raw.max_position_embeddings);
-        match section.rope_type.as_deref().or(section.old_type.as_deref()) {
+        match kind {
             None | Some("default") => Ok(RopeKind::Default),
             Some("linear") => Ok(RopeKind::Linear { factor: need(section.factor, "factor")? }),
             Some("llama3") => Ok(RopeKind::Llama3 {

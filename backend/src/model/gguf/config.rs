@@ -112,7 +112,8 @@ impl Metadata<'_> {
             return Err(self.gguf.unsupported(&self.key("rope.dimension_count"), turned, &whole));
         }
         let theta = self.gguf.float(&self.key("rope.freq_base"))?.unwrap_or(10_000.0);
-        Ok(RopeConfig { theta, kind: self.rope_kind(head_dim)?, partial: 1.0 })
+        let kind = self.rope_kind(head_dim)?;
+        Ok(RopeConfig { theta, kind, partial: 1.0, amplitude: 1.0, limit: None })
     }
 
     fn rope_kind(&self, head_dim: usize) -> Result<RopeKind, LoadError> {
