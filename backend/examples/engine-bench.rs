@@ -1,7 +1,7 @@
 //! Tokens per second of the engine on a model: decoding with several numbers of streams, and prefill.
 //!
-//! `cargo run --release -p tidegate-backend --example engine-bench -- [FOLDER] [--tokens N] [--prompt N]`
-//! (no folder: the demo model). Figures are of this machine in this moment; compare runs side by side only.
+//! `cargo run --release -p tidegate-backend --example engine-bench -- [MODEL] [--tokens N] [--prompt N] [--quantize T]`
+//! (no model: the demo model). Figures are of this machine in this moment; compare runs side by side only.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,12 +9,12 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::Parser;
 use tidegate_backend::engine::{Engine, EngineEvent, EngineOptions, GenerateRequest, Sampling, TokenStream};
-use tidegate_backend::model::{LoadOptions, ModelSource, load};
+use tidegate_backend::model::{LoadOptions, ModelSource, Quantization, load};
 use tokio::time::Instant;
 
 #[derive(Parser)]
 struct Args {
-    /// Model folder; the demo model where left out.
+    /// Model folder or GGUF file; the demo model where left out.
     model: Option<PathBuf>,
     /// Tokens that each stream generates.
     #[arg(long, default_value_t = 64)]
@@ -25,15 +25,19 @@ struct Args {
     /// Numbers of streams that decode together.
     #[arg(long, value_delimiter = ',', default_values_t = [1, 4, 8, 16])]
     streams: Vec<usize>,
+    /// What weights are kept as: none, q8_0 or q4_k; as they are in the file where left out.
+    #[arg(long)]
+    quantize: Option<Quantization>,
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
     let begun = Instant::now();
-    let model = load(&source(args.model.clone())?, &LoadOptions::default())?;
+    let options = LoadOptions { quantization: args.quantize, ..LoadOptions::default() };
+    let model = load(&source(args.model.clone())?, &options)?;
     let info = model.info;
-    say(&format!("{} parameters, {} on {}", info.parameters, info.dtype, info.device));
+    say(&format!("{} parameters, {} on {}", info.parameters, info.precision(), info.device));
     say(&format!("loaded in {:.2} s", begun.elapsed().as_secs_f64()));
     let max_sequences = args.streams.iter().copied().max().unwrap_or(1);
     let options = EngineOptions { max_sequences, ..EngineOptions::default() };
@@ -53,13 +57,13 @@ async fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-fn source(folder: Option<PathBuf>) -> anyhow::Result<ModelSource> {
-    match folder {
-        Some(folder) => Ok(ModelSource::Folder(folder)),
+fn source(path: Option<PathBuf>) -> anyhow::Result<ModelSource> {
+    match path {
+        Some(path) => Ok(ModelSource::at(&path)),
         #[cfg(feature = "demo-model")]
         None => Ok(ModelSource::Demo),
         #[cfg(not(feature = "demo-model"))]
-        None => bail!("this build has no demo model: name a folder"),
+        None => bail!("this build has no demo model: name a folder or a GGUF file"),
     }
 }
 

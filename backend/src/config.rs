@@ -4,7 +4,7 @@ mod flags;
 
 pub use flags::{Flags, ModelFlags, ServerFlags};
 
-use crate::model::{DeviceChoice, ModelSource};
+use crate::model::{DeviceChoice, ModelSource, Quantization};
 use candle_core::DType;
 use std::{
     fmt,
@@ -39,6 +39,8 @@ pub struct Config {
     pub device: DeviceChoice,
     /// Precision of weights and cache; the device decides where none is given.
     pub dtype: Option<DType>,
+    /// What weights are kept as; as they are in the file where nothing is given.
+    pub quantization: Option<Quantization>,
     /// Slots.
     pub max_concurrent_requests: u32,
     /// Time from a request's arrival to the last byte of its answer.
@@ -110,6 +112,7 @@ impl Config {
             model_name,
             device: read_device(checks, &flags.device),
             dtype: read_dtype(checks, &flags.dtype),
+            quantization: read_quantization(checks, &flags.quantize),
             max_concurrent_requests: checks.whole(
                 "max-concurrent-requests",
                 &flags.max_concurrent_requests,
@@ -138,7 +141,7 @@ impl fmt::Display for Config {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = |time: Duration| time.as_secs_f64();
         let model = match &self.model {
-            ModelSource::Folder(folder) => folder.display().to_string(),
+            ModelSource::Folder(path) | ModelSource::Gguf(path) => path.display().to_string(),
             #[cfg(feature = "demo-model")]
             ModelSource::Demo => "(demo)".to_owned(),
         };
@@ -154,7 +157,9 @@ impl fmt::Display for Config {
             DeviceChoice::Cuda(number) => format!("cuda:{number}"),
             DeviceChoice::Metal => "metal".to_owned(),
         };
-        write!(f, " --device {device} --dtype {}", self.dtype.map_or("auto", |dtype| dtype.as_str()))
+        write!(f, " --device {device} --dtype {}", self.dtype.map_or("auto", |dtype| dtype.as_str()))?;
+        let quantization = self.quantization.map_or_else(|| "auto".to_owned(), |kind| kind.to_string());
+        write!(f, " --quantize {quantization}")
     }
 }
 
@@ -164,14 +169,12 @@ fn given(text: Option<&str>) -> Option<&str> {
 }
 
 fn read_model(checks: &mut FlagChecks, flags: &ModelFlags) -> (ModelSource, String) {
-    let name = given(flags.model_name.as_deref());
-    match given(flags.model.as_deref()) {
-        Some(folder) => {
-            let name = name.map_or_else(|| folder_name(Path::new(folder)), str::to_owned);
-            (ModelSource::Folder(folder.into()), name)
-        }
-        None => (default_model(checks), name.unwrap_or(DEMO_MODEL_NAME).to_owned()),
-    }
+    let source = match given(flags.model.as_deref()) {
+        Some(path) => ModelSource::at(Path::new(path)),
+        None => default_model(checks),
+    };
+    let name = given(flags.model_name.as_deref()).map(str::to_owned).or_else(|| source.name());
+    (source, name.unwrap_or_else(|| DEMO_MODEL_NAME.to_owned()))
 }
 
 #[cfg(feature = "demo-model")]
@@ -183,13 +186,6 @@ fn default_model(_checks: &mut FlagChecks) -> ModelSource {
 fn default_model(checks: &mut FlagChecks) -> ModelSource {
     checks.refuse("model", "", "a model's folder (this build has no demo model)");
     ModelSource::Folder(std::path::PathBuf::new())
-}
-
-/// The folder's own name, also of `.` and of links; what was given where there is no such folder, so that the loader can
-/// say so.
-fn folder_name(folder: &Path) -> String {
-    let real = folder.canonicalize().unwrap_or_else(|_| folder.to_owned());
-    real.file_name().unwrap_or(real.as_os_str()).to_string_lossy().into_owned()
 }
 
 fn read_host(checks: &mut FlagChecks, text: &str) -> IpAddr {
@@ -218,6 +214,13 @@ fn read_dtype(checks: &mut FlagChecks, text: &str) -> Option<DType> {
             None
         }
     }
+}
+
+fn read_quantization(checks: &mut FlagChecks, text: &str) -> Option<Quantization> {
+    if text == "auto" {
+        return None;
+    }
+    text.parse().map_err(|_: String| checks.refuse("quantize", text, "auto, none, q8_0 or q4_k")).ok()
 }
 
 fn read_url(checks: &mut FlagChecks, flag: &str, text: Option<&str>, schemes: &[&str]) -> Option<String> {

@@ -1,7 +1,8 @@
 //! Models: from a folder, or from the bytes compiled in, to a decoder that is ready to step.
 //!
-//! Reading order: [`config`] (what config.json says, and what is refused), `files` and `mapped` (where bytes
-//! come from), `weights` (tensors by name), `assemble` (tensors to layers), `tokenizer` and `generation` (the
+//! Reading order: `parts` (what a model consists of), [`config`] (what config.json says, and what is refused),
+//! `files` and `mapped` (where bytes come from), `weights` (tensors by name), `gguf` (all of these from one
+//! file), `quantize` (fewer bits at load), `assemble` (tensors to layers), `tokenizer` and `generation` (the
 //! other files), [`decoder`] (the forward pass over a packed step), `linear`, `attention`, [`rope`] and
 //! [`cache`] (its parts), `cpu` (kernels), `device` (where it runs), [`error`] (why a model is refused).
 
@@ -17,13 +18,16 @@ mod device;
 pub mod error;
 mod files;
 mod generation;
+mod gguf;
 mod linear;
 mod mapped;
+mod parts;
+mod quantize;
 pub mod rope;
 mod tokenizer;
 mod weights;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::DType;
@@ -31,23 +35,50 @@ pub use decoder::{Chunk, Decoder};
 pub use device::DeviceChoice;
 pub use error::LoadError;
 pub use generation::SamplingDefaults;
+pub use quantize::Quantization;
 pub use tokenizers::Tokenizer;
 
 use crate::chat_template::ChatTemplate;
 use assemble::Assembler;
-use config::DecoderConfig;
-use files::ModelFiles;
-use generation::GenerationConfig;
-use weights::Weights;
+use parts::Parts;
+use weights::Placement;
 
 /// Where a model comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelSource {
     /// A folder as Hugging Face lays it out: `config.json`, `tokenizer.json`, `*.safetensors`.
     Folder(PathBuf),
+    /// A GGUF file. The tokenizer.json beside it counts, else what the file says about its tokenizer.
+    Gguf(PathBuf),
     /// The model that is compiled in.
     #[cfg(feature = "demo-model")]
     Demo,
+}
+
+impl ModelSource {
+    /// The model at this path: a file that is called so is GGUF, everything else a folder.
+    #[must_use]
+    pub fn at(path: &Path) -> Self {
+        let gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+        if gguf && !path.is_dir() { Self::Gguf(path.to_owned()) } else { Self::Folder(path.to_owned()) }
+    }
+
+    /// What the model is called where it is given no name; `None` for the one that is compiled in.
+    #[must_use]
+    pub fn name(&self) -> Option<String> {
+        let name = match self {
+            Self::Gguf(path) => path.file_stem().unwrap_or(path.as_os_str()).to_owned(),
+            // The folder's own name, also of `.` and of links; what was given where there is no such folder, so
+            // that the loader can say so.
+            Self::Folder(folder) => {
+                let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
+                real.file_name().unwrap_or(real.as_os_str()).to_owned()
+            }
+            #[cfg(feature = "demo-model")]
+            Self::Demo => return None,
+        };
+        Some(name.to_string_lossy().into_owned())
+    }
 }
 
 /// How a model is loaded.
@@ -57,6 +88,8 @@ pub struct LoadOptions {
     pub device: DeviceChoice,
     /// What weights and cache are kept in: f32, f16 or bf16. `None`: f32 on the CPU, bf16 on a GPU.
     pub dtype: Option<DType>,
+    /// What weights are kept as. `None`: as they are in the file.
+    pub quantization: Option<Quantization>,
 }
 
 /// A model that is ready to run.
@@ -80,8 +113,10 @@ pub struct ModelInfo {
     pub architecture: String,
     /// Weights, counted once where the output shares the input's.
     pub parameters: u64,
-    /// `f32`, `f16` or `bf16`.
+    /// `f32`, `f16` or `bf16`: what is computed in, and what weights are kept in that are not quantised.
     pub dtype: String,
+    /// The types that weights are quantised in, the one of the most first, such as `q4_k+q6_k`.
+    pub quantization: Option<String>,
     /// `cpu`, `cuda:0`, `metal`.
     pub device: String,
     /// Positions that the model was made for.
@@ -101,20 +136,18 @@ pub struct ModelInfo {
 /// # Errors
 /// Names the file, and where it applies the tensor or the setting, that cannot be used.
 pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, LoadError> {
-    let files = ModelFiles::open(source)?;
-    let config = files.require(config::FILE, "the model's shape")?;
-    let config = DecoderConfig::parse(&config, &files.name(config::FILE))?;
-    let generation = GenerationConfig::read(&files)?;
-    let tokenizer = tokenizer::load_tokenizer(&files, &config)?;
-    let chat_template = tokenizer::load_chat_template(&files, &config, &tokenizer)?;
+    let parts = Parts::read(source)?;
     let (device, chosen) = options.device.open()?;
     let dtype = device::dtype_for(&device, options.dtype)?;
-    let weights = Weights::open(&files)?;
-    let mut assembler = Assembler { weights: &weights, dtype, device: &device, parameters: 0 };
-    let decoder = assembler.decoder(config.clone())?;
+    let to = Placement { dtype, device: &device };
+    let mut assembler = Assembler::new(&parts.weights, &parts.config, to, options.quantization);
+    let decoder = assembler.decoder()?;
+    let (parameters, quantization) = (assembler.parameters(), assembler.quantization());
+    let (config, generation) = (parts.config, parts.generation);
     let info = ModelInfo {
-        parameters: assembler.parameters,
+        parameters,
         dtype: dtype.as_str().to_owned(),
+        quantization,
         device: chosen.to_string(),
         context_length: config.context_length,
         vocab_size: config.vocab_size,
@@ -123,5 +156,17 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, 
         sampling: generation.sampling(),
         architecture: config.architecture,
     };
-    Ok(LoadedModel { decoder, tokenizer: Arc::new(tokenizer), chat_template, info })
+    let (tokenizer, chat_template) = (Arc::new(parts.tokenizer), parts.chat_template);
+    Ok(LoadedModel { decoder, tokenizer, chat_template, info })
+}
+
+impl ModelInfo {
+    /// What weights are kept in, in a word: `f32`, or `q8_0, f32` where most are quantised.
+    #[must_use]
+    pub fn precision(&self) -> String {
+        match &self.quantization {
+            Some(quantization) => format!("{quantization}, {}", self.dtype),
+            None => self.dtype.clone(),
+        }
+    }
 }

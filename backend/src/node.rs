@@ -82,7 +82,8 @@ impl Backend {
     /// # Errors
     /// Names the file and tensor of a model that cannot be used.
     pub fn load(config: &Config) -> Result<Self, StartError> {
-        let options = LoadOptions { device: config.device, dtype: config.dtype };
+        let Config { device, dtype, quantization, .. } = *config;
+        let options = LoadOptions { device, dtype, quantization };
         let LoadedModel { decoder, tokenizer, chat_template, info } = model::load(&config.model, &options)?;
         // A request with several answers is one slot, and still decodes them all together.
         let max_sequences = config.max_concurrent_requests.max(MAX_SEQUENCES) as usize;
@@ -240,7 +241,7 @@ pub(crate) fn unix_seconds() -> u64 {
 
 fn fingerprint(model_name: &str, info: &ModelInfo) -> String {
     let mut hasher = DefaultHasher::new();
-    (model_name, &info.architecture, info.parameters, &info.dtype, &info.device).hash(&mut hasher);
+    (model_name, &info.architecture, info.parameters, info.precision(), &info.device).hash(&mut hasher);
     env!("CARGO_PKG_VERSION").hash(&mut hasher);
     format!("fp_{:016x}", hasher.finish())
 }

@@ -91,7 +91,7 @@ fn log_ready(backend: &Backend, address: SocketAddr) {
         model = backend.model_name(),
         architecture = %info.architecture,
         parameters = info.parameters,
-        dtype = %info.dtype,
+        precision = %info.precision(),
         device = %info.device,
         context = backend.engine().context_length(),
         "ready"

@@ -54,7 +54,7 @@ impl Embedded {
             self.backend.report().models.join(", "),
             info.architecture,
             info.parameters,
-            info.dtype,
+            info.precision(),
             info.device
         )
     }

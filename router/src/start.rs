@@ -96,9 +96,16 @@ fn is_given(flags: &ModelFlags) -> bool {
 
 #[cfg(not(feature = "embedded"))]
 fn is_given(flags: &ModelFlags) -> bool {
-    let ModelFlags { model, model_name, max_concurrent_requests, device, dtype, engine_stall_timeout } =
-        flags;
-    [model, model_name, max_concurrent_requests, device, dtype, engine_stall_timeout]
+    let ModelFlags {
+        model,
+        model_name,
+        max_concurrent_requests,
+        device,
+        dtype,
+        quantize,
+        engine_stall_timeout,
+    } = flags;
+    [model, model_name, max_concurrent_requests, device, dtype, quantize, engine_stall_timeout]
         .iter()
         .any(|flag| flag.is_some())
 }

@@ -23,5 +23,6 @@ pub(crate) async fn retrieve(
 }
 
 fn model(backend: &Backend) -> Model {
-    Model::new(backend.model_name(), backend.created())
+    let precision = Some(backend.model_info().precision());
+    Model { precision, ..Model::new(backend.model_name(), backend.created()) }
 }

@@ -18,10 +18,11 @@ pub struct Flags {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelFlags {
-    /// Folder of the model: config.json, tokenizer.json, safetensors [default: the demo model that is compiled in]
+    /// Folder of the model (config.json, tokenizer.json, safetensors) or GGUF file [default: the demo model that is
+    /// compiled in]
     #[arg(long, env = "TIDEGATE_MODEL", value_name = "PATH")]
     pub model: Option<String>,
-    /// Name that requests ask for [default: the folder's name, or tidegate-demo]
+    /// Name that requests ask for [default: the folder's or the file's name, or tidegate-demo]
     #[arg(long, env = "TIDEGATE_MODEL_NAME", value_name = "NAME")]
     pub model_name: Option<String>,
     /// Where the model runs: auto, cpu, cuda:N or metal
@@ -30,6 +31,10 @@ pub struct ModelFlags {
     /// Precision of weights and cache: auto, f32, f16 or bf16
     #[arg(long, env = "TIDEGATE_DTYPE", value_name = "DTYPE", default_value = "auto")]
     pub dtype: String,
+    /// What weights are kept as: auto (as they are in the file), q8_0, q4_k, or none (numbers, also from a quantised
+    /// file)
+    #[arg(long, env = "TIDEGATE_QUANTIZE", value_name = "TYPE", default_value = "auto")]
+    pub quantize: String,
     /// Requests that run at once; a backend that is full answers 503 concurrency
     #[arg(
         long,

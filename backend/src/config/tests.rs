@@ -34,6 +34,17 @@ fn a_model_without_a_name_has_its_folders_name() {
 }
 
 #[test]
+fn a_gguf_file_is_known_by_its_name() {
+    let read = config(&["--model", "some/My-Model.Q4_K_M.gguf", "--quantize", "none"]).expect("good");
+    assert_eq!(read.model, ModelSource::Gguf("some/My-Model.Q4_K_M.gguf".into()));
+    assert_eq!(read.model_name, "My-Model.Q4_K_M");
+    assert_eq!(read.quantization, Some(Quantization::None));
+    assert!(read.to_string().ends_with("--quantize none"), "{read}");
+    assert_eq!(config(&["--quantize", "q4_k"]).expect("good").quantization, Some(Quantization::Q4K));
+    assert_eq!(config(&[]).expect("good").quantization, None);
+}
+
+#[test]
 fn every_bad_flag_is_named_at_once() {
     let error = config(&[
         "--max-concurrent-requests",

@@ -2,6 +2,8 @@
 
 mod portable;
 
+use std::ops::Range;
+
 use candle_core::{DType, Result, Tensor};
 
 use super::cache::BLOCK_TOKENS;
@@ -13,8 +15,19 @@ pub(crate) struct Geometry {
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_dim: usize,
-    /// Multiplies scores: one over the root of `head_dim`.
+    /// Multiplies scores: mostly one over the root of `head_dim`.
     pub(crate) scale: f32,
+    /// Scores then become `cap * tanh(score / cap)`.
+    pub(crate) softcap: Option<f32>,
+    /// How many positions a token sees, its own included; `None`: all of them. Each layer has its own.
+    pub(crate) window: Option<usize>,
+}
+
+impl Geometry {
+    /// The first position that a token may look at which sees up to before `visible`.
+    pub(crate) fn first_visible(&self, visible: usize) -> usize {
+        self.window.map_or(0, |window| visible.saturating_sub(window))
+    }
 }
 
 /// Consecutive tokens of one sequence within a step.
@@ -46,7 +59,7 @@ impl<'a> Span<'a> {
     }
 }
 
-/// What one token may look at: the first `visible` positions of its sequence.
+/// What one token may look at: the first `visible` positions of its sequence, as far as a window reaches back.
 #[derive(Debug)]
 pub(crate) struct Row<'a> {
     pub(crate) blocks: &'a [u32],
@@ -54,14 +67,18 @@ pub(crate) struct Row<'a> {
 }
 
 impl Row<'_> {
-    /// The blocks to visit, each with how many of its tokens count.
-    pub(crate) fn spans(&self) -> impl Iterator<Item = (usize, usize)> {
-        let blocks = self.blocks.iter().take(self.visible.div_ceil(BLOCK_TOKENS)).enumerate();
-        blocks.map(|(i, block)| (*block as usize, (self.visible - i * BLOCK_TOKENS).min(BLOCK_TOKENS)))
+    /// The blocks to visit from position `first` on, each with the range of its tokens that counts.
+    pub(crate) fn spans(&self, first: usize) -> impl Iterator<Item = (usize, Range<usize>)> {
+        let numbers = first / BLOCK_TOKENS..self.visible.div_ceil(BLOCK_TOKENS);
+        numbers.map(move |number| {
+            let start = number * BLOCK_TOKENS;
+            let range = first.saturating_sub(start)..(self.visible - start).min(BLOCK_TOKENS);
+            (self.blocks[number] as usize, range)
+        })
     }
 }
 
-/// Attention of one step, the same for all its layers.
+/// Attention of one step, the same for all its layers but for their windows.
 pub(crate) struct StepAttention<'a> {
     geometry: Geometry,
     spans: &'a [Span<'a>],
@@ -73,13 +90,21 @@ impl<'a> StepAttention<'a> {
         Self { geometry, spans, rows: spans.iter().flat_map(|span| span.rows()).collect() }
     }
 
-    /// `queries [tokens, heads * head_dim]` over a layer's pools; gives the same shape.
-    pub(crate) fn forward(&self, queries: &Tensor, keys: &Tensor, values: &Tensor) -> Result<Tensor> {
+    /// `queries [tokens, heads * head_dim]` over a layer's pools, looking back as far as the layer's window
+    /// reaches; gives the same shape.
+    pub(crate) fn forward(
+        &self,
+        window: Option<usize>,
+        queries: &Tensor,
+        keys: &Tensor,
+        values: &Tensor,
+    ) -> Result<Tensor> {
+        let geometry = Geometry { window, ..self.geometry };
         if queries.device().is_cpu() && queries.dtype() == DType::F32 {
-            let kernel = BlockAttention { geometry: self.geometry, rows: &self.rows };
+            let kernel = BlockAttention { geometry, rows: &self.rows };
             return queries.apply_op3_no_bwd(keys, values, &kernel);
         }
-        portable::forward(self.geometry, self.spans, queries, keys, values)
+        portable::forward(geometry, self.spans, queries, keys, values)
     }
 }
 
@@ -89,12 +114,18 @@ mod tests {
 
     use super::{BLOCK_TOKENS, Geometry, Span, StepAttention, portable};
 
-    /// The kernel and candle's own operations agree on decodes, chunks and whole prompts with scattered blocks.
+    /// The kernel and candle's own operations agree on decodes, chunks and whole prompts with scattered blocks,
+    /// with windows on both sides of a block's size, and with capped scores.
     #[test]
     fn the_kernel_agrees_with_the_portable_way() {
         let device = Device::Cpu;
-        for (heads, kv_heads, head_dim) in [(4, 4, 8), (6, 2, 12), (8, 1, 64), (3, 3, 2)] {
-            let geometry = Geometry { heads, kv_heads, head_dim, scale: 0.3 };
+        let shapes = [(4, 4, 8), (6, 2, 12), (8, 1, 64), (3, 3, 2)];
+        let variants =
+            [(None, None), (Some(1), None), (Some(9), Some(0.5)), (Some(16), None), (Some(35), Some(2.0))];
+        for ((heads, kv_heads, head_dim), (window, softcap)) in
+            shapes.into_iter().flat_map(|shape| variants.map(|variant| (shape, variant)))
+        {
+            let geometry = Geometry { heads, kv_heads, head_dim, scale: 0.3, softcap, window };
             let tables: [Vec<u32>; 3] = [vec![9, 2, 7], vec![0, 5], vec![4, 1, 8, 3]];
             let spans = [
                 Span { blocks: &tables[0], start: 40, tokens: 1 },
@@ -105,11 +136,12 @@ mod tests {
             let queries = random(1 + 17 + 33, heads * head_dim);
             let pool = || random(10 * BLOCK_TOKENS, kv_heads * head_dim);
             let (keys, values) = (pool(), pool());
-            let ours = StepAttention::new(geometry, &spans).forward(&queries, &keys, &values).unwrap();
+            let step = StepAttention::new(geometry, &spans);
+            let ours = step.forward(window, &queries, &keys, &values).unwrap();
             let theirs = portable::forward(geometry, &spans, &queries, &keys, &values).unwrap();
             let difference =
                 (ours - theirs).unwrap().abs().unwrap().max_all().unwrap().to_scalar::<f32>().unwrap();
-            assert!(difference < 1e-5, "{heads} heads, {kv_heads} of keys, {head_dim} wide: {difference}");
+            assert!(difference < 1e-5, "{geometry:?}: {difference}");
         }
     }
 }

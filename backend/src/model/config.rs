@@ -1,18 +1,26 @@
 //! config.json: the shape of a model, and the refusal of every setting that would change the answer unseen.
 //!
 //! Parsed by ourselves because a setting that is silently ignored gives wrong text, not an error: transformers
-//! 4 writes `rope_theta` and `rope_scaling`, transformers 5 `rope_parameters`.
+//! 4 writes `rope_theta` and `rope_scaling`, transformers 5 `rope_parameters`. `family` says in what the
+//! architectures differ, `raw` is the file as it stands, `rope` its rotary part, `windows` which layers look
+//! back only so far.
+
+mod family;
+mod raw;
+mod rope;
+mod windows;
 
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::error::LoadError;
-use super::rope::{RopeConfig, RopeScaling};
+use super::rope::RopeConfig;
+use family::Family;
+use raw::Raw;
 
 pub(crate) const FILE: &str = "config.json";
-const ARCHITECTURES: &[&str] = &["LlamaForCausalLM"];
 
-/// The shape of a decoder of the Llama family.
+/// The shape of a decoder of the Llama family: one block for all of them, with what differs as a setting.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DecoderConfig {
     /// As the file names it.
@@ -33,20 +41,74 @@ pub struct DecoderConfig {
     pub head_dim: usize,
     /// Positions that the model was made for.
     pub context_length: usize,
-    /// Added to the mean square before the root.
-    pub norm_eps: f64,
+    /// What norms there are.
+    pub norms: Norms,
+    /// What has a bias.
+    pub biases: Biases,
+    /// What is multiplied and capped on the way.
+    pub scales: Scales,
     /// Rotary positions.
     pub rope: RopeConfig,
+    /// Rotary positions of the layers with a window, where they have their own.
+    pub window_rope: Option<RopeConfig>,
+    /// For each layer, how many positions a token sees, its own included; `None`: all of them.
+    pub windows: Vec<Option<usize>>,
     /// The output shares the embedding's weights.
     pub tied_embeddings: bool,
-    /// Biases on q, k, v and o.
-    pub attention_bias: bool,
-    /// Biases in the feed-forward part.
-    pub mlp_bias: bool,
+    /// What the gate goes through.
+    pub activation: Activation,
+    /// The file keeps q, k and v as one matrix, and gate and up as another.
+    pub fused_weights: bool,
     /// Begins a text.
     pub bos_token_id: Option<u32>,
     /// End an answer.
     pub eos_token_ids: Vec<u32>,
+}
+
+/// The norms of a decoder: roots of mean squares, times a weight.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Norms {
+    /// Added to the mean square before the root.
+    pub eps: f64,
+    /// Queries and keys are normed head by head before they are turned.
+    pub heads: bool,
+    /// Attention and feed-forward part are normed behind as well as in front.
+    pub sandwich: bool,
+    /// Weights are kept less one.
+    pub add_one: bool,
+}
+
+/// What has a bias.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Biases {
+    /// Queries, keys and values.
+    pub qkv: bool,
+    /// The output of attention.
+    pub attention_output: bool,
+    /// The feed-forward part.
+    pub mlp: bool,
+}
+
+/// What is multiplied and capped on the way. A capped value is `cap * tanh(value / cap)`.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Scales {
+    /// Multiplies embeddings.
+    pub embedding: f64,
+    /// Multiplies the scores of attention.
+    pub attention: f64,
+    /// Caps the scores of attention.
+    pub attention_cap: Option<f64>,
+    /// Caps logits.
+    pub logit_cap: Option<f64>,
+}
+
+/// What the gate of the feed-forward part goes through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Activation {
+    /// `x * sigmoid(x)`.
+    Silu,
+    /// GELU in its approximation by tanh.
+    GeluTanh,
 }
 
 /// A token id, or several (`eos_token_id` may be either).
@@ -66,44 +128,18 @@ impl TokenIds {
     }
 }
 
-/// The file as it stands.
-#[derive(Debug, Deserialize)]
-struct Raw {
-    architectures: Option<Vec<String>>,
-    model_type: Option<String>,
-    vocab_size: usize,
-    hidden_size: usize,
-    intermediate_size: usize,
-    num_hidden_layers: usize,
-    num_attention_heads: usize,
-    num_key_value_heads: Option<usize>,
-    head_dim: Option<usize>,
-    max_position_embeddings: usize,
-    rms_norm_eps: Option<f64>,
-    hidden_act: Option<String>,
-    rope_theta: Option<f64>,
-    rope_scaling: Option<RopeScaling>,
-    rope_parameters: Option<RopeScaling>,
-    tie_word_embeddings: Option<bool>,
-    attention_bias: Option<bool>,
-    mlp_bias: Option<bool>,
-    sliding_window: Option<Value>,
-    quantization_config: Option<Value>,
-    bos_token_id: Option<TokenIds>,
-    eos_token_id: Option<TokenIds>,
-}
-
 impl DecoderConfig {
     /// Reads config.json; `file` is its name in errors.
     ///
     /// # Errors
     /// When it is no such JSON, calls for something that is not implemented, or contradicts itself.
     pub fn parse(text: &[u8], file: &str) -> Result<Self, LoadError> {
-        let value: Value = serde_json::from_slice(text).map_err(|error| malformed(file, error))?;
-        check_architecture(&value, file)?;
+        let mut value: Value = serde_json::from_slice(text).map_err(|error| malformed(file, error))?;
+        // Looked at first: another architecture's file may lack what `Raw` needs, and the name says more.
+        let (family, architecture) = Family::of(&value, file)?;
+        family.fill_in(&mut value);
         let raw: Raw = serde_json::from_value(value).map_err(|error| malformed(file, error))?;
-        raw.refuse_unsupported(file)?;
-        let config = raw.into_config(file)?;
+        let config = raw.into_config(family, architecture, file)?;
         config.check(file)?;
         Ok(config)
     }
@@ -120,7 +156,8 @@ impl DecoderConfig {
         self.kv_heads * self.head_dim
     }
 
-    fn check(&self, file: &str) -> Result<(), LoadError> {
+    /// Refuses sizes that contradict each other; `file` is the name in errors.
+    pub(super) fn check(&self, file: &str) -> Result<(), LoadError> {
         let sizes = [
             ("vocab_size", self.vocab_size),
             ("hidden_size", self.hidden_size),
@@ -143,87 +180,24 @@ impl DecoderConfig {
         if !self.head_dim.is_multiple_of(2) {
             return Err(malformed(file, format!("head_dim {} is odd", self.head_dim)));
         }
-        Ok(())
-    }
-}
-
-/// Looked at first: another architecture's file may lack what [`Raw`] needs, and the name says more.
-fn check_architecture(value: &Value, file: &str) -> Result<(), LoadError> {
-    let named = value.get("architectures").and_then(|list| list.get(0)).and_then(Value::as_str);
-    let family = value.get("model_type").and_then(Value::as_str);
-    let supported = match named {
-        Some(name) => ARCHITECTURES.contains(&name),
-        None => family == Some("llama"),
-    };
-    if supported {
-        return Ok(());
-    }
-    let found = named.or(family).unwrap_or("missing").to_owned();
-    Err(unsupported(file, "architectures", found, &ARCHITECTURES.join(", ")))
-}
-
-impl Raw {
-    fn refuse_unsupported(&self, file: &str) -> Result<(), LoadError> {
-        if let Some(quantization) = self.quantization_config.as_ref().filter(|value| !value.is_null()) {
-            let method = quantization.get("quant_method").and_then(Value::as_str).unwrap_or("set");
-            return Err(unsupported(
-                file,
-                "quantization_config",
-                method.to_owned(),
-                "f32, f16 or bf16 weights",
-            ));
-        }
-        if let Some(window) = self.sliding_window.as_ref().filter(|value| !value.is_null()) {
-            return Err(unsupported(file, "sliding_window", window.to_string(), "null"));
-        }
-        match self.hidden_act.as_deref() {
-            None | Some("silu" | "swish") => Ok(()),
-            Some(other) => Err(unsupported(file, "hidden_act", other.to_owned(), "silu")),
+        match self.rope.rotary_dim(self.head_dim) {
+            turned if turned == 0 || turned % 2 == 1 => {
+                Err(malformed(file, format!("the rope settings turn {turned} of {}", self.head_dim)))
+            }
+            _ => Ok(()),
         }
     }
-
-    fn into_config(self, file: &str) -> Result<DecoderConfig, LoadError> {
-        let rope_section = self.rope_parameters.or(self.rope_scaling);
-        let rope = RopeConfig::new(self.rope_theta, rope_section, self.max_position_embeddings, file)?;
-        let head_dim = match (self.head_dim, self.hidden_size.checked_rem(self.num_attention_heads)) {
-            (Some(head_dim), _) => head_dim,
-            (None, Some(0)) => self.hidden_size / self.num_attention_heads,
-            (None, _) => return Err(malformed(file, "hidden_size is no multiple of num_attention_heads")),
-        };
-        Ok(DecoderConfig {
-            architecture: architecture_name(self.architectures, self.model_type),
-            vocab_size: self.vocab_size,
-            hidden_size: self.hidden_size,
-            intermediate_size: self.intermediate_size,
-            layers: self.num_hidden_layers,
-            heads: self.num_attention_heads,
-            kv_heads: self.num_key_value_heads.unwrap_or(self.num_attention_heads),
-            head_dim,
-            context_length: self.max_position_embeddings,
-            norm_eps: self.rms_norm_eps.unwrap_or(1e-6),
-            rope,
-            tied_embeddings: self.tie_word_embeddings.unwrap_or(false),
-            attention_bias: self.attention_bias.unwrap_or(false),
-            mlp_bias: self.mlp_bias.unwrap_or(false),
-            bos_token_id: self.bos_token_id.and_then(|ids| ids.into_vec().first().copied()),
-            eos_token_ids: self.eos_token_id.map(TokenIds::into_vec).unwrap_or_default(),
-        })
-    }
-}
-
-fn architecture_name(architectures: Option<Vec<String>>, model_type: Option<String>) -> String {
-    architectures.into_iter().flatten().next().or(model_type).unwrap_or_default()
 }
 
 fn malformed(file: &str, problem: impl std::fmt::Display) -> LoadError {
     LoadError::Malformed { file: file.to_owned(), problem: problem.to_string() }
 }
 
-fn unsupported(file: &str, setting: &str, found: String, supported: &str) -> LoadError {
+fn unsupported(file: &str, setting: &str, found: impl Into<String>, supported: &str) -> LoadError {
     LoadError::Unsupported {
         file: file.to_owned(),
         setting: setting.to_owned(),
-        found,
+        found: found.into(),
         supported: format!("supported: {supported}"),
     }
 }

@@ -1,15 +1,18 @@
-//! The forward pass of the Llama architecture over a packed step: the tokens of all sequences, decodes and
-//! chunks of prompts alike, are rows of one matrix; only attention knows which sequence a row belongs to.
+//! The forward pass of the Llama family over a packed step: the tokens of all sequences, decodes and chunks of
+//! prompts alike, are rows of one matrix; only attention knows which sequence a row belongs to.
+
+mod layer;
 
 use candle_core::{DType, Device, Result, Tensor, bail};
-use candle_nn::ops::{rms_norm, silu};
-use candle_nn::rotary_emb::rope_thd;
+use candle_nn::ops::rms_norm;
 
 use super::attention::{Geometry, Span, StepAttention};
 use super::cache::{BLOCK_TOKENS, KvCache};
 use super::config::DecoderConfig;
-use super::linear::Linear;
-use super::rope::Rope;
+use super::linear::{Linear, Weight};
+use super::rope::{Angles, Rope};
+pub(crate) use layer::Layer;
+use layer::Pass;
 
 /// A model's weights and how to step them.
 #[derive(Debug)]
@@ -18,24 +21,13 @@ pub struct Decoder {
     pub(super) dtype: DType,
     pub(super) device: Device,
     /// `[vocab, hidden]`.
-    pub(super) embedding: Tensor,
+    pub(super) embedding: Weight,
     pub(super) layers: Vec<Layer>,
     pub(super) norm: Tensor,
     pub(super) output: Linear,
     pub(super) rope: Rope,
-}
-
-/// One block of the decoder.
-#[derive(Debug)]
-pub(super) struct Layer {
-    pub(super) attention_norm: Tensor,
-    /// Queries, keys and values in one product.
-    pub(super) qkv: Linear,
-    pub(super) attention_output: Linear,
-    pub(super) feed_forward_norm: Tensor,
-    /// Gate and up in one product.
-    pub(super) gate_up: Linear,
-    pub(super) down: Linear,
+    /// For layers with a window, where they turn otherwise than the rest.
+    pub(super) window_rope: Option<Rope>,
 }
 
 /// Consecutive tokens of one sequence to compute in a step.
@@ -54,9 +46,16 @@ pub struct Chunk<'a> {
 /// What all layers of a step share.
 struct Step<'a> {
     attention: StepAttention<'a>,
-    cosines: Tensor,
-    sines: Tensor,
+    angles: Angles,
+    window_angles: Option<Angles>,
     targets: Tensor,
+}
+
+impl Step<'_> {
+    /// How far a layer of this window turns its heads.
+    fn angles(&self, window: Option<usize>) -> &Angles {
+        self.window_angles.as_ref().filter(|_| window.is_some()).unwrap_or(&self.angles)
+    }
 }
 
 impl Decoder {
@@ -90,15 +89,29 @@ impl Decoder {
         let step = self.step(cache, &spans)?;
         let tokens: Vec<u32> = chunks.iter().flat_map(|chunk| chunk.tokens).copied().collect();
         let tokens = Tensor::new(tokens, &self.device)?;
-        let mut x = self.embedding.index_select(&tokens, 0)?;
+        let mut x = self.embed(&tokens)?;
         for (index, layer) in self.layers.iter().enumerate() {
-            x = (&x + self.attend(index, layer, cache, &step, &x)?)?;
-            x = (&x + self.feed_forward(layer, &x)?)?;
+            x = Pass { config: &self.config, step: &step, cache, index }.forward(layer, &x)?;
         }
         let Some(rows) = wanted_rows(chunks) else { return Ok(None) };
-        let x = x.index_select(&Tensor::new(rows, &self.device)?, 0)?;
-        let logits = self.output.forward(&self.normed(&x, &self.norm)?)?;
-        logits.to_dtype(DType::F32).map(Some)
+        self.logits(&x.index_select(&Tensor::new(rows, &self.device)?, 0)?).map(Some)
+    }
+
+    fn embed(&self, tokens: &Tensor) -> Result<Tensor> {
+        let x = self.embedding.rows(tokens, self.dtype)?;
+        match self.config.scales.embedding {
+            1.0 => Ok(x),
+            scale => x * scale,
+        }
+    }
+
+    fn logits(&self, x: &Tensor) -> Result<Tensor> {
+        let x = rms_norm(x, &self.norm, self.config.norms.eps as f32)?;
+        let logits = self.output.forward(&x)?.to_dtype(DType::F32)?;
+        match self.config.scales.logit_cap {
+            Some(cap) => (logits / cap)?.tanh()? * cap,
+            None => Ok(logits),
+        }
     }
 
     fn step<'a>(&self, cache: &KvCache, spans: &'a [Span<'a>]) -> Result<Step<'a>> {
@@ -107,51 +120,20 @@ impl Decoder {
         }
         let positions: Vec<u32> = spans.iter().flat_map(|s| s.start as u32..s.end() as u32).collect();
         let slots = spans.iter().flat_map(|span| span.slots(span.start, span.end())).collect();
-        let (cosines, sines) = self.rope.angles(&positions, self.dtype, &self.device)?;
-        let targets = cache.targets(slots, &self.device)?;
-        Ok(Step { attention: StepAttention::new(self.geometry(), spans), cosines, sines, targets })
+        let angles = |rope: &Rope| rope.angles(&positions, self.dtype, &self.device);
+        Ok(Step {
+            attention: StepAttention::new(self.geometry(), spans),
+            angles: angles(&self.rope)?,
+            window_angles: self.window_rope.as_ref().map(angles).transpose()?,
+            targets: cache.targets(slots, &self.device)?,
+        })
     }
 
     fn geometry(&self) -> Geometry {
         let &DecoderConfig { heads, kv_heads, head_dim, .. } = &self.config;
-        Geometry { heads, kv_heads, head_dim, scale: 1.0 / (head_dim as f32).sqrt() }
-    }
-
-    fn attend(
-        &self,
-        index: usize,
-        layer: &Layer,
-        cache: &KvCache,
-        step: &Step<'_>,
-        x: &Tensor,
-    ) -> Result<Tensor> {
-        let (query_width, kv_width) = (self.config.query_width(), self.config.kv_width());
-        let qkv = layer.qkv.forward(&self.normed(x, &layer.attention_norm)?)?;
-        let queries = self.rotate(&qkv.narrow(1, 0, query_width)?, step)?;
-        let keys = self.rotate(&qkv.narrow(1, query_width, kv_width)?, step)?;
-        let values = qkv.narrow(1, query_width + kv_width, kv_width)?.contiguous()?;
-        cache.write(index, &step.targets, &keys, &values)?;
-        let (keys, values) = cache.layer(index);
-        layer.attention_output.forward(&step.attention.forward(&queries, keys, values)?)
-    }
-
-    /// Turns `[tokens, heads * head_dim]` by each token's position.
-    fn rotate(&self, x: &Tensor, step: &Step<'_>) -> Result<Tensor> {
-        let (tokens, width) = x.dims2()?;
-        let heads =
-            x.contiguous()?.reshape((1, tokens, width / self.config.head_dim, self.config.head_dim))?;
-        rope_thd(&heads, &step.cosines, &step.sines)?.reshape((tokens, width))
-    }
-
-    fn feed_forward(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
-        let width = self.config.intermediate_size;
-        let both = layer.gate_up.forward(&self.normed(x, &layer.feed_forward_norm)?)?;
-        let gate = silu(&both.narrow(1, 0, width)?.contiguous()?)?;
-        layer.down.forward(&(gate * both.narrow(1, width, width)?.contiguous()?)?)
-    }
-
-    fn normed(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        rms_norm(x, weight, self.config.norm_eps as f32)
+        let softcap = self.config.scales.attention_cap.map(|cap| cap as f32);
+        let scale = self.config.scales.attention as f32;
+        Geometry { heads, kv_heads, head_dim, scale, softcap, window: None }
     }
 }
 

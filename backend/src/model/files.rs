@@ -24,6 +24,8 @@ impl ModelFiles {
         match source {
             ModelSource::Folder(path) if path.is_dir() => Ok(Self::Folder(path.clone())),
             ModelSource::Folder(path) => Err(LoadError::NotAFolder { path: path.clone() }),
+            // What lies beside the file.
+            ModelSource::Gguf(path) => Ok(Self::Folder(path.parent().unwrap_or(Path::new("")).to_owned())),
             #[cfg(feature = "demo-model")]
             ModelSource::Demo => Ok(Self::Embedded(super::demo::FILES)),
         }

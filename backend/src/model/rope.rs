@@ -3,48 +3,6 @@
 use std::f64::consts::TAU;
 
 use candle_core::{DType, Device, Result, Tensor};
-use serde::Deserialize;
-use serde_json::Value;
-
-use super::error::LoadError;
-
-/// What transformers takes where config.json names no base.
-const DEFAULT_THETA: f64 = 10_000.0;
-
-/// `rope_scaling` (transformers 4) or `rope_parameters` (transformers 5) as it stands in the file.
-#[derive(Clone, Debug, Deserialize)]
-pub(crate) struct RopeScaling {
-    #[serde(alias = "type")]
-    rope_type: Option<String>,
-    rope_theta: Option<f64>,
-    factor: Option<f64>,
-    low_freq_factor: Option<f64>,
-    high_freq_factor: Option<f64>,
-    original_max_position_embeddings: Option<usize>,
-    partial_rotary_factor: Option<Value>,
-}
-
-impl RopeScaling {
-    fn kind(&self, context_length: usize, file: &str) -> std::result::Result<RopeKind, LoadError> {
-        let need = |value: Option<f64>, name: &str| {
-            value.filter(|value| *value > 0.0).ok_or_else(|| LoadError::Malformed {
-                file: file.to_owned(),
-                problem: format!("the rope settings lack a positive {name}"),
-            })
-        };
-        match self.rope_type.as_deref() {
-            None | Some("default") => Ok(RopeKind::Default),
-            Some("linear") => Ok(RopeKind::Linear { factor: need(self.factor, "factor")? }),
-            Some("llama3") => Ok(RopeKind::Llama3 {
-                factor: need(self.factor, "factor")?,
-                low_freq_factor: need(self.low_freq_factor, "low_freq_factor")?,
-                high_freq_factor: need(self.high_freq_factor, "high_freq_factor")?,
-                original_context: self.original_max_position_embeddings.unwrap_or(context_length) as f64,
-            }),
-            Some(other) => Err(refuse(file, "rope_type", other.to_owned(), "default, linear, llama3")),
-        }
-    }
-}
 
 /// How positions turn into angles.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +11,12 @@ pub struct RopeConfig {
     pub theta: f64,
     /// What is done to the frequencies for longer contexts.
     pub kind: RopeKind,
+    /// The share of a head's dimensions that is turned, counted from the first.
+    pub partial: f64,
+    /// Multiplies sines and cosines.
+    pub amplitude: f64,
+    /// Positions for which all this holds, where others would need other frequencies.
+    pub limit: Option<usize>,
 }
 
 /// What is done to the frequencies for longer contexts.
@@ -65,6 +29,8 @@ pub enum RopeKind {
         /// The divisor.
         factor: f64,
     },
+    /// Each divided by its own factor, one for each pair: LongRoPE, and how GGUF files write any scaling.
+    Factors(Vec<f32>),
     /// Llama 3.1: slow ones divided, fast ones kept, a smooth passage between.
     Llama3 {
         /// The divisor of slow frequencies.
@@ -79,38 +45,24 @@ pub enum RopeKind {
 }
 
 impl RopeConfig {
-    pub(crate) fn new(
-        theta: Option<f64>,
-        section: Option<RopeScaling>,
-        context_length: usize,
-        file: &str,
-    ) -> std::result::Result<Self, LoadError> {
-        let Some(section) = section else {
-            return Ok(Self { theta: theta.unwrap_or(DEFAULT_THETA), kind: RopeKind::Default });
-        };
-        let theta = section.rope_theta.or(theta).unwrap_or(DEFAULT_THETA);
-        if let Some(partial) =
-            section.partial_rotary_factor.as_ref().filter(|value| value.as_f64() != Some(1.0))
-        {
-            return Err(refuse(file, "partial_rotary_factor", partial.to_string(), "1.0"));
-        }
-        let kind = section.kind(context_length, file)?;
-        Ok(Self { theta, kind })
+    /// How many of a head's dimensions are turned.
+    pub(crate) fn rotary_dim(&self, head_dim: usize) -> usize {
+        (head_dim as f64 * self.partial) as usize
     }
 
-    /// One frequency (radians per position) for each pair of a head's dimensions.
+    /// One frequency (radians per position) for each pair of the dimensions that are turned.
     fn frequencies(&self, head_dim: usize) -> Vec<f32> {
-        (0..head_dim)
-            .step_by(2)
-            .map(|i| self.scale(self.theta.powf(-(i as f64) / head_dim as f64)) as f32)
-            .collect()
+        let width = self.rotary_dim(head_dim);
+        let plain = |pair: usize| self.theta.powf(-((2 * pair) as f64) / width as f64);
+        (0..width / 2).map(|pair| self.scale(pair, plain(pair)) as f32).collect()
     }
 
-    fn scale(&self, frequency: f64) -> f64 {
-        match self.kind {
+    fn scale(&self, pair: usize, frequency: f64) -> f64 {
+        match &self.kind {
             RopeKind::Default => frequency,
             RopeKind::Linear { factor } => frequency / factor,
-            RopeKind::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => {
+            RopeKind::Factors(factors) => frequency / factors.get(pair).copied().map_or(1.0, f64::from),
+            &RopeKind::Llama3 { factor, low_freq_factor, high_freq_factor, original_context } => {
                 let turns = original_context * frequency / TAU;
                 let kept = (turns - low_freq_factor) / (high_freq_factor - low_freq_factor);
                 let kept = kept.clamp(0.0, 1.0);
@@ -120,13 +72,12 @@ impl RopeConfig {
     }
 }
 
-fn refuse(file: &str, setting: &str, found: String, supported: &str) -> LoadError {
-    LoadError::Unsupported {
-        file: file.to_owned(),
-        setting: setting.to_owned(),
-        found,
-        supported: format!("supported: {supported}"),
-    }
+/// How far each token of a step is turned.
+#[derive(Debug)]
+pub(crate) struct Angles {
+    /// `[tokens, rotary_dim / 2]`, and the sines alike.
+    pub(crate) cosines: Tensor,
+    pub(crate) sines: Tensor,
 }
 
 /// Makes the sines and cosines of a step's positions. Not a table over the whole context: that would be 64 MB
@@ -134,26 +85,22 @@ fn refuse(file: &str, setting: &str, found: String, supported: &str) -> LoadErro
 #[derive(Debug)]
 pub(crate) struct Rope {
     frequencies: Vec<f32>,
+    amplitude: f32,
 }
 
 impl Rope {
     pub(crate) fn new(config: &RopeConfig, head_dim: usize) -> Self {
-        Self { frequencies: config.frequencies(head_dim) }
+        Self { frequencies: config.frequencies(head_dim), amplitude: config.amplitude as f32 }
     }
 
-    /// Cosines and sines, each `[positions, head_dim / 2]`.
-    pub(crate) fn angles(
-        &self,
-        positions: &[u32],
-        dtype: DType,
-        device: &Device,
-    ) -> Result<(Tensor, Tensor)> {
+    /// For each of these positions, cosines and sines, each `[positions, rotary_dim / 2]`.
+    pub(crate) fn angles(&self, positions: &[u32], dtype: DType, device: &Device) -> Result<Angles> {
         let angles = || positions.iter().flat_map(|p| self.frequencies.iter().map(move |f| *p as f32 * f));
         let shape = (positions.len(), self.frequencies.len());
-        let cosines: Vec<f32> = angles().map(f32::cos).collect();
-        let sines: Vec<f32> = angles().map(f32::sin).collect();
+        let cosines: Vec<f32> = angles().map(|angle| angle.cos() * self.amplitude).collect();
+        let sines: Vec<f32> = angles().map(|angle| angle.sin() * self.amplitude).collect();
         let cosines = Tensor::from_vec(cosines, shape, device)?.to_dtype(dtype)?;
         let sines = Tensor::from_vec(sines, shape, device)?.to_dtype(dtype)?;
-        Ok((cosines, sines))
+        Ok(Angles { cosines, sines })
     }
 }

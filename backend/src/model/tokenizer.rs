@@ -8,7 +8,7 @@ use super::error::LoadError;
 use super::files::ModelFiles;
 use crate::chat_template::ChatTemplate;
 
-const TOKENIZER: &str = "tokenizer.json";
+pub(crate) const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
 const TEMPLATE: &str = "chat_template.jinja";
 
@@ -81,9 +81,11 @@ pub(crate) fn load_tokenizer(files: &ModelFiles, config: &DecoderConfig) -> Resu
     Ok(tokenizer)
 }
 
-/// The model's chat template: its own file comes before tokenizer_config.json, as in transformers.
+/// The model's chat template: its own file comes before tokenizer_config.json, as in transformers, and both before
+/// the one `within` the file of the weights.
 pub(crate) fn load_chat_template(
     files: &ModelFiles,
+    within: Option<&str>,
     config: &DecoderConfig,
     tokenizer: &Tokenizer,
 ) -> Result<Option<ChatTemplate>, LoadError> {
@@ -96,7 +98,7 @@ pub(crate) fn load_chat_template(
         Some(bytes) => (TEMPLATE, Some(String::from_utf8_lossy(&bytes).into_owned())),
         None => (CONFIG, settings.chat_template.and_then(Templates::into_default)),
     };
-    let Some(source) = source else { return Ok(None) };
+    let Some(source) = source.or(within.map(str::to_owned)) else { return Ok(None) };
     let text_of = |written: Option<SpecialToken>, id: Option<u32>| {
         written.map(SpecialToken::into_text).or_else(|| tokenizer.id_to_token(id?))
     };

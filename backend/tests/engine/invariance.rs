@@ -58,7 +58,7 @@ async fn read(mut stream: TokenStream, cancel_after: Option<usize>) -> Vec<u32> 
 #[tokio::test]
 async fn each_of_many_random_sequences_equals_the_same_alone() {
     const SEED: u64 = 20_261_123;
-    for name in ["plain", "grouped", "tied", "llama3"] {
+    for name in ["plain", "grouped", "tied", "llama3", "qwen2_window", "phi3_partial", "gemma3"] {
         let mut random = StdRng::seed_from_u64(SEED);
         let asks: Vec<Ask> = (0..150).map(|_| random_ask(&mut random)).collect();
         let (alone, busy) = (engine(name, 1, 512), engine(name, 7, 24));

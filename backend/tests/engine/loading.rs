@@ -4,6 +4,8 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
+use tidegate_backend::model::rope::RopeKind;
+
 use crate::support::{copy_of, fixture, load};
 
 /// Loads and gives the refusal.
@@ -139,6 +141,76 @@ fn settings_that_are_not_supported_are_refused_by_name() {
     }
 }
 
+/// transformers 4 called it `type`, then `rope_type`, and kept both in files that it saved again.
+#[test]
+fn the_kind_of_rope_scaling_may_have_either_name_or_both() {
+    let copy = copy_of("linear");
+    let text = std::fs::read(copy.path().join("config.v4.json")).unwrap();
+    let mut config: Value = serde_json::from_slice(&text).unwrap();
+    let rope = |config: &Value| {
+        std::fs::write(copy.path().join("config.json"), config.to_string()).unwrap();
+        load(copy.path()).unwrap().decoder.config().rope.clone()
+    };
+    let new = rope(&config);
+    assert_eq!(new.kind, RopeKind::Linear { factor: 2.0 });
+    config["rope_scaling"]["type"] = json!("linear");
+    assert_eq!(rope(&config), new);
+    config["rope_scaling"].as_object_mut().unwrap().remove("rope_type");
+    assert_eq!(rope(&config), new);
+}
+
+/// A model, a setting in its config.json with a value, and what the refusal names.
+type Refused<'a> = (&'a str, &'a str, Value, &'a [&'a str]);
+
+fn assert_refused(cases: &[Refused<'_>]) {
+    for (model, setting, value, named) in cases {
+        let message = with_json(model, "config.json", |config| {
+            config[*setting] = value.clone();
+            // Of two places, the one in the section counts.
+            if *setting == "partial_rotary_factor" {
+                config["rope_parameters"].as_object_mut().unwrap().remove(*setting);
+            }
+        });
+        assert_names(&message, &[&["config.json"], *named].concat());
+    }
+}
+
+/// Each architecture's own traps: what its code in transformers does not know, or knows otherwise.
+#[test]
+fn what_an_architecture_does_not_know_is_refused_by_name() {
+    let mixed = json!(["full_attention", "sliding_attention"]);
+    let chunked = json!(["full_attention", "chunked_attention"]);
+    assert_refused(&[
+        ("gemma3", "attn_logit_softcapping", json!(50.0), &["attn_logit_softcapping"]),
+        ("gemma2", "use_bidirectional_attention", json!(true), &["use_bidirectional_attention"]),
+        ("gemma2", "layer_types", chunked, &["layer_types", "chunked_attention"]),
+        ("gemma2", "layer_types", json!(["full_attention"]), &["layer_types", "1 of 2"]),
+        ("gemma2", "sliding_window", Value::Null, &["sliding_window"]),
+        ("gemma2", "hidden_activation", json!("gelu"), &["hidden_activation", "gelu"]),
+        ("mistral", "layer_types", mixed, &["layer_types"]),
+        ("mistral", "sliding_window", json!(0), &["sliding_window", "0"]),
+        ("mistral", "attention_bias", json!(true), &["attention_bias"]),
+        ("qwen3", "architectures", json!(["Qwen3MoeForCausalLM"]), &["architectures", "Qwen3MoeForCausalLM"]),
+    ]);
+}
+
+#[test]
+fn rope_settings_that_an_architecture_does_not_know_are_refused_by_name() {
+    let yarn = json!({"rope_type": "yarn", "rope_theta": 1e4, "factor": 2.0});
+    let one = json!({"rope_type": "default", "rope_theta": 1e4});
+    let long =
+        json!({"rope_type": "longrope", "rope_theta": 1e4, "short_factor": [1.0], "long_factor": [1.0]});
+    assert_refused(&[
+        ("qwen2", "rope_parameters", yarn.clone(), &["rope_type", "yarn"]),
+        ("phi3_long", "rope_parameters", yarn, &["rope_type", "yarn"]),
+        ("qwen2", "rope_parameters", long.clone(), &["rope_type", "longrope"]),
+        ("phi3", "rope_parameters", long, &["4 numbers in short_factor"]),
+        ("gemma3", "rope_parameters", one, &["rope_parameters", "each kind of layer"]),
+        ("qwen3", "partial_rotary_factor", json!(0.5), &["partial_rotary_factor", "0.5"]),
+        ("phi3_partial", "partial_rotary_factor", json!(0.25), &["rope settings turn 3 of 12"]),
+    ]);
+}
+
 #[test]
 fn what_a_model_says_about_itself() {
     let model = load(&fixture("plain")).unwrap();
@@ -153,6 +225,12 @@ fn what_a_model_says_about_itself() {
     let tied = load(&fixture("tied")).unwrap().info.parameters;
     assert!(tied < info.parameters - vocab * hidden, "shared weights count once");
     assert!(model.chat_template.is_none());
+}
+
+/// Beyond the original context LongRoPE has other factors, also for what is in the cache by then.
+#[test]
+fn longrope_stays_within_the_original_context() {
+    assert_eq!(load(&fixture("phi3_long")).unwrap().info.context_length, 160);
 }
 
 #[test]

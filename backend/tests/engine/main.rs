@@ -4,9 +4,16 @@
 #[cfg(test)]
 mod chat_templates;
 #[cfg(test)]
+mod gguf_files;
+#[cfg(feature = "demo-model")]
+#[cfg(test)]
+mod held_out;
+#[cfg(test)]
 mod invariance;
 #[cfg(test)]
 mod loading;
+#[cfg(test)]
+mod quantized;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]

@@ -12,17 +12,22 @@ use tidegate_backend::model::{Chunk, Decoder};
 use crate::support::{copy_of, engine, fixture, fixtures, greedy, load, tokens};
 
 /// In f32, over logits of a few units.
-const TOLERANCE: f32 = 1e-4;
+pub(crate) const TOLERANCE: f32 = 1e-4;
 
 /// A prompt, the logits after each of its tokens, and the greedy tokens that follow it.
-struct Reference {
-    prompt: Vec<u32>,
-    logits: Vec<Vec<f32>>,
-    greedy: Vec<u32>,
+pub(crate) struct Reference {
+    pub(crate) prompt: Vec<u32>,
+    pub(crate) logits: Vec<Vec<f32>>,
+    pub(crate) greedy: Vec<u32>,
 }
 
 fn references(name: &str) -> Vec<Reference> {
-    let file = fixture(name).join("reference.safetensors");
+    references_in(&fixture(name))
+}
+
+/// What transformers says about the model in this folder.
+pub(crate) fn references_in(folder: &Path) -> Vec<Reference> {
+    let file = folder.join("reference.safetensors");
     let tensors: HashMap<String, Tensor> = candle_core::safetensors::load(file, &Device::Cpu).unwrap();
     let ids = |name: &str| tensors[name].to_dtype(DType::U32).unwrap().to_vec1().unwrap();
     let one = |index: usize| Reference {
@@ -43,7 +48,7 @@ fn step(decoder: &Decoder, cache: &KvCache, chunks: &[Chunk<'_>]) -> Vec<Vec<f32
 }
 
 /// The prompt in chunks of `size`; logits after each chunk.
-fn in_chunks(decoder: &Decoder, prompt: &[u32], size: usize) -> Vec<Vec<f32>> {
+pub(crate) fn in_chunks(decoder: &Decoder, prompt: &[u32], size: usize) -> Vec<Vec<f32>> {
     let (cache, blocks) = (decoder.new_cache(31).unwrap(), blocks(0));
     let chunk = |(i, tokens)| Chunk { tokens, start: i * size, blocks: &blocks, logits: true };
     prompt.chunks(size).enumerate().map(chunk).flat_map(|chunk| step(decoder, &cache, &[chunk])).collect()
@@ -55,13 +60,12 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// The largest difference from the reference over all prompts, whole, in chunks, and token by token.
-fn worst_difference(folder: &Path, references: &[Reference]) -> f32 {
-    let decoder = load(folder).unwrap().decoder;
+pub(crate) fn worst_difference(decoder: &Decoder, references: &[Reference]) -> f32 {
     let mut worst = 0f32;
     for reference in references {
         let prompt = &reference.prompt;
         for size in [prompt.len(), 7, BLOCK_TOKENS, 1] {
-            let logits = in_chunks(&decoder, prompt, size);
+            let logits = in_chunks(decoder, prompt, size);
             for (chunk, logits) in logits.iter().enumerate() {
                 let last = ((chunk + 1) * size).min(prompt.len()) - 1;
                 worst = worst.max(difference(logits, &reference.logits[last]));
@@ -78,7 +82,7 @@ fn logits_agree_with_transformers() {
         let copy = copy_of(&name);
         std::fs::rename(copy.path().join("config.v4.json"), copy.path().join("config.json")).unwrap();
         for (folder, writer) in [(fixture(&name), 5), (copy.path().to_owned(), 4)] {
-            let worst = worst_difference(&folder, &references);
+            let worst = worst_difference(&load(&folder).unwrap().decoder, &references);
             println!("{name}, config of transformers {writer}: max |difference of logits| {worst:.1e}");
             assert!(worst < TOLERANCE, "{name}, config of transformers {writer}: {worst}");
         }
@@ -110,19 +114,24 @@ fn logits_agree_with_candle() {
 #[test]
 fn a_step_gives_the_same_bits_however_prompts_are_cut_and_mixed() {
     for name in fixtures() {
-        let decoder = load(&fixture(&name)).unwrap().decoder;
         let prompts: Vec<_> = references(&name).into_iter().map(|r| r.prompt).collect();
-        let alone: Vec<_> = prompts.iter().map(|p| in_chunks(&decoder, p, p.len()).remove(0)).collect();
-        for prompt in &prompts {
-            let whole = in_chunks(&decoder, prompt, prompt.len());
-            assert_eq!(in_chunks(&decoder, prompt, 1).last(), whole.last(), "{name}");
-            assert_eq!(in_chunks(&decoder, prompt, 7).last(), whole.last(), "{name}");
-        }
-        let cache = decoder.new_cache(31).unwrap();
-        let tables: Vec<_> = (0..3).map(|i| (0..10).map(|b| b * 3 + i).collect::<Vec<u32>>()).collect();
-        let chunk = |i: usize| Chunk { tokens: &prompts[i], start: 0, blocks: &tables[i], logits: true };
-        assert_eq!(step(&decoder, &cache, &[chunk(0), chunk(1), chunk(2)]), alone, "{name}");
+        assert_same_bits(&load(&fixture(&name)).unwrap().decoder, &prompts, &name);
     }
+}
+
+/// Three prompts alone and whole, in chunks, and all in one step.
+pub(crate) fn assert_same_bits(decoder: &Decoder, prompts: &[Vec<u32>], name: &str) {
+    let alone: Vec<_> = prompts.iter().map(|p| in_chunks(decoder, p, p.len()).remove(0)).collect();
+    for prompt in prompts {
+        let whole = in_chunks(decoder, prompt, prompt.len());
+        for size in [1, 2, 7] {
+            assert_eq!(in_chunks(decoder, prompt, size).last(), whole.last(), "{name}, chunks of {size}");
+        }
+    }
+    let cache = decoder.new_cache(31).unwrap();
+    let tables: Vec<_> = (0..3).map(|i| (0..10).map(|b| b * 3 + i).collect::<Vec<u32>>()).collect();
+    let chunk = |i: usize| Chunk { tokens: &prompts[i], start: 0, blocks: &tables[i], logits: true };
+    assert_eq!(step(decoder, &cache, &[chunk(0), chunk(1), chunk(2)]), alone, "{name}");
 }
 
 #[tokio::test]

@@ -5,11 +5,18 @@ use std::path::{Path, PathBuf};
 use tidegate_backend::engine::{
     Engine, EngineEvent, EngineOptions, FinishReason, GenerateRequest, Sampling, TokenStream,
 };
-use tidegate_backend::model::{DeviceChoice, LoadError, LoadOptions, LoadedModel, ModelSource};
+use tidegate_backend::model::{
+    Decoder, DeviceChoice, LoadError, LoadOptions, LoadedModel, ModelSource, Quantization,
+};
 
 /// The model of this name in fixtures/models.
 pub(crate) fn fixture(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name)
+}
+
+/// The GGUF fixture of this name.
+pub(crate) fn gguf(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/gguf").join(name)
 }
 
 /// Names of all fixture models.
@@ -17,20 +24,33 @@ pub(crate) fn fixtures() -> Vec<String> {
     let folders = std::fs::read_dir(fixture("")).unwrap();
     let mut names: Vec<_> = folders.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
     names.sort();
-    assert!(names.len() >= 9, "fixtures are missing: {names:?}");
+    assert!(names.len() >= 19, "fixtures are missing: {names:?}");
     names
 }
 
 /// Loads a folder on the CPU in f32.
 pub(crate) fn load(folder: &Path) -> Result<LoadedModel, LoadError> {
-    let options = LoadOptions { device: DeviceChoice::Cpu, dtype: None };
-    tidegate_backend::model::load(&ModelSource::Folder(folder.to_owned()), &options)
+    load_as(&ModelSource::Folder(folder.to_owned()), None)
+}
+
+/// Loads a model on the CPU, its weights kept as asked for.
+pub(crate) fn load_as(
+    source: &ModelSource,
+    quantization: Option<Quantization>,
+) -> Result<LoadedModel, LoadError> {
+    let options = LoadOptions { device: DeviceChoice::Cpu, dtype: None, quantization };
+    tidegate_backend::model::load(source, &options)
 }
 
 /// A copy of a fixture model that a test may spoil.
 pub(crate) fn copy_of(name: &str) -> tempfile::TempDir {
+    copy_of_folder(&fixture(name))
+}
+
+/// A copy of all files of a folder.
+pub(crate) fn copy_of_folder(folder: &Path) -> tempfile::TempDir {
     let copy = tempfile::tempdir().unwrap();
-    for file in std::fs::read_dir(fixture(name)).unwrap() {
+    for file in std::fs::read_dir(folder).unwrap() {
         let file = file.unwrap();
         std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
     }
@@ -39,7 +59,11 @@ pub(crate) fn copy_of(name: &str) -> tempfile::TempDir {
 
 /// An engine on a fixture model.
 pub(crate) fn engine(name: &str, max_sequences: usize, max_batch_tokens: usize) -> Engine {
-    let decoder = load(&fixture(name)).unwrap().decoder;
+    engine_on(load(&fixture(name)).unwrap().decoder, max_sequences, max_batch_tokens)
+}
+
+/// An engine on this model.
+pub(crate) fn engine_on(decoder: Decoder, max_sequences: usize, max_batch_tokens: usize) -> Engine {
     let options = EngineOptions { max_sequences, max_batch_tokens, kv_cache_bytes: None };
     Engine::start(decoder, options).unwrap()
 }

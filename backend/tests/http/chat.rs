@@ -94,5 +94,9 @@ async fn the_model_is_listed_and_can_be_looked_up() {
     for path in ["/v1/models/org/name", "/v1/models/org%2Fname"] {
         let model = node.client.get(path).await.json();
         assert_eq!((&model["id"], &model["object"]), (&json!("org/name"), &json!("model")));
+        assert_eq!(model["precision"], json!("f32"));
     }
+    let node = Node::start(&["--quantize", "q8_0"]).await;
+    let list = node.client.get("/v1/models").await.json();
+    assert_eq!(list["data"][0]["precision"], json!("q8_0, f32"));
 }

@@ -29,9 +29,12 @@ fn sequence(
     keys: &Tensor,
     values: &Tensor,
 ) -> Result<Tensor> {
-    let Geometry { heads, kv_heads, head_dim, scale } = geometry;
-    let (tokens, length, device) = (span.tokens, span.end(), queries.device());
-    let slots = Tensor::from_vec(span.slots(0, length).collect(), length, device)?;
+    let Geometry { heads, kv_heads, head_dim, scale, softcap, .. } = geometry;
+    let (tokens, device) = (span.tokens, queries.device());
+    // What even the first token does not see is not gathered.
+    let first = geometry.first_visible(span.start + 1);
+    let length = span.end() - first;
+    let slots = Tensor::from_vec(span.slots(first, span.end()).collect(), length, device)?;
     let gather = |pool: &Tensor| {
         pool.index_select(&slots, 0)?.reshape((length, kv_heads, head_dim))?.transpose(0, 1)?.contiguous()
     };
@@ -40,16 +43,26 @@ fn sequence(
     let queries = queries.reshape((tokens, kv_heads, group, head_dim))?.permute((1, 2, 0, 3))?;
     let queries = queries.reshape((kv_heads, group * tokens, head_dim))?;
     let scores = (queries.matmul(&gather(keys)?.t()?)?.to_dtype(DType::F32)? * f64::from(scale))?;
-    let scores = scores.reshape((kv_heads, group, tokens, length))?.broadcast_add(&mask(span, device)?)?;
+    let scores = match softcap.map(f64::from) {
+        Some(cap) => ((scores / cap)?.tanh()? * cap)?,
+        None => scores,
+    };
+    let scores = scores.reshape((kv_heads, group, tokens, length))?;
+    let scores = scores.broadcast_add(&mask(geometry, span, device)?)?;
     let weights = candle_nn::ops::softmax(&scores, D::Minus1)?.to_dtype(values.dtype())?;
     let mixed = weights.reshape((kv_heads, group * tokens, length))?.matmul(&gather(values)?)?;
     let mixed = mixed.reshape((kv_heads, group, tokens, head_dim))?.permute((2, 0, 1, 3))?;
     mixed.reshape((tokens, heads * head_dim))
 }
 
-/// `[tokens, length]`: minus infinity where a token would look ahead.
-fn mask(span: &Span<'_>, device: &Device) -> Result<Tensor> {
-    let (start, length) = (span.start, span.end());
-    let row = |token| (0..length).map(move |at| if at > start + token { f32::NEG_INFINITY } else { 0.0 });
-    Tensor::from_vec((0..span.tokens).flat_map(row).collect(), (span.tokens, length), device)
+/// `[tokens, length]`: minus infinity where a token would look ahead, or back past its window.
+fn mask(geometry: Geometry, span: &Span<'_>, device: &Device) -> Result<Tensor> {
+    let positions = geometry.first_visible(span.start + 1)..span.end();
+    let (tokens, length) = (span.tokens, positions.len());
+    let value = |visible: usize, at: usize| {
+        let seen = at < visible && at >= geometry.first_visible(visible);
+        if seen { 0.0 } else { f32::NEG_INFINITY }
+    };
+    let row = |token: usize| positions.clone().map(move |at| value(span.start + token + 1, at));
+    Tensor::from_vec((0..tokens).flat_map(row).collect(), (tokens, length), device)
 }

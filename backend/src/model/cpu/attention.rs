@@ -50,7 +50,8 @@ struct Pool<'a> {
 impl BlockAttention<'_> {
     fn run(&self, queries: &[f32], pool: &Pool<'_>, out: &mut [f32]) {
         let Geometry { heads, head_dim, .. } = self.geometry;
-        let visited: usize = self.rows.iter().map(|row| row.visible).sum();
+        let visited: usize =
+            self.rows.iter().map(|row| row.visible - self.geometry.first_visible(row.visible)).sum();
         let task = |scores: &mut Vec<f32>, index: usize, out: &mut [f32]| {
             let (row, head) = (&self.rows[index / heads], index % heads);
             let query = &queries[index * head_dim..(index + 1) * head_dim];
@@ -88,19 +89,26 @@ impl WithSimd for Head<'_> {
         let width = geometry.kv_heads * geometry.head_dim;
         let column = head / (geometry.heads / geometry.kv_heads) * geometry.head_dim;
         scores.clear();
-        for (block, tokens) in row.spans() {
-            let at = block * BLOCK_TOKENS * width;
-            let keys = &pool.keys[at..at + tokens * width];
+        let first = geometry.first_visible(row.visible);
+        for (block, tokens) in row.spans(first) {
+            let at = block * BLOCK_TOKENS;
+            let keys = &pool.keys[(at + tokens.start) * width..(at + tokens.end) * width];
             for key in keys.chunks_exact(width) {
                 scores.push(geometry.scale * dot(simd, query, &key[column..column + geometry.head_dim]));
             }
         }
+        if let Some(cap) = geometry.softcap {
+            scores.iter_mut().for_each(|score| *score = cap * (*score / cap).tanh());
+        }
         let total = softmax_numerators(scores);
         out.fill(0.0);
-        for ((block, tokens), weights) in row.spans().zip(scores.chunks(BLOCK_TOKENS)) {
-            let at = block * BLOCK_TOKENS * width;
-            let values = &pool.values[at..at + tokens * width];
-            add_weighted(simd, values, width, column, weights, out);
+        let mut weights = scores.as_slice();
+        for (block, tokens) in row.spans(first) {
+            let at = block * BLOCK_TOKENS;
+            let values = &pool.values[(at + tokens.start) * width..(at + tokens.end) * width];
+            let (now, later) = weights.split_at(tokens.len());
+            add_weighted(simd, values, width, column, now, out);
+            weights = later;
         }
         for value in out.iter_mut() {
             *value /= total;

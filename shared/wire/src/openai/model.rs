@@ -13,12 +13,16 @@ pub struct Model {
     pub created: u64,
     /// Always `tidegate`.
     pub owned_by: String,
+    /// What its weights are kept in, such as `f32` or `q8_0, f32`; only Tidegate's backends say it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub precision: Option<String>,
 }
 
 impl Model {
     /// A model served since `created`.
     pub fn new(id: impl Into<String>, created: u64) -> Self {
-        Self { id: id.into(), object: "model".to_owned(), created, owned_by: "tidegate".to_owned() }
+        let (object, owned_by) = ("model".to_owned(), "tidegate".to_owned());
+        Self { id: id.into(), object, created, owned_by, precision: None }
     }
 }
 
