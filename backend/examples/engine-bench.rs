@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use tidegate_backend::engine::{Engine, EngineEvent, EngineOptions, GenerateRequest, Sampling, TokenStream};
+use tidegate_backend::engine::{
+    Engine, EngineEvent, EngineOptions, GenerateRequest, Sampling, Service, TokenStream,
+};
 use tidegate_backend::model::{LoadOptions, ModelSource, load};
 use tokio::time::Instant;
 
@@ -66,7 +68,14 @@ fn source(folder: Option<PathBuf>) -> anyhow::Result<ModelSource> {
 fn request(prompt: usize, max_tokens: usize, salt: usize, vocabulary: u32) -> GenerateRequest {
     let token = |i: usize| ((i * 131 + salt * 977) as u32) % vocabulary;
     let prompt = (0..prompt).map(token).collect();
-    GenerateRequest { prompt, max_tokens, sampling: Sampling::greedy(), eos: vec![], hold: None }
+    GenerateRequest {
+        prompt,
+        max_tokens,
+        sampling: Sampling::greedy(),
+        eos: vec![],
+        service: Service::default(),
+        hold: None,
+    }
 }
 
 async fn token(stream: &mut TokenStream) -> anyhow::Result<bool> {
@@ -74,6 +83,7 @@ async fn token(stream: &mut TokenStream) -> anyhow::Result<bool> {
         EngineEvent::Token(_) => Ok(true),
         EngineEvent::Finished(_) => Ok(false),
         EngineEvent::Failed(why) => bail!(why),
+        EngineEvent::TimedOut => bail!("a request without a deadline timed out"),
     }
 }
 

@@ -26,6 +26,12 @@ pub struct ModelFlags {
     #[arg(long, env = "TIDEGATE_DTYPE", hide = true)]
     pub dtype: Option<String>,
     /// Without effect in this build.
+    #[arg(long, env = "TIDEGATE_KV_CACHE_MEMORY", hide = true)]
+    pub kv_cache_memory: Option<String>,
+    /// Without effect in this build.
+    #[arg(long, env = "TIDEGATE_MAX_BATCH_TOKENS", hide = true)]
+    pub max_batch_tokens: Option<String>,
+    /// Without effect in this build.
     #[arg(long, env = "TIDEGATE_ENGINE_STALL_TIMEOUT", hide = true)]
     pub engine_stall_timeout: Option<String>,
 }

@@ -96,11 +96,19 @@ fn is_given(flags: &ModelFlags) -> bool {
 
 #[cfg(not(feature = "embedded"))]
 fn is_given(flags: &ModelFlags) -> bool {
-    let ModelFlags { model, model_name, max_concurrent_requests, device, dtype, engine_stall_timeout } =
-        flags;
-    [model, model_name, max_concurrent_requests, device, dtype, engine_stall_timeout]
-        .iter()
-        .any(|flag| flag.is_some())
+    let ModelFlags {
+        model,
+        model_name,
+        max_concurrent_requests,
+        device,
+        dtype,
+        kv_cache_memory,
+        max_batch_tokens,
+        engine_stall_timeout,
+    } = flags;
+    let engine = [kv_cache_memory, max_batch_tokens, engine_stall_timeout];
+    let others = [model, model_name, max_concurrent_requests, device, dtype];
+    others.iter().chain(&engine).any(|flag| flag.is_some())
 }
 
 #[cfg(test)]

@@ -3,6 +3,8 @@
 
 #[cfg(test)]
 mod chat_templates;
+#[cfg(all(test, feature = "demo-model"))]
+mod held_out;
 #[cfg(test)]
 mod invariance;
 #[cfg(test)]

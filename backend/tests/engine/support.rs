@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tidegate_backend::engine::{
-    Engine, EngineEvent, EngineOptions, FinishReason, GenerateRequest, Sampling, TokenStream,
+    Engine, EngineEvent, EngineOptions, FinishReason, GenerateRequest, Sampling, Service, TokenStream,
 };
 use tidegate_backend::model::{DeviceChoice, LoadError, LoadOptions, LoadedModel, ModelSource};
 
@@ -39,8 +39,12 @@ pub(crate) fn copy_of(name: &str) -> tempfile::TempDir {
 
 /// An engine on a fixture model.
 pub(crate) fn engine(name: &str, max_sequences: usize, max_batch_tokens: usize) -> Engine {
+    engine_with(name, EngineOptions { max_sequences, max_batch_tokens, ..EngineOptions::default() })
+}
+
+/// The same, with all its options.
+pub(crate) fn engine_with(name: &str, options: EngineOptions) -> Engine {
     let decoder = load(&fixture(name)).unwrap().decoder;
-    let options = EngineOptions { max_sequences, max_batch_tokens, kv_cache_bytes: None };
     Engine::start(decoder, options).unwrap()
 }
 
@@ -51,6 +55,7 @@ pub(crate) fn greedy(prompt: &[u32], max_tokens: usize) -> GenerateRequest {
         max_tokens,
         sampling: Sampling::greedy(),
         eos: vec![],
+        service: Service::default(),
         hold: None,
     }
 }
