@@ -38,7 +38,7 @@ async fn main() -> anyhow::Result<()> {
     say(&format!("{} parameters, {} on {}", info.parameters, info.dtype, info.device));
     say(&format!("loaded in {:.2} s", begun.elapsed().as_secs_f64()));
     let max_sequences = args.streams.iter().copied().max().unwrap_or(1);
-    let options = EngineOptions { max_sequences, ..EngineOptions::default() };
+    let options = EngineOptions { max_sequences, prefix_cache: false, ..EngineOptions::default() };
     let engine = Engine::start(model.decoder, options)?;
     let vocabulary = info.vocab_size as u32;
     decode(&engine, 1, 8, vocabulary).await?;

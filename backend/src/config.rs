@@ -121,8 +121,7 @@ impl Config {
                 1..=4096,
             ),
             kv_cache_memory: read_bytes(checks, "kv-cache-memory", flags.kv_cache_memory.as_deref()),
-            max_batch_tokens: given(flags.max_batch_tokens.as_deref())
-                .map(|text| checks.whole("max-batch-tokens", text, 1..=1_048_576)),
+            max_batch_tokens: read_batch_tokens(checks, flags),
             request_timeout,
             reset_interval,
             engine_stall_timeout: checks.seconds(
@@ -232,6 +231,11 @@ fn read_dtype(checks: &mut FlagChecks, text: &str) -> Option<DType> {
             None
         }
     }
+}
+
+fn read_batch_tokens(checks: &mut FlagChecks, flags: &ModelFlags) -> Option<u32> {
+    let text = given(flags.max_batch_tokens.as_deref())?;
+    Some(checks.whole("max-batch-tokens", text, 1..=1_048_576))
 }
 
 /// A number of bytes, with a unit or without: GB is 1000 MB, GiB is 1024 MiB.

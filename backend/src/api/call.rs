@@ -126,3 +126,40 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize, deadline: Instant) 
 fn too_large(limit: usize) -> ApiError {
     ApiError::new(ErrorKind::BodyTooLarge, format!("The body is over the limit of {limit} bytes."))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(header: Option<&'static str>) -> Result<Call, ApiError> {
+        let mut headers = HeaderMap::new();
+        headers.extend(header.map(|value| (PRIORITY, http::HeaderValue::from_static(value))));
+        let (arrived, deadline) = (Instant::now(), Instant::now() + Duration::from_secs(1));
+        let (body, attempt, priority) = (Bytes::new(), String::new(), priority(&headers)?);
+        Ok(Call { body, route: "", arrived, deadline, attempt, priority })
+    }
+
+    #[test]
+    fn the_routers_priority_wins_over_the_tier_and_a_tier_counts_without_a_router() {
+        let served = |header, tier| {
+            let call = call(header).unwrap();
+            assert_eq!(call.service(tier).deadline, Some(call.deadline));
+            call.service(tier).priority
+        };
+        assert_eq!(served(Some("high"), Some("flex")), Priority::High);
+        assert_eq!(served(Some("low"), None), Priority::Low);
+        assert_eq!(served(Some("normal"), Some("priority")), Priority::Normal, "a router has capped it");
+        assert_eq!(served(None, Some("priority")), Priority::High);
+        assert_eq!(served(None, Some("flex")), Priority::Low);
+        assert_eq!([served(None, Some("default")), served(None, None)], [Priority::Normal; 2]);
+        assert_eq!(call(Some("urgent")).unwrap_err().kind(), ErrorKind::Invalid("invalid_header"));
+    }
+
+    #[test]
+    fn the_tier_that_is_named_is_the_one_that_served() {
+        let tier = |header, asked| call(header).unwrap().served_tier(asked);
+        assert_eq!(tier(Some("normal"), Some("priority")).as_deref(), Some("default"));
+        assert_eq!(tier(None, Some("auto")).as_deref(), Some("default"));
+        assert_eq!(tier(Some("low"), None), None, "nobody asked");
+    }
+}

@@ -128,6 +128,11 @@ impl BlockPool {
         }
     }
 
+    /// Whether blocks are ever known.
+    pub(super) fn remembers(&self) -> bool {
+        self.remembers
+    }
+
     /// Blocks that can be had: free and idle ones.
     pub(super) fn available(&self) -> usize {
         self.free.len() + self.idle.len()

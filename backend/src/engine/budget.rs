@@ -14,7 +14,10 @@ const DEVICE_SHARE: f64 = 0.9;
 
 /// Blocks for as many bytes as the options say, or as the device can spare.
 pub(super) fn cache_blocks(decoder: &Decoder, options: &EngineOptions) -> Result<usize, EngineError> {
-    let bytes = options.kv_cache_bytes.unwrap_or_else(|| spare_bytes(decoder, options.max_sequences));
+    let bytes = match options.kv_cache_bytes {
+        Some(bytes) => expect_free(decoder.device(), bytes)?,
+        None => spare_bytes(decoder, options.max_sequences),
+    };
     let blocks = usize::try_from(bytes / decoder.block_bytes() as u64).unwrap_or(usize::MAX);
     // A slot's number must fit 32 bits.
     match blocks.min(u32::MAX as usize / BLOCK_TOKENS) {
@@ -35,7 +38,17 @@ fn spare_bytes(decoder: &Decoder, max_sequences: usize) -> u64 {
     let context =
         decoder.config().context_length.div_ceil(BLOCK_TOKENS).saturating_mul(decoder.block_bytes());
     let wanted = max_sequences.saturating_mul(context) as u64;
-    wanted.min(free_memory() / 2).max(decoder.block_bytes() as u64)
+    wanted.min(free_memory().unwrap_or(UNKNOWN_MEMORY) / 2).max(decoder.block_bytes() as u64)
+}
+
+/// A system that has no such memory would kill the process only once it is used.
+fn expect_free(device: &Device, bytes: u64) -> Result<u64, EngineError> {
+    match free_memory().filter(|_| device.is_cpu()) {
+        Some(free) if bytes > free => Err(EngineError::Options(format!(
+            "a key/value cache of {bytes} bytes was asked for (--kv-cache-memory), but only {free} bytes are free"
+        ))),
+        _ => Ok(bytes),
+    }
 }
 
 /// Bytes of the GPU that nothing uses yet; none where there is no such GPU.
@@ -49,10 +62,8 @@ fn left_on_gpu(device: &Device) -> Option<usize> {
 }
 
 /// Bytes that Linux would give without swapping.
-fn free_memory() -> u64 {
-    let available = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
-        line.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    available.map_or(UNKNOWN_MEMORY, |kibibytes| kibibytes << 10)
+fn free_memory() -> Option<u64> {
+    let text = std::fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text.lines().find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    line.split_whitespace().next()?.parse::<u64>().ok().map(|kibibytes| kibibytes << 10)
 }

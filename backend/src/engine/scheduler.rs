@@ -6,7 +6,7 @@
 
 mod plan;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 
 use super::blocks::BlockPool;
 use super::request::Priority;
@@ -64,8 +64,18 @@ impl Scheduler {
         for sequence in self.running.values_mut().filter(|sequence| sequence.pending() > 1) {
             sequence.reuse(&mut self.blocks);
         }
-        let pending: Vec<usize> = self.running().map(Sequence::pending).collect();
-        plan(&pending, self.max_batch_tokens)
+        plan(&self.pending(), self.max_batch_tokens)
+    }
+
+    /// What each running sequence has to compute; nothing where a more urgent one is about to compute the very same block,
+    /// which it can take over then.
+    fn pending(&self) -> Vec<usize> {
+        let mut taken = HashSet::new();
+        let pending = self.running().map(|sequence| match sequence.next_block() {
+            Some(block) if self.blocks.remembers() && !taken.insert(block) => 0,
+            _ => sequence.pending(),
+        });
+        pending.collect()
     }
 
     /// Running sequences with the blocks that they fill, the most urgent first.

@@ -128,6 +128,11 @@ impl Sequence {
         self.tokens.len() - self.computed
     }
 
+    /// The full block that it computes next, by what is known before it and its tokens; none near the end of its text.
+    pub(super) fn next_block(&self) -> Option<(Option<u32>, &[u32])> {
+        self.table.next_block(&self.tokens)
+    }
+
     /// The next `count` tokens to compute.
     pub(super) fn chunk(&self, count: usize) -> Chunk<'_> {
         let end = self.computed + count;

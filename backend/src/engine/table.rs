@@ -20,9 +20,8 @@ impl BlockTable {
     /// cache then; `computed` were before. The last token is always left: its logits are wanted.
     pub(super) fn reuse(&mut self, pool: &mut BlockPool, tokens: &[u32], computed: usize) -> usize {
         let mut computed = computed;
-        let beginning = &tokens[..tokens.len().saturating_sub(1)];
-        while let Some(next) = beginning.as_chunks::<BLOCK_TOKENS>().0.get(self.known)
-            && let Some(block) = pool.hold_known(self.parent(), next)
+        while let Some((parent, next)) = self.next_block(tokens)
+            && let Some(block) = pool.hold_known(parent, next)
         {
             match self.blocks.get_mut(self.known) {
                 Some(own) => pool.let_go(std::mem::replace(own, block)),
@@ -32,6 +31,13 @@ impl BlockTable {
             computed = computed.max(self.known * BLOCK_TOKENS);
         }
         computed
+    }
+
+    /// What the first block that is not known yet will be known by; none where it is not full before the last token.
+    pub(super) fn next_block<'a>(&self, tokens: &'a [u32]) -> Option<(Option<u32>, &'a [u32])> {
+        let beginning = &tokens[..tokens.len().saturating_sub(1)];
+        let next = beginning.as_chunks::<BLOCK_TOKENS>().0.get(self.known)?;
+        Some((self.parent(), next))
     }
 
     /// Holds blocks for a text of `tokens` tokens, and leaves `spare` blocks to be had. False, and nothing is

@@ -243,6 +243,25 @@ async fn a_prompt_that_was_read_is_not_computed_again() {
 }
 
 #[tokio::test]
+async fn what_two_ask_for_at_once_is_computed_once() {
+    let Bench { engine, steps, acts } = bench(true, 20, true);
+    let first = engine.generate(ask(&[1; 2], 9)).unwrap();
+    until("it runs", || steps.lock().unwrap().len() == 1).await;
+    let both = [engine.generate(ask(&[7; 40], 2)).unwrap(), engine.generate(ask(&[7; 40], 2)).unwrap()];
+    until("both wait", || engine.stats().waiting == 2).await;
+    (0..9).for_each(|_| acts.send(Act::Compute).unwrap());
+    let [one, other] = both;
+    assert_eq!([all(one).await, all(other).await], [counted(7, 2), counted(7, 2)]);
+    assert_eq!(all(first).await, counted(1, 9));
+    let steps = steps.lock().unwrap();
+    assert_eq!(
+        steps[..4],
+        [vec![2], vec![1, 19], vec![1, 19], vec![1, 2, 8]],
+        "the second takes over 32 of 40"
+    );
+}
+
+#[tokio::test]
 async fn what_a_failed_step_left_in_the_cache_is_not_used() {
     let Bench { engine, steps, acts } = bench(true, 10, true);
     let first = engine.generate(ask(&[5; 19], 3)).unwrap();

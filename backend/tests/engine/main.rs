@@ -3,7 +3,8 @@
 
 #[cfg(test)]
 mod chat_templates;
-#[cfg(all(test, feature = "demo-model"))]
+#[cfg(test)]
+#[cfg(feature = "demo-model")]
 mod held_out;
 #[cfg(test)]
 mod invariance;

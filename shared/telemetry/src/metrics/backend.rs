@@ -169,10 +169,8 @@ fn raise(counter: &Counter, total: u64) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_scrape_shows_the_engine_and_never_goes_back() {
-        let metrics = BackendMetrics::new("demo");
-        let sample = EngineSample {
+    fn busy() -> EngineSample {
+        EngineSample {
             running: 3,
             waiting: 1,
             cache_usage: 0.25,
@@ -181,7 +179,13 @@ mod tests {
             prefix_hits: 16,
             preemptions: 2,
             ..Default::default()
-        };
+        }
+    }
+
+    #[test]
+    fn a_scrape_shows_the_engine_and_never_goes_back() {
+        let metrics = BackendMetrics::new("demo");
+        let sample = busy();
         metrics.set_engine(&sample);
         metrics.set_engine(&EngineSample { prompt_tokens: 39, generation_tokens: 5, ..sample });
         metrics.answered("/v1/completions", 200, Duration::from_secs(1));
@@ -189,24 +193,29 @@ mod tests {
         metrics.first_token(Duration::from_millis(20));
         metrics.next_tokens(4, Duration::from_millis(8));
         metrics.next_tokens(0, Duration::ZERO);
-        let text = metrics.encode();
-        let lines = [
-            "tidegate:num_requests_running{model_name=\"demo\"} 3",
-            "tidegate:num_requests_waiting{model_name=\"demo\"} 1",
-            "tidegate:kv_cache_usage_perc{model_name=\"demo\"} 0.25",
-            "tidegate:prompt_tokens_total{model_name=\"demo\"} 40",
-            "tidegate:generation_tokens_total{model_name=\"demo\"} 5",
-            "tidegate:prefix_cache_queries_total{model_name=\"demo\"} 40",
-            "tidegate:prefix_cache_hits_total{model_name=\"demo\"} 16",
-            "tidegate:num_preemptions_total{model_name=\"demo\"} 2",
-            "tidegate:requests_total{model_name=\"demo\",route=\"/v1/completions\",status=\"200\"} 1",
-            "tidegate:concurrency_refusals_total{model_name=\"demo\"} 1",
-            "tidegate:time_to_first_token_seconds_count{model_name=\"demo\"} 1",
-            "tidegate:time_per_output_token_seconds_bucket{model_name=\"demo\",le=\"0.0025\"} 1",
-            "tidegate:time_per_output_token_seconds_count{model_name=\"demo\"} 1",
-        ];
+        assert_lines(
+            &metrics.encode(),
+            &[
+                "tidegate:num_requests_running{model_name=\"demo\"} 3",
+                "tidegate:num_requests_waiting{model_name=\"demo\"} 1",
+                "tidegate:kv_cache_usage_perc{model_name=\"demo\"} 0.25",
+                "tidegate:prompt_tokens_total{model_name=\"demo\"} 40",
+                "tidegate:generation_tokens_total{model_name=\"demo\"} 5",
+                "tidegate:prefix_cache_queries_total{model_name=\"demo\"} 40",
+                "tidegate:prefix_cache_hits_total{model_name=\"demo\"} 16",
+                "tidegate:num_preemptions_total{model_name=\"demo\"} 2",
+                "tidegate:requests_total{model_name=\"demo\",route=\"/v1/completions\",status=\"200\"} 1",
+                "tidegate:concurrency_refusals_total{model_name=\"demo\"} 1",
+                "tidegate:time_to_first_token_seconds_count{model_name=\"demo\"} 1",
+                "tidegate:time_per_output_token_seconds_bucket{model_name=\"demo\",le=\"0.0025\"} 1",
+                "tidegate:time_per_output_token_seconds_count{model_name=\"demo\"} 1",
+            ],
+        );
+    }
+
+    fn assert_lines(text: &str, lines: &[&str]) {
         for line in lines {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            assert!(text.lines().any(|found| found == *line), "{line} is not in\n{text}");
         }
     }
 }
