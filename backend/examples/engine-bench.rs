@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::Parser;
-use tidegate_backend::engine::{Engine, EngineEvent, EngineOptions, GenerateRequest, Sampling, TokenStream};
+use tidegate_backend::engine::{
+    Engine, EngineEvent, EngineOptions, GenerateRequest, Sampling, Service, TokenStream,
+};
 use tidegate_backend::model::{LoadOptions, ModelSource, Quantization, load};
 use tokio::time::Instant;
 
@@ -40,7 +42,7 @@ async fn main() -> anyhow::Result<()> {
     say(&format!("{} parameters, {} on {}", info.parameters, info.precision(), info.device));
     say(&format!("loaded in {:.2} s", begun.elapsed().as_secs_f64()));
     let max_sequences = args.streams.iter().copied().max().unwrap_or(1);
-    let options = EngineOptions { max_sequences, ..EngineOptions::default() };
+    let options = EngineOptions { max_sequences, prefix_cache: false, ..EngineOptions::default() };
     let engine = Engine::start(model.decoder, options)?;
     let vocabulary = info.vocab_size as u32;
     decode(&engine, 1, 8, vocabulary).await?;
@@ -70,7 +72,14 @@ fn source(path: Option<PathBuf>) -> anyhow::Result<ModelSource> {
 fn request(prompt: usize, max_tokens: usize, salt: usize, vocabulary: u32) -> GenerateRequest {
     let token = |i: usize| ((i * 131 + salt * 977) as u32) % vocabulary;
     let prompt = (0..prompt).map(token).collect();
-    GenerateRequest { prompt, max_tokens, sampling: Sampling::greedy(), eos: vec![], hold: None }
+    GenerateRequest {
+        prompt,
+        max_tokens,
+        sampling: Sampling::greedy(),
+        eos: vec![],
+        service: Service::default(),
+        hold: None,
+    }
 }
 
 async fn token(stream: &mut TokenStream) -> anyhow::Result<bool> {
@@ -78,6 +87,7 @@ async fn token(stream: &mut TokenStream) -> anyhow::Result<bool> {
         EngineEvent::Token(_) => Ok(true),
         EngineEvent::Finished(_) => Ok(false),
         EngineEvent::Failed(why) => bail!(why),
+        EngineEvent::TimedOut => bail!("a request without a deadline timed out"),
     }
 }
 

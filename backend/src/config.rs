@@ -5,6 +5,7 @@ mod flags;
 pub use flags::{Flags, ModelFlags, ServerFlags};
 
 use crate::model::{DeviceChoice, ModelSource, Quantization};
+use bytesize::ByteSize;
 use candle_core::DType;
 use std::{
     fmt,
@@ -43,6 +44,10 @@ pub struct Config {
     pub quantization: Option<Quantization>,
     /// Slots.
     pub max_concurrent_requests: u32,
+    /// Bytes for keys and values; the device decides where nothing is given.
+    pub kv_cache_memory: Option<u64>,
+    /// Tokens that one step computes; the device decides where nothing is given.
+    pub max_batch_tokens: Option<u32>,
     /// Time from a request's arrival to the last byte of its answer.
     pub request_timeout: Duration,
     /// Time between two resets of the abandoned count.
@@ -118,6 +123,8 @@ impl Config {
                 &flags.max_concurrent_requests,
                 1..=4096,
             ),
+            kv_cache_memory: read_bytes(checks, "kv-cache-memory", flags.kv_cache_memory.as_deref()),
+            max_batch_tokens: read_batch_tokens(checks, flags),
             request_timeout,
             reset_interval,
             engine_stall_timeout: checks.seconds(
@@ -147,6 +154,12 @@ impl fmt::Display for Config {
         };
         write!(f, "--model {model} --model-name {}", self.model_name)?;
         write!(f, " --max-concurrent-requests {}", self.max_concurrent_requests)?;
+        if let Some(bytes) = self.kv_cache_memory {
+            write!(f, " --kv-cache-memory {bytes}")?;
+        }
+        if let Some(tokens) = self.max_batch_tokens {
+            write!(f, " --max-batch-tokens {tokens}")?;
+        }
         write!(f, " --request-timeout {}", seconds(self.request_timeout))?;
         write!(f, " --reset-interval {}", seconds(self.reset_interval))?;
         write!(f, " --engine-stall-timeout {}", seconds(self.engine_stall_timeout))?;
@@ -221,6 +234,21 @@ fn read_quantization(checks: &mut FlagChecks, text: &str) -> Option<Quantization
         return None;
     }
     text.parse().map_err(|_: String| checks.refuse("quantize", text, "auto, none, q8_0 or q4_k")).ok()
+}
+
+fn read_batch_tokens(checks: &mut FlagChecks, flags: &ModelFlags) -> Option<u32> {
+    let text = given(flags.max_batch_tokens.as_deref())?;
+    Some(checks.whole("max-batch-tokens", text, 1..=1_048_576))
+}
+
+/// A number of bytes, with a unit or without: GB is 1000 MB, GiB is 1024 MiB.
+fn read_bytes(checks: &mut FlagChecks, flag: &str, text: Option<&str>) -> Option<u64> {
+    let text = given(text)?;
+    let bytes = text.trim().parse::<ByteSize>().ok().map(|size| size.as_u64()).filter(|bytes| *bytes > 0);
+    if bytes.is_none() {
+        checks.refuse(flag, text, "a number of bytes above 0 such as 8GiB, 500MB or 1000000000");
+    }
+    bytes
 }
 
 fn read_url(checks: &mut FlagChecks, flag: &str, text: Option<&str>, schemes: &[&str]) -> Option<String> {

@@ -1,12 +1,13 @@
 //! The engine: one thread that steps one model, and a handle to it for everybody else.
 //!
 //! Every step decodes one token for each running sequence and prefills a bounded chunk of the prompts that
-//! wait, in a single packed forward pass. Sequences join and leave between steps.
+//! wait, in a single packed forward pass. Sequences join and leave between steps. Their keys and values lie in blocks;
+//! a prompt that begins like one before it takes over that one's blocks instead of computing them again.
 //!
 //! Reading order: [`request`] (what is asked), [`stream`] (what comes back), `sequence` (one request at work),
-//! `step_loop` (the thread), `scheduler` (what the next step computes), `forward` (the model as the loop sees
-//! it), `sampler` (logits to a token), `blocks` and `budget` (the cache's blocks, and how many there are),
-//! [`stats`] (what can be seen from outside).
+//! `step_loop` (the thread), `scheduler` (who runs, and what the next step computes), `forward` (the model as the loop
+//! sees it), `sampler` (logits to a token), `blocks` and `table` (who holds which block of the cache), `budget` (how
+//! many there are), [`stats`] (what can be seen from outside).
 
 mod blocks;
 mod budget;
@@ -18,16 +19,18 @@ mod sequence;
 pub mod stats;
 mod step_loop;
 pub mod stream;
+mod table;
 
-use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::model::Decoder;
 use crate::model::cache::BLOCK_TOKENS;
 use blocks::BlockPool;
 use forward::{CachedDecoder, Forward};
-pub use request::{EngineError, GenerateRequest, Sampling};
+pub use request::{EngineError, GenerateRequest, Priority, Room, Sampling, Service};
+use scheduler::Scheduler;
 use sequence::Sequence;
 pub use stats::EngineStats;
 use stats::{Counters, Unfinished};
@@ -37,19 +40,21 @@ pub use stream::{EngineEvent, FinishReason, TokenStream};
 /// How much the engine does at once.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineOptions {
-    /// Sequences that decode together; more wait in the engine, first come, first served.
+    /// Sequences that decode together; more wait in the engine, by priority, then first come, first served.
     pub max_sequences: usize,
     /// Tokens computed in one step, decodes first, the rest for prefill: a running stream never waits longer
     /// than one step of this size.
     pub max_batch_tokens: usize,
-    /// Bytes for keys and values. `None`: what `max_sequences` full contexts need, but at most half of the
-    /// memory that is free at start.
+    /// Bytes for keys and values. `None`: on a GPU 0.9 of what the weights have left there; on the CPU what
+    /// `max_sequences` full contexts need, but at most half of the memory that is free at start.
     pub kv_cache_bytes: Option<u64>,
+    /// Whether a prompt takes over the blocks of those that began like it.
+    pub prefix_cache: bool,
 }
 
 impl Default for EngineOptions {
     fn default() -> Self {
-        Self { max_sequences: 8, max_batch_tokens: 256, kv_cache_bytes: None }
+        Self { max_sequences: 8, max_batch_tokens: 256, kv_cache_bytes: None, prefix_cache: true }
     }
 }
 
@@ -60,6 +65,8 @@ pub struct Engine {
     arrivals: Sender<Sequence>,
     counters: Arc<Counters>,
     context_length: usize,
+    /// What the model itself was made for.
+    model_context: usize,
     vocab_size: usize,
 }
 
@@ -70,35 +77,37 @@ impl Engine {
     /// When the cache does not fit or the thread cannot be started.
     pub fn start(decoder: Decoder, options: EngineOptions) -> Result<Self, EngineError> {
         let blocks = budget::cache_blocks(&decoder, &options)?;
-        let context_length = decoder.config().context_length.min(blocks * BLOCK_TOKENS);
+        let (context, tokens) = (decoder.config().context_length, blocks * BLOCK_TOKENS);
+        tracing::info!(blocks, tokens, bytes = blocks * decoder.block_bytes(), "key/value cache");
+        if tokens < context {
+            tracing::warn!(
+                tokens,
+                context,
+                "the key/value cache is smaller than the model's context, and bounds it"
+            );
+        }
         let model = CachedDecoder::new(decoder, blocks).map_err(EngineError::Cache)?;
-        Self::start_model(Box::new(model), &options, blocks, context_length)
+        Self::start_model(Box::new(model), &options, blocks, context)
     }
 
     fn start_model(
         model: Box<dyn Forward>,
         options: &EngineOptions,
         blocks: usize,
-        context_length: usize,
+        model_context: usize,
     ) -> Result<Self, EngineError> {
         if options.max_sequences == 0 || options.max_batch_tokens == 0 {
             return Err(EngineError::Options("max_sequences and max_batch_tokens must be at least 1".into()));
         }
         let counters = Arc::new(Counters::new(blocks));
-        let vocab_size = model.vocab_size();
-        let step_loop = StepLoop {
-            model,
-            blocks: BlockPool::new(blocks),
-            max_sequences: options.max_sequences,
-            max_batch_tokens: options.max_batch_tokens,
-            waiting: VecDeque::new(),
-            running: Vec::new(),
-            counters: Arc::clone(&counters),
-        };
+        let (vocab_size, context_length) = (model.vocab_size(), model_context.min(blocks * BLOCK_TOKENS));
+        let pool = BlockPool::new(blocks, options.prefix_cache);
+        let scheduler = Scheduler::new(pool, options.max_sequences, options.max_batch_tokens);
+        let step_loop = StepLoop { model, scheduler, counters: Arc::clone(&counters) };
         let (arrivals, receiver) = arrivals();
         let thread = std::thread::Builder::new().name("engine".into());
         thread.spawn(move || step_loop.run(&receiver)).map_err(EngineError::Thread)?;
-        Ok(Self { arrivals, counters, context_length, vocab_size })
+        Ok(Self { arrivals, counters, context_length, model_context, vocab_size })
     }
 
     /// Hands a request to the engine; tokens arrive on the stream that is returned.
@@ -113,9 +122,11 @@ impl Engine {
         let limit = request.prompt.len().saturating_add(request.max_tokens).min(self.context_length);
         // Room for every event that can come, so that the engine never waits for a reader.
         let (events, stream) = tokio::sync::mpsc::channel(limit - request.prompt.len() + 1);
-        let sequence = Sequence::new(request, limit, events, Unfinished::new(&self.counters));
+        let cached = Arc::new(AtomicUsize::new(0));
+        let unfinished = Unfinished::new(&self.counters);
+        let sequence = Sequence::new(request, limit, events, Arc::clone(&cached), unfinished);
         self.arrivals.send(sequence).map_err(|_| EngineError::Stopped)?;
-        Ok(TokenStream::new(stream))
+        Ok(TokenStream::new(stream, cached))
     }
 
     fn check(&self, request: &GenerateRequest) -> Result<(), EngineError> {
@@ -128,7 +139,7 @@ impl Engine {
             return Err(EngineError::NoTokensWanted);
         }
         if prompt >= context {
-            return Err(EngineError::PromptTooLong { prompt, context });
+            return Err(EngineError::PromptTooLong { prompt, room: self.room() });
         }
         match request.prompt.iter().find(|token| **token as usize >= self.vocab_size) {
             Some(token) => Err(EngineError::UnknownToken { token: *token, vocabulary: self.vocab_size }),
@@ -141,6 +152,16 @@ impl Engine {
     #[must_use]
     pub fn context_length(&self) -> usize {
         self.context_length
+    }
+
+    /// What sets [`context_length`](Self::context_length), in words for people.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        if self.context_length < self.model_context {
+            Room::Cache(self.context_length)
+        } else {
+            Room::Context(self.context_length)
+        }
     }
 
     /// Counts since the start, and what runs now.

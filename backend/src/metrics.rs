@@ -24,6 +24,9 @@ fn sample(backend: &Backend) -> EngineSample {
         cache_usage: stats.cache_blocks_used as f64 / stats.cache_blocks_total.max(1) as f64,
         prompt_tokens: stats.prompt_tokens,
         generation_tokens: stats.generated_tokens,
+        prefix_queries: stats.prompt_tokens,
+        prefix_hits: stats.cached_tokens,
+        preemptions: stats.preemptions,
         steps: stats.steps,
     }
 }

@@ -25,6 +25,11 @@ use tidegate_telemetry::metrics::BackendMetrics;
 use tidegate_wire::{node::NodeReport, openai::MAX_SEQUENCES};
 use tokio::sync::watch;
 
+/// Tokens of a step on a CPU, where a long one keeps running answers waiting.
+const CPU_BATCH_TOKENS: u32 = 256;
+/// Tokens of a step on a GPU, which needs as many to be busy.
+const GPU_BATCH_TOKENS: u32 = 4096;
+
 /// A backend whose model is loaded and whose engine steps. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Backend {
@@ -87,7 +92,7 @@ impl Backend {
         let LoadedModel { decoder, tokenizer, chat_template, info } = model::load(&config.model, &options)?;
         // A request with several answers is one slot, and still decodes them all together.
         let max_sequences = config.max_concurrent_requests.max(MAX_SEQUENCES) as usize;
-        let engine = Engine::start(decoder, EngineOptions { max_sequences, ..EngineOptions::default() })?;
+        let engine = Engine::start(decoder, engine_options(config, &info, max_sequences))?;
         let inner = Inner {
             settings: Settings::of(config),
             engine,
@@ -214,6 +219,16 @@ impl Backend {
         }
         let message = format!("The model '{asked}' does not exist here; this backend serves '{served}'.");
         Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"))
+    }
+}
+
+fn engine_options(config: &Config, info: &ModelInfo, max_sequences: usize) -> EngineOptions {
+    let default = if info.device == "cpu" { CPU_BATCH_TOKENS } else { GPU_BATCH_TOKENS };
+    EngineOptions {
+        max_sequences,
+        max_batch_tokens: config.max_batch_tokens.unwrap_or(default) as usize,
+        kv_cache_bytes: config.kv_cache_memory,
+        ..EngineOptions::default()
     }
 }
 

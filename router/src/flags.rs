@@ -28,6 +28,11 @@ pub struct ModelFlags {
     /// Without effect in this build.
     #[arg(long, env = "TIDEGATE_QUANTIZE", hide = true)]
     pub quantize: Option<String>,
+    #[arg(long, env = "TIDEGATE_KV_CACHE_MEMORY", hide = true)]
+    pub kv_cache_memory: Option<String>,
+    /// Without effect in this build.
+    #[arg(long, env = "TIDEGATE_MAX_BATCH_TOKENS", hide = true)]
+    pub max_batch_tokens: Option<String>,
     /// Without effect in this build.
     #[arg(long, env = "TIDEGATE_ENGINE_STALL_TIMEOUT", hide = true)]
     pub engine_stall_timeout: Option<String>,

@@ -103,11 +103,13 @@ fn is_given(flags: &ModelFlags) -> bool {
         device,
         dtype,
         quantize,
+        kv_cache_memory,
+        max_batch_tokens,
         engine_stall_timeout,
     } = flags;
-    [model, model_name, max_concurrent_requests, device, dtype, quantize, engine_stall_timeout]
-        .iter()
-        .any(|flag| flag.is_some())
+    let engine = [kv_cache_memory, max_batch_tokens, engine_stall_timeout];
+    let others = [model, model_name, max_concurrent_requests, device, dtype, quantize];
+    others.iter().chain(&engine).any(|flag| flag.is_some())
 }
 
 #[cfg(test)]

@@ -56,8 +56,9 @@ where
         let tokens = timeout_at(deadline, encoded).await.unwrap_or_else(|_| Err(timeout()));
         let started = tokens.and_then(|tokens| {
             running.tally.tokenized(tokens.iter().map(Vec::len).sum());
-            prompt::expect_fit(&tokens, &generation, backend.engine().context_length(), prompt_param)?;
-            Choices::start(&backend, tokens, &generation, &running.slot())
+            prompt::expect_fit(&tokens, &generation, backend.engine(), prompt_param)?;
+            let service = call.service(generation.service_tier.as_deref());
+            Choices::start(&backend, tokens, &generation, service, &running.slot())
         });
         let choices = match started {
             Ok(choices) => choices,
@@ -102,6 +103,7 @@ async fn collect<F>(started: &mut Started<F>) -> Result<Finished, ApiError> {
             Piece::Text { index, text } => (index, text, None),
             Piece::End { index, text, reason } => (index, text, Some(reason)),
             Piece::Failed { message } => return Err(engine_failed(&message)),
+            Piece::TimedOut => return Err(timeout()),
         };
         if let Some((so_far, ended)) = texts.get_mut(index as usize) {
             so_far.push_str(&text);

@@ -2,6 +2,7 @@
 
 use super::tally::route;
 use crate::{
+    engine::{Priority, Service},
     error::{ApiError, ErrorKind},
     node::Backend,
 };
@@ -29,8 +30,8 @@ pub(crate) struct Call {
     pub(crate) deadline: Instant,
     /// The router's name for this attempt, or one made here.
     pub(crate) attempt: String,
-    /// The tier of the priority that the router served the request with.
-    pub(crate) tier: Option<&'static str>,
+    /// The priority that the router served the request with.
+    pub(crate) priority: Option<Priority>,
 }
 
 impl FromRequest<Backend> for Call {
@@ -42,8 +43,8 @@ impl FromRequest<Backend> for Call {
         expect_json(&parts.headers)?;
         let deadline = deadline(&parts.headers, arrived, backend.settings().request_timeout)?;
         let body = read(&parts.headers, body, backend.settings().body_limit, deadline).await?;
-        let (attempt, tier) = (attempt(&parts.headers), tier(&parts.headers));
-        Ok(Self { body, route: route(parts.uri.path()), arrived, deadline, attempt, tier })
+        let (attempt, priority) = (attempt(&parts.headers), priority(&parts.headers)?);
+        Ok(Self { body, route: route(parts.uri.path()), arrived, deadline, attempt, priority })
     }
 }
 
@@ -51,16 +52,36 @@ impl Call {
     /// The tier to name in the answer, where the request asked for one: a router may have capped it.
     pub(crate) fn served_tier(&self, asked: Option<&str>) -> Option<String> {
         let asked = if asked? == "auto" { "default" } else { asked? };
-        Some(self.tier.unwrap_or(asked).to_owned())
+        let served = self.priority.map(|priority| match priority {
+            Priority::High => "priority",
+            Priority::Normal => "default",
+            Priority::Low => "flex",
+        });
+        Some(served.unwrap_or(asked).to_owned())
+    }
+
+    /// In which order the engine serves it, and until when. Where no router has set a priority, the tier that was asked
+    /// for does.
+    pub(crate) fn service(&self, tier: Option<&str>) -> Service {
+        let asked = || match tier {
+            Some("priority") => Priority::High,
+            Some("flex") => Priority::Low,
+            _ => Priority::Normal,
+        };
+        Service { priority: self.priority.unwrap_or_else(asked), deadline: Some(self.deadline) }
     }
 }
 
-fn tier(headers: &HeaderMap) -> Option<&'static str> {
-    match headers.get(PRIORITY)?.as_bytes() {
-        b"high" => Some("priority"),
-        b"normal" => Some("default"),
-        b"low" => Some("flex"),
-        _ => None,
+fn priority(headers: &HeaderMap) -> Result<Option<Priority>, ApiError> {
+    let Some(value) = headers.get(PRIORITY) else { return Ok(None) };
+    match value.as_bytes() {
+        b"high" => Ok(Some(Priority::High)),
+        b"normal" => Ok(Some(Priority::Normal)),
+        b"low" => Ok(Some(Priority::Low)),
+        _ => {
+            let message = format!("The header '{PRIORITY}' must be high, normal or low.");
+            Err(ApiError::new(ErrorKind::Invalid("invalid_header"), message).with_param(PRIORITY.as_str()))
+        }
     }
 }
 
@@ -104,4 +125,41 @@ async fn read(headers: &HeaderMap, body: Body, limit: usize, deadline: Instant) 
 
 fn too_large(limit: usize) -> ApiError {
     ApiError::new(ErrorKind::BodyTooLarge, format!("The body is over the limit of {limit} bytes."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn call(header: Option<&'static str>) -> Result<Call, ApiError> {
+        let mut headers = HeaderMap::new();
+        headers.extend(header.map(|value| (PRIORITY, http::HeaderValue::from_static(value))));
+        let (arrived, deadline) = (Instant::now(), Instant::now() + Duration::from_secs(1));
+        let (body, attempt, priority) = (Bytes::new(), String::new(), priority(&headers)?);
+        Ok(Call { body, route: "", arrived, deadline, attempt, priority })
+    }
+
+    #[test]
+    fn the_routers_priority_wins_over_the_tier_and_a_tier_counts_without_a_router() {
+        let served = |header, tier| {
+            let call = call(header).unwrap();
+            assert_eq!(call.service(tier).deadline, Some(call.deadline));
+            call.service(tier).priority
+        };
+        assert_eq!(served(Some("high"), Some("flex")), Priority::High);
+        assert_eq!(served(Some("low"), None), Priority::Low);
+        assert_eq!(served(Some("normal"), Some("priority")), Priority::Normal, "a router has capped it");
+        assert_eq!(served(None, Some("priority")), Priority::High);
+        assert_eq!(served(None, Some("flex")), Priority::Low);
+        assert_eq!([served(None, Some("default")), served(None, None)], [Priority::Normal; 2]);
+        assert_eq!(call(Some("urgent")).unwrap_err().kind(), ErrorKind::Invalid("invalid_header"));
+    }
+
+    #[test]
+    fn the_tier_that_is_named_is_the_one_that_served() {
+        let tier = |header, asked| call(header).unwrap().served_tier(asked);
+        assert_eq!(tier(Some("normal"), Some("priority")).as_deref(), Some("default"));
+        assert_eq!(tier(None, Some("auto")).as_deref(), Some("default"));
+        assert_eq!(tier(Some("low"), None), None, "nobody asked");
+    }
 }

@@ -6,7 +6,7 @@ pub(crate) use choice::Piece;
 
 use super::prompt::Tokens;
 use crate::{
-    engine::{EngineError, GenerateRequest, Sampling},
+    engine::{EngineError, GenerateRequest, Sampling, Service},
     error::{ApiError, ErrorKind},
     node::Backend,
     slots::Slot,
@@ -26,6 +26,9 @@ pub(crate) struct Choices {
     running: Vec<Choice>,
     asked: usize,
     prompt_tokens: u64,
+    /// Of those, the ones that the cache had; each prompt counts once, however many answers it has.
+    cached_tokens: u64,
+    answers_per_prompt: u32,
     completion_tokens: u64,
     /// Whose turn it is to be asked first, so that no sequence waits for another's backlog.
     turn: usize,
@@ -40,6 +43,7 @@ impl Choices {
         backend: &Backend,
         prompts: Tokens,
         generation: &Generation,
+        service: Service,
         slot: &Arc<Slot>,
     ) -> Result<Self, ApiError> {
         let prompt_tokens = prompts.iter().map(|prompt| prompt.len() as u64).sum();
@@ -47,7 +51,8 @@ impl Choices {
         for prompt in prompts {
             for _ in 0..generation.n {
                 let index = u32::try_from(running.len()).unwrap_or(u32::MAX);
-                let request = request(backend, prompt.clone(), generation, index, slot);
+                let request =
+                    GenerateRequest { service, ..request(backend, prompt.clone(), generation, index, slot) };
                 let tokens = backend.engine().generate(request).map_err(|error| refused(&error))?;
                 running.push(Choice::new(
                     index,
@@ -57,7 +62,15 @@ impl Choices {
                 ));
             }
         }
-        Ok(Self { asked: running.len(), running, prompt_tokens, completion_tokens: 0, turn: 0 })
+        Ok(Self {
+            asked: running.len(),
+            running,
+            prompt_tokens,
+            cached_tokens: 0,
+            answers_per_prompt: generation.n,
+            completion_tokens: 0,
+            turn: 0,
+        })
     }
 
     /// Answers asked for, those that have ended included.
@@ -67,7 +80,7 @@ impl Choices {
 
     /// Tokens so far.
     pub(crate) fn usage(&self) -> Usage {
-        Usage::new(self.prompt_tokens, self.completion_tokens)
+        Usage::new(self.prompt_tokens, self.completion_tokens).with_cached(self.cached_tokens)
     }
 
     /// The next piece of any sequence; none once all have ended.
@@ -88,7 +101,10 @@ impl Stream for Choices {
             let polled = choice.poll(context, &mut this.completion_tokens);
             if let Poll::Ready(piece) = polled {
                 if piece.is_last() {
-                    this.running.swap_remove(at);
+                    let ended = this.running.swap_remove(at);
+                    if ended.index().is_multiple_of(this.answers_per_prompt) {
+                        this.cached_tokens += ended.cached_tokens();
+                    }
                 }
                 this.turn = at + 1;
                 return Poll::Ready(Some(piece));
@@ -111,6 +127,7 @@ fn request(
         prompt,
         sampling: sampling(backend, generation, index),
         eos: backend.model_info().eos_token_ids.clone(),
+        service: Service::default(),
         hold: Some(Arc::clone(slot) as Arc<dyn std::any::Any + Send + Sync>),
     }
 }

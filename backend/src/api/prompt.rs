@@ -1,6 +1,7 @@
 //! Messages or text to tokens, and whether they fit the context beside the answer that is asked for.
 
 use crate::{
+    engine::{Engine, Room},
     error::{ApiError, ErrorKind},
     node::Backend,
 };
@@ -59,20 +60,23 @@ fn tokens_of(backend: &Backend, text: &str, add_special_tokens: bool) -> Result<
 pub(crate) fn expect_fit(
     tokens: &[Vec<u32>],
     generation: &Generation,
-    context: usize,
+    engine: &Engine,
     param: &str,
 ) -> Result<(), ApiError> {
+    let context = engine.context_length();
+    let room = match engine.room() {
+        Room::Context(tokens) => format!("This model's context is {tokens} tokens"),
+        Room::Cache(tokens) => format!("This backend's key/value cache has room for {tokens} tokens"),
+    };
     let longest = tokens.iter().map(Vec::len).max().unwrap_or(0);
     if longest >= context {
-        let message = format!(
-            "This model's context is {context} tokens, the answer included, but the prompt alone has {longest} tokens."
-        );
+        let message = format!("{room}, the answer included, but the prompt alone has {longest} tokens.");
         return Err(too_long(message, param));
     }
     match generation.max_tokens {
         Some(asked) if longest + asked as usize > context => {
             let message = format!(
-                "This model's context is {context} tokens, but {} were asked for: {longest} of the prompt and {asked} \
+                "{room}, but {} were asked for: {longest} of the prompt and {asked} \
                  of the answer.",
                 longest + asked as usize
             );

@@ -29,6 +29,7 @@ pub(super) async fn open<F: Format>(
     let patience = (Instant::now() + keep_alive).min(started.deadline);
     let first = match timeout_at(patience, started.choices.next()).await {
         Ok(Some(Piece::Failed { message })) => Err(engine_failed(&message)),
+        Ok(Some(Piece::TimedOut)) => Err(timeout()),
         Err(_) if Instant::now() >= started.deadline => Err(timeout()),
         Ok(first) => Ok(first),
         Err(_) => Ok(None),
@@ -88,6 +89,7 @@ async fn send_all<F: Format>(
                 }
             }
             Some(Piece::Failed { message }) => return Err(Cut::Failed(engine_failed(&message))),
+            Some(Piece::TimedOut) => return Err(Cut::Failed(timeout())),
             None => break,
         }
     }

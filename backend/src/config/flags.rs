@@ -44,6 +44,14 @@ pub struct ModelFlags {
         allow_negative_numbers = true
     )]
     pub max_concurrent_requests: String,
+    /// Memory for keys and values, such as 8GiB or 500MB [default: on a GPU 0.9 of what the weights leave; on the CPU full
+    /// contexts for all requests, at most half of what is free]
+    #[arg(long, env = "TIDEGATE_KV_CACHE_MEMORY", value_name = "BYTES", allow_negative_numbers = true)]
+    pub kv_cache_memory: Option<String>,
+    /// Tokens that one step computes: one for each running answer, the rest from prompts, which get at least 16 [default:
+    /// 256 on the CPU, 4096 on a GPU]
+    #[arg(long, env = "TIDEGATE_MAX_BATCH_TOKENS", value_name = "N", allow_negative_numbers = true)]
+    pub max_batch_tokens: Option<String>,
     /// Seconds without a step after which a busy engine counts as broken: the backend turns unready and exits
     #[arg(
         long,

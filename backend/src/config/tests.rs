@@ -61,14 +61,34 @@ fn every_bad_flag_is_named_at_once() {
         "http://secret@host",
         "--engine-stall-timeout",
         "soon",
+        "--kv-cache-memory",
+        "a lot",
+        "--max-batch-tokens",
+        "0",
     ])
-    .expect_err("seven are bad");
-    assert_eq!(error.bad.len(), 7, "{error}");
+    .expect_err("nine are bad");
+    assert_eq!(error.bad.len(), 9, "{error}");
     for part in ["--max-concurrent-requests", "from 1 to 4096", "TIDEGATE_PORT", "cuda:N", "bf16", "redis://"]
     {
         assert!(error.to_string().contains(part), "{part} is not in {error}");
     }
     assert!(!error.to_string().contains("secret"));
+}
+
+#[test]
+fn memory_may_have_units() {
+    let memory = |text| config(&["--kv-cache-memory", text]).map(|config| config.kv_cache_memory);
+    let good =
+        [("8GiB", 8 << 30), ("1.5 GiB", 3 << 29), ("500MB", 500_000_000), ("65536", 65_536), ("2k", 2000)];
+    for (text, bytes) in good {
+        assert_eq!(memory(text), Ok(Some(bytes)), "{text}");
+    }
+    assert_eq!(memory(""), Ok(None), "an empty variable counts as left out");
+    for text in ["0", "-1", "8 gallons", "GiB"] {
+        let error = memory(text).expect_err("no memory").to_string();
+        assert!(error.contains("--kv-cache-memory") && error.contains("500MB"), "{text}: {error}");
+    }
+    assert_eq!(config(&["--max-batch-tokens", "512"]).expect("good").max_batch_tokens, Some(512));
 }
 
 #[test]

@@ -13,7 +13,7 @@ pub(super) trait Forward: Send {
     /// Width of a row of logits.
     fn vocab_size(&self) -> usize;
 
-    /// Makes the model usable after a step that failed half-way. No sequence survives it.
+    /// Makes the model usable after a step that failed half-way. Nothing that was in the cache is left.
     fn reset(&mut self) -> Result<()>;
 }
 
@@ -21,19 +21,21 @@ pub(super) trait Forward: Send {
 #[derive(Debug)]
 pub(super) struct CachedDecoder {
     decoder: Decoder,
-    cache: KvCache,
+    /// None only where making it anew failed.
+    cache: Option<KvCache>,
     blocks: usize,
 }
 
 impl CachedDecoder {
     pub(super) fn new(decoder: Decoder, blocks: usize) -> Result<Self> {
-        Ok(Self { cache: decoder.new_cache(blocks)?, decoder, blocks })
+        Ok(Self { cache: Some(decoder.new_cache(blocks)?), decoder, blocks })
     }
 }
 
 impl Forward for CachedDecoder {
     fn forward(&mut self, chunks: &[Chunk<'_>]) -> Result<Vec<f32>> {
-        match self.decoder.forward(&self.cache, chunks)? {
+        let Some(cache) = &self.cache else { candle_core::bail!("there is no key/value cache") };
+        match self.decoder.forward(cache, chunks)? {
             Some(logits) => logits.flatten_all()?.to_vec1(),
             None => Ok(Vec::new()),
         }
@@ -43,9 +45,11 @@ impl Forward for CachedDecoder {
         self.decoder.config().vocab_size
     }
 
-    /// A panic inside a write leaves candle's lock on the pool poisoned, so the pools are made anew.
+    /// A panic inside a write leaves candle's lock on the pool poisoned, so the pools are made anew. The device has no room
+    /// for the old ones beside the new.
     fn reset(&mut self) -> Result<()> {
-        self.cache = self.decoder.new_cache(self.blocks)?;
+        self.cache = None;
+        self.cache = Some(self.decoder.new_cache(self.blocks)?);
         Ok(())
     }
 }

@@ -4,6 +4,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use tokio::time::Instant;
+
 /// One sequence to generate.
 pub struct GenerateRequest {
     /// Token ids of the prompt, special tokens included; at least one.
@@ -14,6 +16,8 @@ pub struct GenerateRequest {
     pub sampling: Sampling,
     /// Tokens that end the answer; they are not part of it.
     pub eos: Vec<u32>,
+    /// In which order it is served, and until when.
+    pub service: Service,
     /// Dropped by the engine once the sequence has left the batch, before the last event is sent: carries the
     /// slot, and with it the confirmation that the work stopped.
     pub hold: Option<Arc<dyn Any + Send + Sync>>,
@@ -27,6 +31,27 @@ impl fmt::Debug for GenerateRequest {
             .field("sampling", &self.sampling)
             .finish_non_exhaustive()
     }
+}
+
+/// In which order a request is served, and until when.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Service {
+    /// Before and behind whom.
+    pub priority: Priority,
+    /// From then on nobody wants the answer any more. `None`: for as long as somebody reads it.
+    pub deadline: Option<Instant>,
+}
+
+/// Who comes first. In the order of service: a lower one waits, and gives up its blocks, for a higher one.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Priority {
+    /// Before all others.
+    High,
+    /// Where nothing is said.
+    #[default]
+    Normal,
+    /// Behind all others.
+    Low,
 }
 
 /// How the next token is chosen, in OpenAI's terms.
@@ -82,6 +107,26 @@ impl Sampling {
     }
 }
 
+/// Tokens that a prompt and its answer may have together, by what bounds them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// The context that the model was made for.
+    Context(usize),
+    /// The key/value cache, which is smaller than that: a longer sequence could never be held.
+    Cache(usize),
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Context(tokens) => write!(f, "the model's context has room for {tokens}"),
+            Self::Cache(tokens) => {
+                write!(f, "the key/value cache has room for {tokens} (--kv-cache-memory sets it)")
+            }
+        }
+    }
+}
+
 /// Why the engine does not take a request, or does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
@@ -89,12 +134,12 @@ pub enum EngineError {
     #[error("the prompt holds no token")]
     EmptyPrompt,
     /// The prompt leaves no room for an answer.
-    #[error("the prompt has {prompt} tokens, but the context has room for {context}, answer included")]
+    #[error("the prompt has {prompt} tokens, but {room}, answer included")]
     PromptTooLong {
         /// Tokens in the prompt.
         prompt: usize,
         /// Tokens that prompt and answer may have together.
-        context: usize,
+        room: Room,
     },
     /// `max_tokens` is 0.
     #[error("max_tokens is 0: nothing to generate")]

@@ -2,20 +2,25 @@
 
 use std::any::Any;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tokio::sync::mpsc::Sender;
+use tokio::time::Instant;
 
-use super::request::GenerateRequest;
+use super::blocks::BlockPool;
+use super::request::{GenerateRequest, Priority, Service};
 use super::sampler::{NotFinite, Sampler};
 use super::stats::Unfinished;
 use super::stream::{EngineEvent, FinishReason};
+use super::table::BlockTable;
 use crate::model::Chunk;
-use crate::model::cache::BLOCK_TOKENS;
 
 /// A sequence in the engine, waiting or running.
 pub(super) struct Sequence {
     /// The prompt and what was generated after it.
     tokens: Vec<u32>,
+    /// How many of `tokens` are the prompt.
+    prompt: usize,
     /// How many of `tokens` are in the cache.
     computed: usize,
     /// Length of `tokens` at which the answer ends.
@@ -23,7 +28,14 @@ pub(super) struct Sequence {
     eos: Vec<u32>,
     sampler: Sampler,
     /// Blocks of the cache; none while waiting.
-    blocks: Vec<u32>,
+    table: BlockTable,
+    service: Service,
+    /// Tokens of the prompt that the cache had.
+    cached: usize,
+    /// `cached`, for whoever reads the stream.
+    cached_told: Arc<AtomicUsize>,
+    /// It was preempted: what it finds in the cache from then on may be its own, and is not told.
+    preempted: bool,
     events: Sender<EngineEvent>,
     /// Set when the answer is complete; the sequence leaves at the end of the step.
     ending: Option<EngineEvent>,
@@ -38,15 +50,21 @@ impl Sequence {
         request: GenerateRequest,
         limit: usize,
         events: Sender<EngineEvent>,
+        cached_told: Arc<AtomicUsize>,
         unfinished: Unfinished,
     ) -> Self {
         Self {
+            prompt: request.prompt.len(),
             tokens: request.prompt,
             computed: 0,
             limit,
             eos: request.eos,
             sampler: Sampler::new(request.sampling),
-            blocks: Vec::new(),
+            table: BlockTable::default(),
+            service: request.service,
+            cached: 0,
+            cached_told,
+            preempted: false,
             events,
             ending: None,
             _hold: request.hold,
@@ -54,18 +72,65 @@ impl Sequence {
         }
     }
 
-    /// Blocks for the whole answer. The last token is never fed back, but a block more does no harm.
-    pub(super) fn blocks_needed(&self) -> usize {
-        self.limit.div_ceil(BLOCK_TOKENS)
+    /// Its blocks in the order of its text.
+    #[cfg(test)]
+    pub(super) fn blocks(&self) -> &[u32] {
+        self.table.blocks()
     }
 
-    pub(super) fn hold_blocks(&mut self, blocks: Vec<u32>) {
-        self.blocks = blocks;
+    pub(super) fn priority(&self) -> Priority {
+        self.service.priority
+    }
+
+    /// Holds blocks for its tokens and leaves `spare` to be had; known blocks stand in for tokens that need no computing.
+    /// False, and nothing is held, where there are not so many.
+    pub(super) fn enter(&mut self, pool: &mut BlockPool, spare: usize) -> bool {
+        self.reuse(pool);
+        let entered = self.table.cover(pool, self.tokens.len(), spare);
+        if !entered {
+            self.release(pool);
+        }
+        entered
+    }
+
+    /// Holds one more block where those that it holds are full. False where there is none.
+    pub(super) fn grow(&mut self, pool: &mut BlockPool) -> bool {
+        self.table.cover(pool, self.tokens.len(), 0)
+    }
+
+    /// Takes over what others have computed already.
+    pub(super) fn reuse(&mut self, pool: &mut BlockPool) {
+        let found = self.table.reuse(pool, &self.tokens, self.computed);
+        if !self.preempted {
+            self.cached += found - self.computed;
+        }
+        self.computed = found;
+    }
+
+    /// Gives up its blocks and keeps its text: it is computed again when there is room.
+    pub(super) fn preempt(&mut self, pool: &mut BlockPool) {
+        let cached = self.cached;
+        self.release(pool);
+        (self.cached, self.preempted) = (cached, true);
+    }
+
+    /// Gives up its blocks.
+    pub(super) fn release(&mut self, pool: &mut BlockPool) {
+        self.table.release(pool);
+        self.computed = 0;
+        if !self.preempted {
+            self.cached = 0;
+        }
     }
 
     /// Tokens that are not yet in the cache; 1 while decoding.
     pub(super) fn pending(&self) -> usize {
         self.tokens.len() - self.computed
+    }
+
+    /// The full block that it computes next, by what is known before it and its tokens; none near the end of its text.
+    pub(super) fn next_block(&self) -> Option<(Option<u32>, &[u32])> {
+        self.table.next_block(&self.tokens)
     }
 
     /// The next `count` tokens to compute.
@@ -74,15 +139,25 @@ impl Sequence {
         Chunk {
             tokens: &self.tokens[self.computed..end],
             start: self.computed,
-            blocks: &self.blocks,
+            blocks: self.table.blocks(),
             logits: end == self.tokens.len(),
         }
     }
 
     /// Notes that the next `count` tokens are in the cache; says whether the sequence's logits were made.
-    pub(super) fn advance(&mut self, count: usize) -> bool {
+    pub(super) fn advance(&mut self, count: usize, pool: &mut BlockPool) -> bool {
         self.computed += count;
+        self.table.make_known(pool, &self.tokens[..self.computed]);
         count > 0 && self.pending() == 0
+    }
+
+    /// Where the whole prompt has just been read: its tokens, and how many of them the cache had.
+    pub(super) fn prompt_read(&self) -> Option<(usize, usize)> {
+        if self.tokens.len() > self.prompt {
+            return None;
+        }
+        self.cached_told.store(self.cached, Relaxed);
+        Some((self.prompt, self.cached))
     }
 
     /// Chooses the next token from its logits and sends it; says whether one was made.
@@ -109,6 +184,11 @@ impl Sequence {
         self.events.is_closed()
     }
 
+    /// True once its time is over.
+    pub(super) fn expired(&self, now: Instant) -> bool {
+        self.service.deadline.is_some_and(|deadline| now >= deadline)
+    }
+
     pub(super) fn fail(&mut self, why: &str) {
         self.ending = Some(EngineEvent::Failed(why.to_owned()));
     }
@@ -117,8 +197,8 @@ impl Sequence {
         self.ending.is_some()
     }
 
-    /// Takes the sequence apart: its blocks, and what is to be sent once everything else of it is gone.
-    pub(super) fn leave(mut self) -> (Vec<u32>, Option<EngineEvent>, Sender<EngineEvent>) {
-        (std::mem::take(&mut self.blocks), self.ending.take(), self.events.clone())
+    /// Takes the sequence apart: what is to be sent once everything else of it is gone.
+    pub(super) fn leave(mut self) -> (Option<EngineEvent>, Sender<EngineEvent>) {
+        (self.ending.take(), self.events.clone())
     }
 }

@@ -18,8 +18,10 @@ pub struct EngineStats {
     /// While there is work: how long ago the last step ended (or the work arrived, where none has ended since).
     /// `None` while there is nothing to do. Grows without end when the device hangs.
     pub since_last_step: Option<Duration>,
-    /// Prompt tokens computed since the start.
+    /// Tokens of the prompts that were read to their end, whether computed or found in the cache.
     pub prompt_tokens: u64,
+    /// Of those, the tokens that were found in the cache.
+    pub cached_tokens: u64,
     /// Tokens generated since the start.
     pub generated_tokens: u64,
     /// Sequences that ended by themselves.
@@ -28,7 +30,11 @@ pub struct EngineStats {
     pub cancelled: u64,
     /// Sequences that a failed step ended.
     pub failed: u64,
-    /// Blocks of the cache that sequences hold.
+    /// Sequences whose deadline passed before the end.
+    pub timed_out: u64,
+    /// Times that a sequence gave up its blocks to a more urgent one, to be computed again later.
+    pub preemptions: u64,
+    /// Blocks of the cache that sequences hold. Further ones may hold what may be asked for again.
     pub cache_blocks_used: usize,
     /// Blocks of the cache.
     pub cache_blocks_total: usize,
@@ -40,6 +46,18 @@ pub(super) enum Departure {
     Finished,
     Cancelled,
     Failed,
+    TimedOut,
+}
+
+/// Tokens that one step has brought.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct StepTokens {
+    /// Of prompts that it read to their end.
+    pub(super) prompt: usize,
+    /// Of those, the ones found in the cache.
+    pub(super) cached: usize,
+    /// Of answers.
+    pub(super) generated: usize,
 }
 
 /// Written by the engine's thread and its handles, read by anybody.
@@ -53,8 +71,10 @@ pub(super) struct Counters {
     /// Microseconds after `started` at which the last step ended or the first work after a rest arrived.
     last_progress: AtomicU64,
     prompt_tokens: AtomicU64,
+    cached_tokens: AtomicU64,
     generated_tokens: AtomicU64,
-    departures: [AtomicU64; 3],
+    departures: [AtomicU64; 4],
+    preemptions: AtomicU64,
     blocks_used: AtomicUsize,
     blocks_total: usize,
 }
@@ -68,8 +88,10 @@ impl Counters {
             steps: AtomicU64::new(0),
             last_progress: AtomicU64::new(0),
             prompt_tokens: AtomicU64::new(0),
+            cached_tokens: AtomicU64::new(0),
             generated_tokens: AtomicU64::new(0),
             departures: Default::default(),
+            preemptions: AtomicU64::new(0),
             blocks_used: AtomicUsize::new(0),
             blocks_total,
         }
@@ -84,35 +106,41 @@ impl Counters {
         self.last_progress.store(self.now(), SeqCst);
     }
 
-    pub(super) fn count_tokens(&self, prompt: usize, generated: usize) {
-        self.prompt_tokens.fetch_add(prompt as u64, Relaxed);
-        self.generated_tokens.fetch_add(generated as u64, Relaxed);
+    pub(super) fn count_tokens(&self, step: StepTokens) {
+        self.prompt_tokens.fetch_add(step.prompt as u64, Relaxed);
+        self.cached_tokens.fetch_add(step.cached as u64, Relaxed);
+        self.generated_tokens.fetch_add(step.generated as u64, Relaxed);
     }
 
     pub(super) fn departed(&self, departure: Departure) {
         self.departures[departure as usize].fetch_add(1, Relaxed);
     }
 
-    pub(super) fn publish(&self, running: usize, blocks_used: usize) {
+    pub(super) fn publish(&self, running: usize, blocks_used: usize, preemptions: u64) {
         self.running.store(running, SeqCst);
         self.blocks_used.store(blocks_used, SeqCst);
+        self.preemptions.store(preemptions, Relaxed);
     }
 
     pub(super) fn read(&self) -> EngineStats {
         let unfinished = self.unfinished.load(SeqCst);
         let running = self.running.load(SeqCst);
         let age = self.now().saturating_sub(self.last_progress.load(SeqCst));
-        let [finished, cancelled, failed] = [0, 1, 2].map(|i: usize| self.departures[i].load(Relaxed));
+        let [finished, cancelled, failed, timed_out] =
+            self.departures.each_ref().map(|count| count.load(Relaxed));
         EngineStats {
             running,
             waiting: unfinished.saturating_sub(running),
             steps: self.steps.load(Relaxed),
             since_last_step: (unfinished > 0).then(|| Duration::from_micros(age)),
             prompt_tokens: self.prompt_tokens.load(Relaxed),
+            cached_tokens: self.cached_tokens.load(Relaxed),
             generated_tokens: self.generated_tokens.load(Relaxed),
             finished,
             cancelled,
             failed,
+            timed_out,
+            preemptions: self.preemptions.load(Relaxed),
             cache_blocks_used: self.blocks_used.load(SeqCst),
             cache_blocks_total: self.blocks_total,
         }

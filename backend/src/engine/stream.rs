@@ -1,6 +1,8 @@
 //! What comes back from the engine: one event per token, then how it ended.
 
 use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
@@ -15,6 +17,8 @@ pub enum EngineEvent {
     Finished(FinishReason),
     /// The engine could not go on with this sequence; nothing follows.
     Failed(String),
+    /// The request's deadline passed before the answer was complete; nothing follows.
+    TimedOut,
 }
 
 /// Why an answer is complete.
@@ -31,14 +35,22 @@ pub enum FinishReason {
 pub struct TokenStream {
     events: Receiver<EngineEvent>,
     ended: bool,
+    /// Written by the engine before the first token is sent.
+    cached: Arc<AtomicUsize>,
 }
 
 impl TokenStream {
-    pub(crate) fn new(events: Receiver<EngineEvent>) -> Self {
-        Self { events, ended: false }
+    pub(crate) fn new(events: Receiver<EngineEvent>, cached: Arc<AtomicUsize>) -> Self {
+        Self { events, ended: false, cached }
     }
 
-    /// The next event; `None` after [`EngineEvent::Finished`] or [`EngineEvent::Failed`].
+    /// Tokens of the prompt that were in the cache already and needed no computing; 0 until the first token is there.
+    #[must_use]
+    pub fn cached_tokens(&self) -> usize {
+        self.cached.load(Relaxed)
+    }
+
+    /// The next event; `None` after one that nothing follows.
     ///
     /// An engine that died without a word gives `Failed`, never silence.
     pub async fn next(&mut self) -> Option<EngineEvent> {

@@ -8,6 +8,9 @@ use super::forward::Forward;
 use super::*;
 use crate::model::Chunk;
 
+mod paged;
+mod soak;
+
 const VOCAB: usize = 50;
 
 /// What a fake model does in its next step.
@@ -64,7 +67,7 @@ fn bench(stepwise: bool, blocks: usize, resets: bool) -> Bench {
     let (acts, receiver) = channel();
     let steps = Arc::new(Mutex::new(Vec::new()));
     let model = Fake { acts: stepwise.then_some(receiver), steps: Arc::clone(&steps), resets };
-    let options = EngineOptions { max_sequences: 4, max_batch_tokens: 20, kv_cache_bytes: None };
+    let options = EngineOptions { max_sequences: 4, max_batch_tokens: 20, ..EngineOptions::default() };
     let engine = Engine::start_model(Box::new(model), &options, blocks, 200).unwrap();
     Bench { engine, steps, acts }
 }
@@ -75,6 +78,7 @@ fn ask(prompt: &[u32], max_tokens: usize) -> GenerateRequest {
         max_tokens,
         sampling: Sampling::greedy(),
         eos: vec![],
+        service: Service::default(),
         hold: None,
     }
 }
@@ -180,14 +184,94 @@ async fn an_engine_beyond_repair_says_so() {
 }
 
 #[tokio::test]
-async fn sequences_wait_for_their_blocks_in_turn() {
-    // Each needs two of the three blocks.
+async fn sequences_that_outgrow_the_blocks_give_way_and_are_resumed() {
+    // Each comes to need two of the three blocks.
     let Bench { engine, steps, .. } = bench(false, 3, true);
     let streams: Vec<_> = (0..5).map(|i| engine.generate(ask(&[i], 30)).unwrap()).collect();
     for (from, stream) in streams.into_iter().enumerate() {
         assert_eq!(all(stream).await, counted(from as u32, 30));
     }
-    assert!(steps.lock().unwrap().iter().all(|step| step.len() == 1), "two at once cannot fit");
+    let preemptions = engine.stats().preemptions;
+    assert!(preemptions > 0 && preemptions < 20, "{preemptions}");
+    assert!(steps.lock().unwrap().iter().any(|step| step.len() == 2), "two fit as long as they are short");
+}
+
+/// Held by a sequence; notes when it leaves.
+struct Leaves {
+    name: Priority,
+    order: Arc<Mutex<Vec<Priority>>>,
+}
+
+impl Drop for Leaves {
+    fn drop(&mut self) {
+        self.order.lock().unwrap().push(self.name);
+    }
+}
+
+#[tokio::test]
+async fn the_urgent_come_first_and_take_the_place_of_others() {
+    let Bench { engine, steps, acts } = bench(true, 4, true);
+    let order = Arc::new(Mutex::new(Vec::new()));
+    let with = |priority, prompt| {
+        let leaves = Leaves { name: priority, order: Arc::clone(&order) };
+        let (service, hold) = (Service { priority, deadline: None }, Some(Arc::new(leaves) as _));
+        engine.generate(GenerateRequest { service, hold, ..ask(&[prompt; 33], 2) }).unwrap()
+    };
+    let low = with(Priority::Low, 1);
+    until("it runs", || steps.lock().unwrap().len() == 1).await;
+    let (normal, high) = (with(Priority::Normal, 2), with(Priority::High, 3));
+    (0..20).for_each(|_| acts.send(Act::Compute).unwrap());
+    assert_eq!(all(low).await, counted(1, 2));
+    assert_eq!([all(normal).await, all(high).await], [counted(2, 2), counted(3, 2)]);
+    assert_eq!(*order.lock().unwrap(), [Priority::High, Priority::Normal, Priority::Low]);
+    assert!(engine.stats().preemptions >= 1, "the one that was there first has given way");
+}
+
+#[tokio::test]
+async fn a_prompt_that_was_read_is_not_computed_again() {
+    let Bench { engine, steps, .. } = bench(false, 10, true);
+    let prompt = [7; 40];
+    for expected in [0, 32, 32] {
+        let mut stream = engine.generate(ask(&prompt, 1)).unwrap();
+        assert!(matches!(stream.next().await, Some(EngineEvent::Token(8))));
+        assert_eq!(stream.cached_tokens(), expected);
+    }
+    until("the last has left", || engine.stats().finished == 3).await;
+    let stats = engine.stats();
+    assert_eq!((stats.prompt_tokens, stats.cached_tokens, stats.cache_blocks_used), (120, 64, 0));
+    assert_eq!(steps.lock().unwrap().as_slice(), [[20], [20], [8], [8]]);
+}
+
+#[tokio::test]
+async fn what_two_ask_for_at_once_is_computed_once() {
+    let Bench { engine, steps, acts } = bench(true, 20, true);
+    let first = engine.generate(ask(&[1; 2], 9)).unwrap();
+    until("it runs", || steps.lock().unwrap().len() == 1).await;
+    let both = [engine.generate(ask(&[7; 40], 2)).unwrap(), engine.generate(ask(&[7; 40], 2)).unwrap()];
+    until("both wait", || engine.stats().waiting == 2).await;
+    (0..9).for_each(|_| acts.send(Act::Compute).unwrap());
+    let [one, other] = both;
+    assert_eq!([all(one).await, all(other).await], [counted(7, 2), counted(7, 2)]);
+    assert_eq!(all(first).await, counted(1, 9));
+    let steps = steps.lock().unwrap();
+    assert_eq!(
+        steps[..4],
+        [vec![2], vec![1, 19], vec![1, 19], vec![1, 2, 8]],
+        "the second takes over 32 of 40"
+    );
+}
+
+#[tokio::test]
+async fn what_a_failed_step_left_in_the_cache_is_not_used() {
+    let Bench { engine, steps, acts } = bench(true, 10, true);
+    let first = engine.generate(ask(&[5; 19], 3)).unwrap();
+    acts.send(Act::Compute).unwrap();
+    acts.send(Act::Fail).unwrap();
+    assert!(matches!(all(first).await.last(), Some(EngineEvent::Failed(_))));
+    (0..5).for_each(|_| acts.send(Act::Compute).unwrap());
+    let again = engine.generate(ask(&[5; 19], 3)).unwrap();
+    assert_eq!(all(again).await, counted(5, 3));
+    assert_eq!(steps.lock().unwrap()[2], [19], "all of it is computed anew");
 }
 
 #[tokio::test]
@@ -232,7 +316,10 @@ fn requests_that_cannot_be_served_are_refused() {
     let Bench { engine, .. } = bench(false, 100, true);
     let refused = |request| engine.generate(request).unwrap_err().to_string();
     assert_eq!(refused(ask(&[], 5)), "the prompt holds no token");
-    assert!(refused(ask(&[1; 200], 5)).contains("has 200 tokens, but the context has room for 200"));
+    assert!(refused(ask(&[1; 200], 5)).contains("has 200 tokens, but the model's context has room for 200"));
+    let small = bench(false, 3, true).engine;
+    let error = small.generate(ask(&[1; 48], 5)).unwrap_err().to_string();
+    assert!(error.contains("the key/value cache has room for 48 (--kv-cache-memory"), "{error}");
     assert!(refused(ask(&[1], 0)).contains("max_tokens is 0"));
     assert!(refused(ask(&[1, 50], 5)).contains("token 50"));
     let sampled = |sampling| refused(GenerateRequest { sampling, ..ask(&[1], 5) });

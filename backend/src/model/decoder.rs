@@ -65,6 +65,12 @@ impl Decoder {
         &self.config
     }
 
+    /// Where the weights are.
+    #[must_use]
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
     /// Bytes of cache that one block takes over all layers.
     #[must_use]
     pub fn block_bytes(&self) -> usize {

@@ -1,6 +1,7 @@
 //! GGUF files, and weights quantised at load: against transformers with the same weights dequantised
 //! (`fixtures/make_gguf.py`), and against themselves in batches.
 
+use tidegate_backend::engine::EngineOptions;
 use tidegate_backend::model::{Decoder, ModelSource, Quantization};
 
 use crate::reference::{Reference, TOLERANCE, assert_same_bits, in_chunks, references_in, worst_difference};
@@ -38,7 +39,8 @@ async fn dequantised_files_agree_with_transformers() {
         let worst = worst_difference(&decoder(name, Some(Quantization::None)), &references);
         println!("{name}, dequantised: max |difference of logits| {worst:.1e}");
         assert!(worst < TOLERANCE, "{name}: {worst}");
-        let engine = engine_on(decoder(name, Some(Quantization::None)), 3, 17);
+        let small = EngineOptions { max_sequences: 3, max_batch_tokens: 17, ..EngineOptions::default() };
+        let engine = engine_on(decoder(name, Some(Quantization::None)), small);
         let streams: Vec<_> =
             references.iter().map(|r| engine.generate(greedy(&r.prompt, r.greedy.len())).unwrap()).collect();
         for (stream, reference) in streams.into_iter().zip(&references) {
@@ -103,5 +105,17 @@ fn quantising_at_load_stays_near_the_numbers() {
         let error = relative_error(&loaded.decoder, &references_in(&fixture(name)));
         println!("{name}, 8 bits at load: relative error of logits {error:.1e}");
         assert!(error > 1e-5 && error < 0.08, "{name}: {error}");
+    }
+}
+
+/// Wide enough for kernels that take several blocks, or several rows, at once.
+#[test]
+fn a_quantised_step_gives_the_same_bits_however_prompts_are_cut_and_mixed() {
+    let prompt = |length: u32| (0..length).map(|i| (i * 37 + length) % 256).collect::<Vec<u32>>();
+    let prompts = [1, 19, 45].map(prompt);
+    for quantization in [Quantization::Q8_0, Quantization::Q4K] {
+        let loaded = load_as(&ModelSource::Demo, Some(quantization)).unwrap();
+        println!("{}", loaded.info.precision());
+        assert_same_bits(&loaded.decoder, &prompts, &quantization.to_string());
     }
 }

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use tidegate_backend::engine::{
-    Engine, EngineEvent, EngineOptions, FinishReason, GenerateRequest, Sampling, TokenStream,
+    Engine, EngineEvent, EngineOptions, FinishReason, GenerateRequest, Sampling, Service, TokenStream,
 };
 use tidegate_backend::model::{
     Decoder, DeviceChoice, LoadError, LoadOptions, LoadedModel, ModelSource, Quantization,
@@ -59,12 +59,16 @@ pub(crate) fn copy_of_folder(folder: &Path) -> tempfile::TempDir {
 
 /// An engine on a fixture model.
 pub(crate) fn engine(name: &str, max_sequences: usize, max_batch_tokens: usize) -> Engine {
-    engine_on(load(&fixture(name)).unwrap().decoder, max_sequences, max_batch_tokens)
+    engine_with(name, EngineOptions { max_sequences, max_batch_tokens, ..EngineOptions::default() })
+}
+
+/// The same, with all its options.
+pub(crate) fn engine_with(name: &str, options: EngineOptions) -> Engine {
+    engine_on(load(&fixture(name)).unwrap().decoder, options)
 }
 
 /// An engine on this model.
-pub(crate) fn engine_on(decoder: Decoder, max_sequences: usize, max_batch_tokens: usize) -> Engine {
-    let options = EngineOptions { max_sequences, max_batch_tokens, kv_cache_bytes: None };
+pub(crate) fn engine_on(decoder: Decoder, options: EngineOptions) -> Engine {
     Engine::start(decoder, options).unwrap()
 }
 
@@ -75,6 +79,7 @@ pub(crate) fn greedy(prompt: &[u32], max_tokens: usize) -> GenerateRequest {
         max_tokens,
         sampling: Sampling::greedy(),
         eos: vec![],
+        service: Service::default(),
         hold: None,
     }
 }

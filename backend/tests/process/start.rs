@@ -101,3 +101,13 @@ async fn both_spellings_and_variables_are_in_force() {
     let (status, said) = process.ended().await;
     assert_eq!(status.code(), Some(0), "{said}");
 }
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_is_refused_with_its_flag() {
+    for (memory, why) in [("1KiB", "has no room for one block"), ("1PiB", "bytes are free")] {
+        let folder = model_folder();
+        let args = ["--port", "0", "--model", text(folder.path()), "--kv-cache-memory", memory];
+        let said = refused(&args, &[]).await;
+        assert!(said.contains("--kv-cache-memory") && said.contains(why), "{said}");
+    }
+}

@@ -34,7 +34,9 @@ test("the stream helper gathers the answer and its usage", async () => {
   });
   const whole = await ask(COUNT);
   assert.equal(text(await stream.finalChatCompletion()), text(whole));
-  assert.deepEqual(await stream.totalUsage(), whole.usage);
+  // How much of a prompt was cached depends on who asked before.
+  const counts = ({ prompt_tokens, completion_tokens, total_tokens }) => [prompt_tokens, completion_tokens, total_tokens];
+  assert.deepEqual(counts(await stream.totalUsage()), counts(whole.usage));
 });
 
 test("n, stop, seed and limits hold", async () => {

@@ -38,6 +38,7 @@ def test_an_answer_has_the_shape_that_the_sdk_promises(client: OpenAI, model: st
     assert answer.usage.prompt_tokens > 0
     assert answer.usage.completion_tokens > 0
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
+    assert 0 <= answer.usage.prompt_tokens_details.cached_tokens < answer.usage.prompt_tokens
 
 
 def test_every_answer_carries_a_request_id(client: OpenAI, model: str) -> None:

@@ -22,6 +22,8 @@ pub(crate) enum Piece {
     End { index: u32, text: String, reason: FinishReason },
     /// The engine could not go on.
     Failed { message: String },
+    /// The deadline passed.
+    TimedOut,
 }
 
 impl Piece {
@@ -50,6 +52,16 @@ impl Choice {
         Self { index, tokens, text: TextStream::new(tokenizer), stops: StopMatcher::new(stops) }
     }
 
+    /// Its number among the answers of the request.
+    pub(super) fn index(&self) -> u32 {
+        self.index
+    }
+
+    /// Tokens of its prompt that the engine had in its cache.
+    pub(super) fn cached_tokens(&self) -> u64 {
+        self.tokens.cached_tokens() as u64
+    }
+
     /// The next piece. Each token is added to `completion_tokens`. Not to be called after the last piece.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, completion_tokens: &mut u64) -> Poll<Piece> {
         loop {
@@ -61,6 +73,7 @@ impl Choice {
                 }
                 Some(EngineEvent::Finished(reason)) => Some(self.finish(reason)),
                 Some(EngineEvent::Failed(message)) => Some(Piece::Failed { message }),
+                Some(EngineEvent::TimedOut) => Some(Piece::TimedOut),
                 None => {
                     Some(Piece::Failed { message: "the engine ended the sequence without a word".to_owned() })
                 }

@@ -33,10 +33,13 @@ struct EngineMetrics {
     cache_usage: Gauge<f64, AtomicU64>,
     prompt_tokens: Counter,
     generation_tokens: Counter,
+    prefix_queries: Counter,
+    prefix_hits: Counter,
+    preemptions: Counter,
     steps: Counter,
 }
 
-/// The engine at the moment of a scrape. The last three are totals since the start and only grow.
+/// The engine at the moment of a scrape. What follows `cache_usage` are totals since the start and only grow.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct EngineSample {
     /// Sequences in the batch.
@@ -45,12 +48,18 @@ pub struct EngineSample {
     pub waiting: u64,
     /// Requests given up whose work has not stopped yet.
     pub abandoned: u64,
-    /// Share of the cache that is taken, 0 to 1.
+    /// Share of the cache that running sequences hold, 0 to 1.
     pub cache_usage: f64,
-    /// Tokens read.
+    /// Tokens read, whether computed or found in the cache.
     pub prompt_tokens: u64,
     /// Tokens written.
     pub generation_tokens: u64,
+    /// Tokens of prompts that were looked up in the prefix cache.
+    pub prefix_queries: u64,
+    /// Of those, the tokens that it had.
+    pub prefix_hits: u64,
+    /// Times that a sequence gave up its cache blocks to a more urgent one.
+    pub preemptions: u64,
     /// Forward passes.
     pub steps: u64,
 }
@@ -81,11 +90,18 @@ impl BackendMetrics {
         to.register(name::ABANDONED, "Requests given up whose work still runs", engine.abandoned.clone());
         to.register(
             name::CACHE_USAGE,
-            "Share of the cache that is taken, 0 to 1",
+            "Share of the cache that running sequences hold, 0 to 1",
             engine.cache_usage.clone(),
         );
-        to.register(name::PROMPT_TOKENS, "Tokens read", engine.prompt_tokens.clone());
+        let help = "Tokens read, computed or found in the cache";
+        to.register(name::PROMPT_TOKENS, help, engine.prompt_tokens.clone());
         to.register(name::GENERATION_TOKENS, "Tokens written", engine.generation_tokens.clone());
+        let help = "Tokens of prompts looked up in the prefix cache";
+        to.register(name::PREFIX_QUERIES, help, engine.prefix_queries.clone());
+        let help = "Tokens of prompts found in the prefix cache";
+        to.register(name::PREFIX_HITS, help, engine.prefix_hits.clone());
+        let help = "Times that a sequence gave up its cache blocks to a more urgent one";
+        to.register(name::PREEMPTIONS, help, engine.preemptions.clone());
         to.register(name::ENGINE_STEPS, "Forward passes", engine.steps.clone());
     }
 
@@ -108,6 +124,9 @@ impl BackendMetrics {
         self.engine.cache_usage.set(sample.cache_usage);
         raise(&self.engine.prompt_tokens, sample.prompt_tokens);
         raise(&self.engine.generation_tokens, sample.generation_tokens);
+        raise(&self.engine.prefix_queries, sample.prefix_queries);
+        raise(&self.engine.prefix_hits, sample.prefix_hits);
+        raise(&self.engine.preemptions, sample.preemptions);
         raise(&self.engine.steps, sample.steps);
     }
 
@@ -150,16 +169,23 @@ fn raise(counter: &Counter, total: u64) {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_scrape_shows_the_engine_and_never_goes_back() {
-        let metrics = BackendMetrics::new("demo");
-        let sample = EngineSample {
+    fn busy() -> EngineSample {
+        EngineSample {
             running: 3,
             waiting: 1,
             cache_usage: 0.25,
             prompt_tokens: 40,
+            prefix_queries: 40,
+            prefix_hits: 16,
+            preemptions: 2,
             ..Default::default()
-        };
+        }
+    }
+
+    #[test]
+    fn a_scrape_shows_the_engine_and_never_goes_back() {
+        let metrics = BackendMetrics::new("demo");
+        let sample = busy();
         metrics.set_engine(&sample);
         metrics.set_engine(&EngineSample { prompt_tokens: 39, generation_tokens: 5, ..sample });
         metrics.answered("/v1/completions", 200, Duration::from_secs(1));
@@ -167,21 +193,29 @@ mod tests {
         metrics.first_token(Duration::from_millis(20));
         metrics.next_tokens(4, Duration::from_millis(8));
         metrics.next_tokens(0, Duration::ZERO);
-        let text = metrics.encode();
-        let lines = [
-            "tidegate:num_requests_running{model_name=\"demo\"} 3",
-            "tidegate:num_requests_waiting{model_name=\"demo\"} 1",
-            "tidegate:kv_cache_usage_perc{model_name=\"demo\"} 0.25",
-            "tidegate:prompt_tokens_total{model_name=\"demo\"} 40",
-            "tidegate:generation_tokens_total{model_name=\"demo\"} 5",
-            "tidegate:requests_total{model_name=\"demo\",route=\"/v1/completions\",status=\"200\"} 1",
-            "tidegate:concurrency_refusals_total{model_name=\"demo\"} 1",
-            "tidegate:time_to_first_token_seconds_count{model_name=\"demo\"} 1",
-            "tidegate:time_per_output_token_seconds_bucket{model_name=\"demo\",le=\"0.0025\"} 1",
-            "tidegate:time_per_output_token_seconds_count{model_name=\"demo\"} 1",
-        ];
+        assert_lines(
+            &metrics.encode(),
+            &[
+                "tidegate:num_requests_running{model_name=\"demo\"} 3",
+                "tidegate:num_requests_waiting{model_name=\"demo\"} 1",
+                "tidegate:kv_cache_usage_perc{model_name=\"demo\"} 0.25",
+                "tidegate:prompt_tokens_total{model_name=\"demo\"} 40",
+                "tidegate:generation_tokens_total{model_name=\"demo\"} 5",
+                "tidegate:prefix_cache_queries_total{model_name=\"demo\"} 40",
+                "tidegate:prefix_cache_hits_total{model_name=\"demo\"} 16",
+                "tidegate:num_preemptions_total{model_name=\"demo\"} 2",
+                "tidegate:requests_total{model_name=\"demo\",route=\"/v1/completions\",status=\"200\"} 1",
+                "tidegate:concurrency_refusals_total{model_name=\"demo\"} 1",
+                "tidegate:time_to_first_token_seconds_count{model_name=\"demo\"} 1",
+                "tidegate:time_per_output_token_seconds_bucket{model_name=\"demo\",le=\"0.0025\"} 1",
+                "tidegate:time_per_output_token_seconds_count{model_name=\"demo\"} 1",
+            ],
+        );
+    }
+
+    fn assert_lines(text: &str, lines: &[&str]) {
         for line in lines {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
+            assert!(text.lines().any(|found| found == *line), "{line} is not in\n{text}");
         }
     }
 }

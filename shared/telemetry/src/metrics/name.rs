@@ -4,7 +4,7 @@
 pub const RUNNING: &str = "tidegate:num_requests_running";
 /// Requests that wait for one.
 pub const WAITING: &str = "tidegate:num_requests_waiting";
-/// Share of the engine's cache that is taken, 0 to 1.
+/// Share of the engine's cache that running sequences hold, 0 to 1.
 pub const CACHE_USAGE: &str = "tidegate:kv_cache_usage_perc";
 /// Arrival to the first byte of the answer.
 pub const FIRST_TOKEN: &str = "tidegate:time_to_first_token_seconds";
@@ -18,6 +18,12 @@ pub const QUEUE_TIME: &str = "tidegate:request_queue_time_seconds";
 pub const PROMPT_TOKENS: &str = "tidegate:prompt_tokens";
 /// Tokens written.
 pub const GENERATION_TOKENS: &str = "tidegate:generation_tokens";
+/// Tokens of prompts that were looked up in the prefix cache.
+pub const PREFIX_QUERIES: &str = "tidegate:prefix_cache_queries";
+/// Of those, the tokens that it had.
+pub const PREFIX_HITS: &str = "tidegate:prefix_cache_hits";
+/// Times that a sequence gave up its cache blocks to a more urgent one.
+pub const PREEMPTIONS: &str = "tidegate:num_preemptions";
 /// Forward passes of the engine.
 pub const ENGINE_STEPS: &str = "tidegate:engine_steps";
 /// Answers, by HTTP status.

@@ -21,12 +21,29 @@ pub struct Usage {
     pub completion_tokens: u64,
     /// The sum of both.
     pub total_tokens: u64,
+    /// What the prompts' tokens are made of, where the server tells.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub prompt_tokens_details: Option<PromptTokensDetails>,
+}
+
+/// What a prompt's tokens are made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PromptTokensDetails {
+    /// Tokens that the server had in its cache and did not compute again.
+    pub cached_tokens: u64,
 }
 
 impl Usage {
     /// Adds up.
     pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
-        Self { prompt_tokens, completion_tokens, total_tokens: prompt_tokens + completion_tokens }
+        let total_tokens = prompt_tokens + completion_tokens;
+        Self { prompt_tokens, completion_tokens, total_tokens, prompt_tokens_details: None }
+    }
+
+    /// Says how many of the prompts' tokens were in the cache.
+    #[must_use]
+    pub fn with_cached(self, cached_tokens: u64) -> Self {
+        Self { prompt_tokens_details: Some(PromptTokensDetails { cached_tokens }), ..self }
     }
 }
 
