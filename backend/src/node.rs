@@ -12,6 +12,7 @@ use crate::{
     health::Outcomes,
     model::{self, LoadError, LoadOptions, LoadedModel, ModelInfo, Tokenizer},
     slots::Slots,
+    text::Vocabulary,
 };
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -36,6 +37,7 @@ struct Inner {
     settings: Settings,
     engine: Engine,
     tokenizer: Arc<Tokenizer>,
+    vocabulary: Arc<Vocabulary>,
     chat_template: Option<ChatTemplate>,
     info: ModelInfo,
     slots: Slots,
@@ -90,6 +92,7 @@ impl Backend {
         let inner = Inner {
             settings: Settings::of(config),
             engine,
+            vocabulary: Arc::new(Vocabulary::new(&tokenizer, info.vocab_size)),
             tokenizer,
             chat_template,
             slots: Slots::new(config.max_concurrent_requests),
@@ -170,6 +173,10 @@ impl Backend {
 
     pub(crate) fn tokenizer(&self) -> &Arc<Tokenizer> {
         &self.inner.tokenizer
+    }
+
+    pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
+        &self.inner.vocabulary
     }
 
     pub(crate) fn chat_template(&self) -> Option<&ChatTemplate> {

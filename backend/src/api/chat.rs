@@ -12,6 +12,6 @@ pub(crate) async fn create(State(backend): State<Backend>, call: Call) -> Result
     let tier = call.served_tier(generation.service_tier.as_deref());
     let format = ChatFormat::new(&backend, &generation, tier);
     let encode = move |backend: &Backend| Ok(vec![prompt::of_messages(backend, &messages)?]);
-    let work = answer::Work { generation, prompt_param: "messages", encode, format };
+    let work = answer::Work { best_of: generation.n, generation, prompt_param: "messages", encode, format };
     answer::answer(backend, call, work).await
 }

@@ -1,6 +1,10 @@
 //! What differs between the answers of chat and of plain completions.
 
+mod scores;
+
+use super::choices::Said;
 use crate::node::{Backend, unix_seconds};
+use scores::Scores;
 use serde::Serialize;
 use tidegate_wire::openai::{
     ChatAnswer, ChatChunk, CompletionAnswer, CompletionChunk, FinishReason, Generation, Usage,
@@ -9,17 +13,17 @@ use tidegate_wire::openai::{
     completion_answer::{self, CompletionChoice},
 };
 
-/// A finished answer: its text and why it ended, in the order of the choices.
-pub(crate) type Finished = Vec<(String, FinishReason)>;
+/// A finished answer: what it says and why it ended, in the order of the choices.
+pub(crate) type Finished = Vec<(Said, FinishReason)>;
 
 /// The shape of one call's answers. Every method gives the JSON of one body or of one event.
 pub(crate) trait Format: Send + Sync + 'static {
     /// The event that opens a choice, where the call has one.
     fn opening(&self, index: u32) -> Option<String>;
     /// An event with more text of a choice.
-    fn text(&self, index: u32, text: String) -> String;
+    fn text(&self, index: u32, said: Said) -> String;
     /// The events that end a choice.
-    fn closing(&self, index: u32, text: String, reason: FinishReason) -> Vec<String>;
+    fn closing(&self, index: u32, said: Said, reason: FinishReason) -> Vec<String>;
     /// The event that ends the stream, where the client asked for it.
     fn usage(&self, usage: Usage) -> Option<String>;
     /// The body of a whole answer.
@@ -31,6 +35,7 @@ pub(crate) trait Format: Send + Sync + 'static {
 pub(crate) struct ChatFormat {
     head: Head,
     include_usage: bool,
+    scores: Scores,
 }
 
 /// Answers of `/v1/completions`.
@@ -38,13 +43,14 @@ pub(crate) struct ChatFormat {
 pub(crate) struct CompletionFormat {
     head: Head,
     include_usage: bool,
+    scores: Scores,
 }
 
 impl ChatFormat {
     pub(crate) fn new(backend: &Backend, generation: &Generation, tier: Option<String>) -> Self {
         let object = if generation.stream { chat_answer::CHUNK_OBJECT } else { chat_answer::OBJECT };
         let head = Head { service_tier: tier, ..head(backend, "chatcmpl", object) };
-        Self { head, include_usage: generation.include_usage }
+        Self { head, include_usage: generation.include_usage, scores: Scores::new(backend, generation) }
     }
 
     fn chunk(&self, choice: ChunkChoice) -> String {
@@ -58,13 +64,15 @@ impl Format for ChatFormat {
         Some(self.chunk(ChunkChoice::opening(index)))
     }
 
-    fn text(&self, index: u32, text: String) -> String {
-        self.chunk(ChunkChoice::text(index, text))
+    fn text(&self, index: u32, said: Said) -> String {
+        let logprobs = self.scores.of_chat(&said);
+        self.chunk(ChunkChoice::text(index, said.text).with_logprobs(logprobs))
     }
 
-    fn closing(&self, index: u32, text: String, reason: FinishReason) -> Vec<String> {
+    fn closing(&self, index: u32, said: Said, reason: FinishReason) -> Vec<String> {
         let closing = self.chunk(ChunkChoice::closing(index, reason));
-        if text.is_empty() { vec![closing] } else { vec![self.text(index, text), closing] }
+        let nothing = said.text.is_empty() && said.scores.is_empty();
+        if nothing { vec![closing] } else { vec![self.text(index, said), closing] }
     }
 
     fn usage(&self, usage: Usage) -> Option<String> {
@@ -73,14 +81,18 @@ impl Format for ChatFormat {
     }
 
     fn whole(&self, finished: Finished, usage: Usage) -> String {
-        let choices = (0..).zip(finished).map(|(index, (text, reason))| ChatChoice::new(index, text, reason));
+        let choices = (0..).zip(finished).map(|(index, (said, reason))| {
+            let logprobs = self.scores.of_chat(&said);
+            ChatChoice::new(index, said.text, reason).with_logprobs(logprobs)
+        });
         text_of(&ChatAnswer { head: self.head.clone(), choices: choices.collect(), usage })
     }
 }
 
 impl CompletionFormat {
-    pub(crate) fn new(backend: &Backend, include_usage: bool) -> Self {
-        Self { head: head(backend, "cmpl", completion_answer::OBJECT), include_usage }
+    pub(crate) fn new(backend: &Backend, generation: &Generation) -> Self {
+        let head = head(backend, "cmpl", completion_answer::OBJECT);
+        Self { head, include_usage: generation.include_usage, scores: Scores::new(backend, generation) }
     }
 
     fn chunk(&self, choice: CompletionChoice) -> String {
@@ -94,12 +106,14 @@ impl Format for CompletionFormat {
         None
     }
 
-    fn text(&self, index: u32, text: String) -> String {
-        self.chunk(CompletionChoice::text(index, text))
+    fn text(&self, index: u32, said: Said) -> String {
+        let logprobs = self.scores.of_completion(&said);
+        self.chunk(CompletionChoice::text(index, said.text).with_logprobs(logprobs))
     }
 
-    fn closing(&self, index: u32, text: String, reason: FinishReason) -> Vec<String> {
-        vec![self.chunk(CompletionChoice::closing(index, text, reason))]
+    fn closing(&self, index: u32, said: Said, reason: FinishReason) -> Vec<String> {
+        let logprobs = self.scores.of_completion(&said);
+        vec![self.chunk(CompletionChoice::closing(index, said.text, reason).with_logprobs(logprobs))]
     }
 
     fn usage(&self, usage: Usage) -> Option<String> {
@@ -109,8 +123,10 @@ impl Format for CompletionFormat {
     }
 
     fn whole(&self, finished: Finished, usage: Usage) -> String {
-        let choices = (0..).zip(finished);
-        let choices = choices.map(|(index, (text, reason))| CompletionChoice::closing(index, text, reason));
+        let choices = (0..).zip(finished).map(|(index, (said, reason))| {
+            let logprobs = self.scores.of_completion(&said);
+            CompletionChoice::closing(index, said.text, reason).with_logprobs(logprobs)
+        });
         text_of(&CompletionAnswer { head: self.head.clone(), choices: choices.collect(), usage })
     }
 }

@@ -9,24 +9,27 @@ use tidegate_wire::openai::{ChatMessage, Generation, Prompt};
 /// Bytes of a request from which on its tokens are counted beside the runtime's threads: a millisecond or so of work.
 const LARGE: usize = 8 * 1024;
 
-/// Tokens of every prompt of a request.
-pub(crate) type Tokens = Vec<Vec<u32>>;
+/// One prompt of a request.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) tokens: Vec<u32>,
+    /// Its text, where the answer is to begin with it.
+    pub(crate) echo: Option<String>,
+}
 
 /// Runs `encode` where it cannot keep other requests waiting.
 pub(crate) async fn encode(
     size: usize,
-    encode: impl FnOnce() -> Result<Tokens, ApiError> + Send + 'static,
-) -> Result<Tokens, ApiError> {
+    encode: impl FnOnce() -> Result<Vec<Encoded>, ApiError> + Send + 'static,
+) -> Result<Vec<Encoded>, ApiError> {
     if size < LARGE {
         return encode();
     }
-    tokio::task::spawn_blocking(encode)
-        .await
-        .map_err(|error| ApiError::new(ErrorKind::Internal, format!("The tokenizer failed: {error}.")))?
+    tokio::task::spawn_blocking(encode).await.map_err(|error| tokenizer_failed(&error))?
 }
 
 /// A conversation as the model's own template renders it.
-pub(crate) fn of_messages(backend: &Backend, messages: &[ChatMessage]) -> Result<Vec<u32>, ApiError> {
+pub(crate) fn of_messages(backend: &Backend, messages: &[ChatMessage]) -> Result<Encoded, ApiError> {
     let template = backend.chat_template().ok_or_else(|| {
         let message = "This model has no chat template; /v1/completions takes plain prompts.";
         ApiError::new(ErrorKind::Invalid("no_chat_template"), message).with_param("messages")
@@ -36,14 +39,19 @@ pub(crate) fn of_messages(backend: &Backend, messages: &[ChatMessage]) -> Result
         ApiError::new(ErrorKind::Invalid("invalid_messages"), message).with_param("messages")
     })?;
     // The template has written the special tokens already.
-    tokens_of(backend, &text, false)
+    Ok(Encoded { tokens: tokens_of(backend, &text, false)?, echo: None })
 }
 
-/// A plain prompt.
-pub(crate) fn of_prompt(backend: &Backend, prompt: Prompt) -> Result<Vec<u32>, ApiError> {
+/// A plain prompt; with its text where the answer is to `echo` it.
+pub(crate) fn of_prompt(backend: &Backend, prompt: Prompt, echo: bool) -> Result<Encoded, ApiError> {
     match prompt {
-        Prompt::Text(text) => tokens_of(backend, &text, true),
-        Prompt::Tokens(tokens) => Ok(tokens),
+        Prompt::Text(text) => {
+            Ok(Encoded { tokens: tokens_of(backend, &text, true)?, echo: echo.then_some(text) })
+        }
+        Prompt::Tokens(tokens) => {
+            let text = echo.then(|| backend.tokenizer().decode(&tokens, true)).transpose();
+            Ok(Encoded { echo: text.map_err(|error| tokenizer_failed(&error))?, tokens })
+        }
     }
 }
 
@@ -51,18 +59,22 @@ fn tokens_of(backend: &Backend, text: &str, add_special_tokens: bool) -> Result<
     let encoding = backend
         .tokenizer()
         .encode_fast(text, add_special_tokens)
-        .map_err(|error| ApiError::new(ErrorKind::Internal, format!("The tokenizer failed: {error}.")))?;
+        .map_err(|error| tokenizer_failed(&error))?;
     Ok(encoding.get_ids().to_vec())
+}
+
+fn tokenizer_failed(error: &impl std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorKind::Internal, format!("The tokenizer failed: {error}."))
 }
 
 /// Refuses a prompt that leaves no room for the answer that is asked for. Both lengths stand in the message.
 pub(crate) fn expect_fit(
-    tokens: &[Vec<u32>],
+    prompts: &[Encoded],
     generation: &Generation,
     context: usize,
     param: &str,
 ) -> Result<(), ApiError> {
-    let longest = tokens.iter().map(Vec::len).max().unwrap_or(0);
+    let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
     if longest >= context {
         let message = format!(
             "This model's context is {context} tokens, the answer included, but the prompt alone has {longest} tokens."

@@ -81,9 +81,9 @@ async fn send_all<F: Format>(
         };
         running.tally.piece();
         match piece {
-            Some(Piece::Text { index, text }) => events.send(sse::data(&format.text(index, text))).await?,
-            Some(Piece::End { index, text, reason }) => {
-                for event in format.closing(index, text, reason) {
+            Some(Piece::Text { index, said }) => events.send(sse::data(&format.text(index, said))).await?,
+            Some(Piece::End { index, said, reason }) => {
+                for event in format.closing(index, said, reason) {
                     events.send(sse::data(&event)).await?;
                 }
             }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
 use super::request::GenerateRequest;
-use super::sampler::{NotFinite, Sampler};
+use super::sampler::{NotFinite, Sampled, Sampler};
 use super::stats::Unfinished;
 use super::stream::{EngineEvent, FinishReason};
 use crate::model::Chunk;
@@ -40,12 +40,13 @@ impl Sequence {
         events: Sender<EngineEvent>,
         unfinished: Unfinished,
     ) -> Self {
+        let sampler = Sampler::new(request.sampling, &request.prompt, &request.eos);
         Self {
             tokens: request.prompt,
             computed: 0,
             limit,
             eos: request.eos,
-            sampler: Sampler::new(request.sampling),
+            sampler,
             blocks: Vec::new(),
             events,
             ending: None,
@@ -88,13 +89,17 @@ impl Sequence {
     /// Chooses the next token from its logits and sends it; says whether one was made.
     pub(super) fn sample(&mut self, logits: &mut [f32]) -> bool {
         match self.sampler.sample(logits) {
-            Ok(token) if self.eos.contains(&token) => {
+            Ok(sampled) if self.eos.contains(&sampled.token()) => {
                 self.ending = Some(EngineEvent::Finished(FinishReason::Stop));
             }
-            Ok(token) => {
-                self.tokens.push(token);
+            Ok(sampled) => {
+                self.tokens.push(sampled.token());
+                let event = match sampled {
+                    Sampled::Token(token) => EngineEvent::Token(token),
+                    Sampled::Scored(scored) => EngineEvent::Scored(scored),
+                };
                 // A reader that has left is noticed at the beginning of the next step.
-                let _ = self.events.try_send(EngineEvent::Token(token));
+                let _ = self.events.try_send(event);
                 if self.tokens.len() >= self.limit {
                     self.ending = Some(EngineEvent::Finished(FinishReason::Length));
                 }

@@ -12,7 +12,7 @@
 //! 3. [`generation`]: the parameters that chat and plain completions share.
 //! 4. [`message`]: one message of a conversation.
 //! 5. [`chat`], [`completion`]: the two requests.
-//! 6. [`answer`]: usage and finish reasons; [`chat_answer`], [`completion_answer`]: whole answers and chunks.
+//! 6. [`answer`]: usage and finish reasons; [`logprobs`]; [`chat_answer`], [`completion_answer`]: whole answers and chunks.
 //! 7. [`model`]: the list of models.
 //!
 //! Source: the OpenAI API reference (chat completions, legacy completions, models) and the types of the official SDKs.
@@ -25,6 +25,7 @@ pub mod completion_answer;
 mod fields;
 pub mod generation;
 pub mod invalid;
+pub mod logprobs;
 pub mod message;
 pub mod model;
 mod unsupported;

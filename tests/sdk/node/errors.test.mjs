@@ -8,8 +8,8 @@ import { ask, model, setting, taken, untilIdle } from "./client.mjs";
 const TOOL = { type: "function", function: { name: "f", parameters: { type: "object", properties: {} } } };
 
 for (const [param, parameters] of [
-  ["logprobs", { logprobs: true }],
-  ["logit_bias", { logit_bias: { 5: 1 } }],
+  ["top_logprobs", { logprobs: true, top_logprobs: 21 }],
+  ["logit_bias", { logit_bias: { 5: 101 } }],
   ["tools", { tools: [TOOL] }],
   ["response_format", { response_format: { type: "json_object" } }],
   ["temperature", { temperature: 3 }],

@@ -20,12 +20,32 @@ impl ChatRequest {
         let request = Self {
             model: fields.required_text("model")?,
             messages: take_messages(&mut fields)?,
-            generation: Generation::take(&mut fields)?,
+            generation: {
+                let logprobs = take_logprobs(&mut fields)?;
+                Generation::take(&mut fields, logprobs)?
+            },
         };
         unsupported::refuse_in_chat(&mut fields)?;
         unsupported::accept_without_effect(&mut fields)?;
         fields.finish()?;
         Ok(request)
+    }
+}
+
+/// Most alternatives that `top_logprobs` may ask for.
+const MAX_TOP_LOGPROBS: i64 = 20;
+
+/// `logprobs` says whether, `top_logprobs` how many alternatives.
+fn take_logprobs(fields: &mut Fields) -> Result<Option<u32>, Invalid> {
+    let wanted = fields.boolean("logprobs")?.unwrap_or(false);
+    let path = fields.path("top_logprobs");
+    let top = fields.integer("top_logprobs", 0..=MAX_TOP_LOGPROBS)?;
+    match top.and_then(|top| u32::try_from(top).ok()) {
+        Some(top) if top > 0 && !wanted => {
+            let message = format!("The '{path}' parameter is only allowed when 'logprobs' is enabled.");
+            Err(Invalid::param("invalid_parameter_combination", path, message))
+        }
+        top => Ok(wanted.then_some(top.unwrap_or(0))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The answers of `POST /v1/chat/completions`: whole, and in chunks.
 
-use super::{FinishReason, Role, Usage, answer::Head};
+use super::{FinishReason, Role, Usage, answer::Head, logprobs::ChatLogprobs};
 use serde::{Deserialize, Serialize};
 
 /// [`Head::object`] of a whole answer.
@@ -27,8 +27,8 @@ pub struct ChatChoice {
     pub index: u32,
     /// What the model said.
     pub message: AnswerMessage,
-    /// Always null: probabilities are not served.
-    pub logprobs: Option<()>,
+    /// Null unless the request asks for them.
+    pub logprobs: Option<ChatLogprobs>,
     /// Why it ended.
     pub finish_reason: FinishReason,
 }
@@ -49,6 +49,12 @@ impl ChatChoice {
     pub fn new(index: u32, content: String, finish_reason: FinishReason) -> Self {
         let message = AnswerMessage { role: Role::Assistant, content, refusal: None };
         Self { index, message, logprobs: None, finish_reason }
+    }
+
+    /// The same with log-probabilities.
+    #[must_use]
+    pub fn with_logprobs(self, logprobs: Option<ChatLogprobs>) -> Self {
+        Self { logprobs, ..self }
     }
 }
 
@@ -72,8 +78,8 @@ pub struct ChunkChoice {
     pub index: u32,
     /// The piece.
     pub delta: Delta,
-    /// Always null: probabilities are not served.
-    pub logprobs: Option<()>,
+    /// Of the tokens whose text this is; null unless the request asks for them.
+    pub logprobs: Option<ChatLogprobs>,
     /// Null until the last piece of this answer.
     pub finish_reason: Option<FinishReason>,
 }
@@ -105,5 +111,11 @@ impl ChunkChoice {
     /// The piece that ends the answer.
     pub fn closing(index: u32, reason: FinishReason) -> Self {
         Self { index, delta: Delta::default(), logprobs: None, finish_reason: Some(reason) }
+    }
+
+    /// The same with log-probabilities.
+    #[must_use]
+    pub fn with_logprobs(self, logprobs: Option<ChatLogprobs>) -> Self {
+        Self { logprobs, ..self }
     }
 }

@@ -48,9 +48,19 @@ impl Fields {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
+    /// Names of the members that are left.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.members.keys().cloned().collect()
+    }
+
     /// Takes a member; null counts as left out, as in the official SDKs.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.members.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Puts a member back that somebody else is to take.
+    pub(super) fn put(&mut self, name: &str, value: Value) {
+        self.members.insert(name.to_owned(), value);
     }
 
     /// Takes a string.
