@@ -9,6 +9,7 @@ use crate::{
     config::Config,
     engine::{Engine, EngineError, EngineOptions},
     error::{ApiError, ErrorKind},
+    grammar::Grammars,
     health::Outcomes,
     model::{self, LoadError, LoadOptions, LoadedModel, ModelInfo, Tokenizer},
     slots::Slots,
@@ -38,6 +39,7 @@ struct Inner {
     engine: Engine,
     tokenizer: Arc<Tokenizer>,
     vocabulary: Arc<Vocabulary>,
+    grammars: Grammars,
     chat_template: Option<ChatTemplate>,
     info: ModelInfo,
     slots: Slots,
@@ -89,10 +91,12 @@ impl Backend {
         // A request with several answers is one slot, and still decodes them all together.
         let max_sequences = config.max_concurrent_requests.max(MAX_SEQUENCES) as usize;
         let engine = Engine::start(decoder, EngineOptions { max_sequences, ..EngineOptions::default() })?;
+        let vocabulary = Arc::new(Vocabulary::new(&tokenizer, info.vocab_size));
         let inner = Inner {
             settings: Settings::of(config),
             engine,
-            vocabulary: Arc::new(Vocabulary::new(&tokenizer, info.vocab_size)),
+            grammars: Grammars::new(Arc::clone(&vocabulary), info.eos_token_ids.clone()),
+            vocabulary,
             tokenizer,
             chat_template,
             slots: Slots::new(config.max_concurrent_requests),
@@ -177,6 +181,10 @@ impl Backend {
 
     pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
         &self.inner.vocabulary
+    }
+
+    pub(crate) fn grammars(&self) -> &Grammars {
+        &self.inner.grammars
     }
 
     pub(crate) fn chat_template(&self) -> Option<&ChatTemplate> {

@@ -4,7 +4,7 @@ use super::{
     call::Call,
     choices::{Choices, Piece, Said},
     format::{Finished, Format},
-    prompt::{self, Encoded},
+    prompt::{self, Prepared},
     running::Running,
     stream,
 };
@@ -24,6 +24,8 @@ pub(crate) struct Work<E, F> {
     pub(crate) generation: Generation,
     /// Answers to draw for each prompt, of which the `n` likeliest are given.
     pub(crate) best_of: u32,
+    /// Bytes of text to encode, or as many as would take as long.
+    pub(crate) effort: usize,
     /// The parameter that holds the prompt, for errors about its length.
     pub(crate) prompt_param: &'static str,
     /// Makes the tokens of every prompt.
@@ -48,22 +50,23 @@ pub(crate) struct Started<F> {
 /// Takes a slot, runs the work, and answers whole or as a stream.
 pub(crate) async fn answer<E, F>(backend: Backend, call: Call, work: Work<E, F>) -> Result<Response, ApiError>
 where
-    E: FnOnce(&Backend) -> Result<Vec<Encoded>, ApiError> + Send + 'static,
+    E: FnOnce(&Backend) -> Result<Prepared, ApiError> + Send + 'static,
     F: Format,
 {
-    let Work { generation, best_of, prompt_param, encode, format } = work;
+    let Work { generation, best_of, effort, prompt_param, encode, format } = work;
     let running = Running::admit(&backend, &call)?;
     let span = running.tally.span.clone();
     let keep_alive = backend.settings().keep_alive;
     let deadline = call.deadline;
     let answered = async {
         let encoder = backend.clone();
-        let encoded = prompt::encode(call.body.len(), move || encode(&encoder));
-        let prompts = timeout_at(deadline, encoded).await.unwrap_or_else(|_| Err(timeout()));
-        let started = prompts.and_then(|prompts| {
+        let encoded = prompt::encode(effort, move || encode(&encoder));
+        let prepared = timeout_at(deadline, encoded).await.unwrap_or_else(|_| Err(timeout()));
+        let started = prepared.and_then(|prepared| {
+            let prompts = &prepared.prompts;
             running.tally.tokenized(prompts.iter().map(|prompt| prompt.tokens.len()).sum());
-            prompt::expect_fit(&prompts, &generation, backend.engine().context_length(), prompt_param)?;
-            Choices::start(&backend, prompts, &generation, best_of, &running.slot())
+            prompt::expect_fit(prompts, &generation, backend.engine().context_length(), prompt_param)?;
+            Choices::start(&backend, prepared, &generation, best_of, &running.slot())
         });
         let choices = match started {
             Ok(choices) => choices,

@@ -7,7 +7,7 @@ mod said;
 pub(crate) use choice::Piece;
 pub(crate) use said::{Said, Score};
 
-use super::prompt::Encoded;
+use super::prompt::Prepared;
 use crate::{error::ApiError, node::Backend, slots::Slot};
 use choice::Choice;
 use futures_util::Stream;
@@ -36,21 +36,22 @@ impl Choices {
     /// Where the engine does not take one of them; the others are cancelled then.
     pub(crate) fn start(
         backend: &Backend,
-        prompts: Vec<Encoded>,
+        prepared: Prepared,
         generation: &Generation,
         each: u32,
         slot: &Arc<Slot>,
     ) -> Result<Self, ApiError> {
+        let Prepared { prompts, grammar } = prepared;
         let prompt_tokens = prompts.iter().map(|prompt| prompt.tokens.len() as u64).sum();
-        let asked = request::Asked::new(backend, generation, each)?;
+        let asked = request::Asked::new(backend, generation, each, grammar)?;
         let mut running = Vec::with_capacity(prompts.len() * each as usize);
         for prompt in prompts {
             for _ in 0..each {
                 let index = u32::try_from(running.len()).unwrap_or(u32::MAX);
                 let request = asked.request(prompt.tokens.clone(), index, slot);
                 let tokens = backend.engine().generate(request).map_err(|error| request::refused(&error))?;
-                let (tokenizer, stops) = (Arc::clone(backend.tokenizer()), generation.stop.clone());
-                running.push(Choice::new(index, tokens, tokenizer, stops, prompt.echo.clone()));
+                let (text, stops) = (prompt.answer_text(backend)?, generation.stop.clone());
+                running.push(Choice::new(index, tokens, text, stops, prompt.echo.clone()));
             }
         }
         Ok(Self { asked: running.len(), running, prompt_tokens, completion_tokens: 0, turn: 0 })

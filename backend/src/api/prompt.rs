@@ -2,8 +2,12 @@
 
 use crate::{
     error::{ApiError, ErrorKind},
+    grammar::Grammar,
     node::Backend,
+    text::TextStream,
 };
+use serde_json::Value;
+use std::sync::Arc;
 use tidegate_wire::openai::{ChatMessage, Generation, Prompt};
 
 /// Bytes of a request from which on its tokens are counted beside the runtime's threads: a millisecond or so of work.
@@ -15,42 +19,70 @@ pub(crate) struct Encoded {
     pub(crate) tokens: Vec<u32>,
     /// Its text, where the answer is to begin with it.
     pub(crate) echo: Option<String>,
+    /// True where the answer goes on in the prompt's own sentence.
+    continued: bool,
+}
+
+impl Encoded {
+    /// What makes the answer's tokens text.
+    pub(crate) fn answer_text(&self, backend: &Backend) -> Result<TextStream, ApiError> {
+        let tokenizer = Arc::clone(backend.tokenizer());
+        if self.continued {
+            TextStream::after(tokenizer, &self.tokens).map_err(|error| tokenizer_failed(&error))
+        } else {
+            Ok(TextStream::new(tokenizer))
+        }
+    }
+}
+
+/// What a request is before its sequences start.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) prompts: Vec<Encoded>,
+    /// What the answers may be, where that is limited.
+    pub(crate) grammar: Option<Grammar>,
 }
 
 /// Runs `encode` where it cannot keep other requests waiting.
 pub(crate) async fn encode(
     size: usize,
-    encode: impl FnOnce() -> Result<Vec<Encoded>, ApiError> + Send + 'static,
-) -> Result<Vec<Encoded>, ApiError> {
+    encode: impl FnOnce() -> Result<Prepared, ApiError> + Send + 'static,
+) -> Result<Prepared, ApiError> {
     if size < LARGE {
         return encode();
     }
     tokio::task::spawn_blocking(encode).await.map_err(|error| tokenizer_failed(&error))?
 }
 
-/// A conversation as the model's own template renders it.
-pub(crate) fn of_messages(backend: &Backend, messages: &[ChatMessage]) -> Result<Encoded, ApiError> {
+/// A conversation as the model's own template renders it, with the tools that may be called.
+pub(crate) fn of_messages(
+    backend: &Backend,
+    messages: &[ChatMessage],
+    tools: &[Value],
+) -> Result<Encoded, ApiError> {
     let template = backend.chat_template().ok_or_else(|| {
         let message = "This model has no chat template; /v1/completions takes plain prompts.";
         ApiError::new(ErrorKind::Invalid("no_chat_template"), message).with_param("messages")
     })?;
-    let text = template.render(messages, true).map_err(|error| {
+    let text = template.render_with_tools(messages, tools, true).map_err(|error| {
         let message = format!("The model's chat template does not take these messages: {error}.");
         ApiError::new(ErrorKind::Invalid("invalid_messages"), message).with_param("messages")
     })?;
     // The template has written the special tokens already.
-    Ok(Encoded { tokens: tokens_of(backend, &text, false)?, echo: None })
+    Ok(Encoded { tokens: tokens_of(backend, &text, false)?, echo: None, continued: false })
 }
 
 /// A plain prompt; with its text where the answer is to `echo` it.
 pub(crate) fn of_prompt(backend: &Backend, prompt: Prompt, echo: bool) -> Result<Encoded, ApiError> {
     match prompt {
-        Prompt::Text(text) => {
-            Ok(Encoded { tokens: tokens_of(backend, &text, true)?, echo: echo.then_some(text) })
-        }
+        Prompt::Text(text) => Ok(Encoded {
+            tokens: tokens_of(backend, &text, true)?,
+            echo: echo.then_some(text),
+            continued: true,
+        }),
         Prompt::Tokens(tokens) => {
             let text = echo.then(|| backend.tokenizer().decode(&tokens, true)).transpose();
-            Ok(Encoded { echo: text.map_err(|error| tokenizer_failed(&error))?, tokens })
+            Ok(Encoded { echo: text.map_err(|error| tokenizer_failed(&error))?, tokens, continued: true })
         }
     }
 }

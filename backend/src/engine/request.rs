@@ -4,6 +4,8 @@ use std::any::Any;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::grammar::Grammar;
+
 /// One sequence to generate.
 pub struct GenerateRequest {
     /// Token ids of the prompt, special tokens included; at least one.
@@ -52,6 +54,8 @@ pub struct Sampling {
     pub min_tokens: usize,
     /// Report each token's log-probability, with those of so many of the likeliest tokens beside it.
     pub logprobs: Option<usize>,
+    /// What the answer may be; it ends where nothing can follow.
+    pub grammar: Option<Grammar>,
     /// The same seed and prompt give the same text, whatever else runs. `None`: a new seed each time.
     pub seed: Option<u64>,
 }
@@ -70,6 +74,7 @@ impl Default for Sampling {
             logit_bias: Vec::new(),
             min_tokens: 0,
             logprobs: None,
+            grammar: None,
             seed: None,
         }
     }

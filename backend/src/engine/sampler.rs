@@ -4,22 +4,25 @@
 //! the same here and there:
 //!
 //! 1. log-probabilities of the model's own distribution, before anything below (vLLM's `raw_logprobs`);
-//! 2. `min_tokens`: what would end the answer is ruled out until it is long enough;
-//! 3. `logit_bias`;
-//! 4. penalties: repetition, then frequency and presence;
-//! 5. greedy: the likeliest token, and no more; else temperature, `min_p`, `top_k`, `top_p`, and one draw.
+//! 2. the grammar, where there is one: what it does not allow is ruled out;
+//! 3. `min_tokens`: what would end the answer is ruled out until it is long enough;
+//! 4. `logit_bias`;
+//! 5. penalties: repetition, then frequency and presence;
+//! 6. greedy: the likeliest token, and no more; else temperature, `min_p`, `top_k`, `top_p`, and one draw.
 //!
 //! Each draw depends on the seed and on how many tokens the sequence has made, never on its neighbours in the batch.
 //!
-//! Reading order: this file, `penalties`, `candidates` (the filters), `draw`, `logprobs`.
+//! Reading order: this file, `penalties`, `candidates` (the filters), `exponential`, `draw`, `logprobs`.
 
 mod candidates;
 mod draw;
+mod exponential;
 mod logprobs;
 mod penalties;
 
 use super::request::Sampling;
 use super::stream::ScoredToken;
+use crate::grammar::{Grammar, Guide};
 use candidates::Candidates;
 use logprobs::Distribution;
 use penalties::Penalties;
@@ -37,12 +40,22 @@ pub(super) struct Sampler {
     /// Tokens chosen so far: the position of the next draw.
     made: usize,
     penalties: Penalties,
+    guide: Option<Guide>,
+    complete: bool,
 }
 
-/// The model gave no number that can be compared, or everything was ruled out.
+/// Why there is no next token.
 #[derive(Debug, thiserror::Error)]
-#[error("the model's logits are not finite")]
-pub(super) struct NotFinite;
+pub(super) enum SampleError {
+    /// The model gave no number that can be compared.
+    #[error("the model's logits are not finite")]
+    NotFinite,
+    /// The grammar leaves nothing but an end that `min_tokens` does not allow.
+    #[error("no token is allowed")]
+    Exhausted,
+    #[error("the grammar cannot go on: {0}")]
+    Grammar(String),
+}
 
 /// A token, with its log-probabilities where the request asks for them.
 #[derive(Debug)]
@@ -65,20 +78,35 @@ impl Sampler {
     pub(super) fn new(sampling: Sampling, prompt: &[u32], ending: &[u32]) -> Self {
         let seed = sampling.seed.unwrap_or_else(rand::random);
         let penalties = Penalties::new(&sampling, prompt);
-        Self { sampling, ending: ending.to_vec(), seed, made: 0, penalties }
+        let guide = sampling.grammar.as_ref().map(Grammar::guide);
+        Self { sampling, ending: ending.to_vec(), seed, made: 0, penalties, guide, complete: false }
+    }
+
+    /// Waits for what is computed beside the forward pass. Not to be called by a thread of the pool that computes it.
+    pub(super) fn prepare(&mut self) {
+        if let Some(guide) = &mut self.guide {
+            guide.wait();
+        }
+    }
+
+    /// True where nothing can follow the tokens so far: the grammar is at its end.
+    pub(super) fn complete(&self) -> bool {
+        self.complete
     }
 
     /// Chooses the next token. `logits` is scratch afterwards.
-    pub(super) fn sample(&mut self, logits: &mut [f32]) -> Result<Sampled, NotFinite> {
+    pub(super) fn sample(&mut self, logits: &mut [f32]) -> Result<Sampled, SampleError> {
         let distribution = self.sampling.logprobs.map(|top| Distribution::new(logits, top)).transpose()?;
-        self.adjust(logits);
+        self.adjust(logits)?;
         let (best, max) = argmax(logits);
         if !max.is_finite() {
-            return Err(NotFinite);
+            let exhausted = self.guide.is_some() && max == f32::NEG_INFINITY;
+            return Err(if exhausted { SampleError::Exhausted } else { SampleError::NotFinite });
         }
         let token = if self.sampling.temperature < GREEDY_BELOW { best } else { self.draw(logits, max) };
         self.penalties.count(token);
         self.made += 1;
+        self.complete = self.guide.as_mut().is_some_and(|guide| guide.accept(token));
         Ok(match distribution {
             Some(distribution) => Sampled::Scored(Box::new(distribution.score(token))),
             None => Sampled::Token(token),
@@ -86,7 +114,10 @@ impl Sampler {
     }
 
     /// What changes logits one by one, greedy choices included.
-    fn adjust(&self, logits: &mut [f32]) {
+    fn adjust(&mut self, logits: &mut [f32]) -> Result<(), SampleError> {
+        if let Some(guide) = &mut self.guide {
+            guide.apply(logits).map_err(SampleError::Grammar)?;
+        }
         if self.made < self.sampling.min_tokens {
             for token in &self.ending {
                 set(logits, *token, |_| f32::NEG_INFINITY);
@@ -96,6 +127,7 @@ impl Sampler {
             set(logits, *token, |logit| logit + bias);
         }
         self.penalties.apply(logits);
+        Ok(())
     }
 
     fn draw(&self, logits: &mut [f32], max: f32) -> u32 {
@@ -132,6 +164,19 @@ fn argmax(logits: &[f32]) -> (u32, f32) {
     let max = largest.iter().chain(rest).fold(f32::NEG_INFINITY, |max, logit| max.max(*logit));
     let token = logits.iter().position(|logit| *logit == max).unwrap_or_default();
     (token as u32, max)
+}
+
+/// The sum of all weights of a row, in double precision: a vocabulary of small ones must not be lost beside a large one.
+fn total(row: &[f32], weight: impl Fn(f32) -> f32) -> f64 {
+    let mut sums = [0.0; LANES];
+    let chunks = row.chunks_exact(LANES);
+    let rest: f64 = chunks.remainder().iter().map(|value| f64::from(weight(*value))).sum();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            sums[lane] += f64::from(weight(chunk[lane]));
+        }
+    }
+    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc::Sender;
 
 use super::request::GenerateRequest;
-use super::sampler::{NotFinite, Sampled, Sampler};
+use super::sampler::{SampleError, Sampled, Sampler};
 use super::stats::Unfinished;
 use super::stream::{EngineEvent, FinishReason};
 use crate::model::Chunk;
@@ -86,6 +86,11 @@ impl Sequence {
         count > 0 && self.pending() == 0
     }
 
+    /// Waits for what the sampler computes beside the forward pass.
+    pub(super) fn prepare(&mut self) {
+        self.sampler.prepare();
+    }
+
     /// Chooses the next token from its logits and sends it; says whether one was made.
     pub(super) fn sample(&mut self, logits: &mut [f32]) -> bool {
         match self.sampler.sample(logits) {
@@ -100,12 +105,15 @@ impl Sequence {
                 };
                 // A reader that has left is noticed at the beginning of the next step.
                 let _ = self.events.try_send(event);
-                if self.tokens.len() >= self.limit {
+                if self.sampler.complete() {
+                    self.ending = Some(EngineEvent::Finished(FinishReason::Stop));
+                } else if self.tokens.len() >= self.limit {
                     self.ending = Some(EngineEvent::Finished(FinishReason::Length));
                 }
                 return true;
             }
-            Err(error @ NotFinite) => self.ending = Some(EngineEvent::Failed(error.to_string())),
+            Err(SampleError::Exhausted) => self.ending = Some(EngineEvent::Finished(FinishReason::Stop)),
+            Err(error) => self.ending = Some(EngineEvent::Failed(error.to_string())),
         }
         false
     }

@@ -145,6 +145,7 @@ const PARALLEL_LOGITS: usize = 1 << 17;
 
 /// Chooses the next token of each sequence from its row; gives how many were made.
 fn sample_rows(mut rows: Vec<(&mut Sequence, &mut [f32])>) -> usize {
+    rows.iter_mut().for_each(|(sequence, _)| sequence.prepare());
     let sample = |(sequence, row): &mut (&mut Sequence, &mut [f32])| usize::from(sequence.sample(row));
     let logits: usize = rows.iter().map(|(_, row)| row.len()).sum();
     if rows.len() > 1 && logits >= PARALLEL_LOGITS {

@@ -11,3 +11,5 @@ mod loading;
 mod reference;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tool_formats;

@@ -18,7 +18,8 @@ fn ask(extra: &Value) -> Value {
 }
 
 fn complete(extra: &Value) -> Value {
-    let body = json!({"model": MODEL, "prompt": "ab", "max_tokens": 24, "temperature": 2, "seed": 8, "logprobs": 3});
+    let body =
+        json!({"model": MODEL, "prompt": "ab", "max_tokens": 24, "temperature": 2, "seed": 8, "logprobs": 3});
     with(body, extra)
 }
 
@@ -36,7 +37,8 @@ fn checked(content: &Value, top: usize) -> Vec<u8> {
         let logprob = token["logprob"].as_f64().expect("a number");
         let others = token["top_logprobs"].as_array().expect("a list");
         assert_eq!(others.len(), top);
-        let logprobs: Vec<f64> = others.iter().map(|other| other["logprob"].as_f64().expect("a number")).collect();
+        let logprobs: Vec<f64> =
+            others.iter().map(|other| other["logprob"].as_f64().expect("a number")).collect();
         assert!(logprobs.is_sorted_by(|a, b| a >= b), "{token}");
         let sum: f64 = logprobs.iter().map(|logprob| logprob.exp()).sum();
         assert!(logprob <= 0.0 && sum <= 1.0 + 1e-5, "{token}");
@@ -72,7 +74,10 @@ async fn each_token_of_a_chat_answer_has_its_bytes_and_what_else_was_likely() {
     assert_eq!(json!(entries), choice["logprobs"]["content"], "a stream says the same");
     let none = node.client.post(CHAT, &ask(&json!({"logprobs": false, "top_logprobs": 0}))).await.json();
     assert_eq!(none["choices"][0]["logprobs"], Value::Null);
-    assert_eq!(none["choices"][0]["message"]["content"], choice["message"]["content"], "asking changes nothing");
+    assert_eq!(
+        none["choices"][0]["message"]["content"], choice["message"]["content"],
+        "asking changes nothing"
+    );
 }
 
 #[tokio::test]
@@ -80,8 +85,10 @@ async fn greedy_tokens_are_the_likeliest() {
     let node = Node::endless(&[]).await;
     let answer = node.client.post(CHAT, &ask(&json!({"temperature": 0, "top_logprobs": 1}))).await.json();
     for token in answer["choices"][0]["logprobs"]["content"].as_array().expect("entries") {
-        assert_eq!((&token["bytes"], &token["logprob"]),
-            (&token["top_logprobs"][0]["bytes"], &token["top_logprobs"][0]["logprob"]));
+        assert_eq!(
+            (&token["bytes"], &token["logprob"]),
+            (&token["top_logprobs"][0]["bytes"], &token["top_logprobs"][0]["logprob"])
+        );
     }
 }
 
@@ -131,6 +138,9 @@ async fn the_tokens_of_a_stop_string_are_not_told() {
             .flat_map(|choice| choice["logprobs"]["text_offset"].as_array().expect("a list").clone())
             .filter_map(|offset| offset.as_u64())
             .collect();
-        assert!(offsets.iter().all(|offset| *offset < before.chars().count() as u64), "{offsets:?} {before:?}");
+        assert!(
+            offsets.iter().all(|offset| *offset < before.chars().count() as u64),
+            "{offsets:?} {before:?}"
+        );
     }
 }

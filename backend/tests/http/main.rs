@@ -12,4 +12,7 @@ mod node;
 mod probes;
 mod register;
 mod sampling;
+mod schemas;
 mod streams;
+mod structured;
+mod tools;

@@ -84,11 +84,18 @@ async fn echo_puts_the_prompt_first_whole_and_streamed() {
     assert_eq!(echoed["text"], json!(format!("Ünd{plain}")), "a stop string in the prompt stops nothing");
     let tokens = choice(&node, json!({"prompt": [97, 98], "echo": true})).await;
     assert!(tokens["text"].as_str().is_some_and(|text| text.starts_with("ab")), "{tokens}");
-    let events =
-        node.client.post(COMPLETIONS, &complete(&json!({"prompt": "Ünd", "echo": true, "stream": true}))).await.events();
+    let events = node
+        .client
+        .post(COMPLETIONS, &complete(&json!({"prompt": "Ünd", "echo": true, "stream": true})))
+        .await
+        .events();
     let said: String = events[..events.len() - 1]
         .iter()
-        .filter_map(|event| serde_json::from_str::<Value>(event).expect("JSON")["choices"][0]["text"].as_str().map(str::to_owned))
+        .filter_map(|event| {
+            serde_json::from_str::<Value>(event).expect("JSON")["choices"][0]["text"]
+                .as_str()
+                .map(str::to_owned)
+        })
         .collect();
     assert_eq!(said, format!("Ünd{plain}"));
 }
@@ -103,7 +110,8 @@ async fn best_of_gives_the_likeliest_and_counts_them_all() {
     let best = node.client.post(COMPLETIONS, &complete(&best)).await.json();
     assert_eq!(best["usage"], all["usage"], "what was drawn is counted");
     let mean = |choice: &Value| {
-        let logprobs: Vec<f64> = serde_json::from_value(choice["logprobs"]["token_logprobs"].clone()).expect("numbers");
+        let logprobs: Vec<f64> =
+            serde_json::from_value(choice["logprobs"]["token_logprobs"].clone()).expect("numbers");
         logprobs.iter().sum::<f64>() / logprobs.len() as f64
     };
     let choices = all["choices"].as_array().expect("choices");
@@ -144,7 +152,9 @@ async fn a_seed_gives_its_text_whatever_shares_the_batch() {
             (body["seed"], body["max_tokens"]) = (json!(other), json!(10 + 5 * other));
         }
         let client = node.client.clone();
-        crowd.spawn(async move { (other, client.post(COMPLETIONS, &body).await.json()["choices"][0]["text"].clone()) });
+        crowd.spawn(async move {
+            (other, client.post(COMPLETIONS, &body).await.json()["choices"][0]["text"].clone())
+        });
     }
     for (other, text) in crowd.join_all().await {
         assert_eq!(text == alone, other % 3 == 0, "{other}: {text}");

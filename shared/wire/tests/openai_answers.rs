@@ -81,7 +81,11 @@ fn completions_whole_and_in_chunks() {
 
 #[test]
 fn log_probabilities_in_both_forms() {
-    let likely = |token: &str, logprob| TopLogprob { token: token.to_owned(), logprob, bytes: token.bytes().collect() };
+    let likely = |token: &str, logprob| TopLogprob {
+        token: token.to_owned(),
+        logprob,
+        bytes: token.bytes().collect(),
+    };
     let token = TokenLogprob { chosen: likely("é", -0.5), top_logprobs: vec![likely("a", -0.25)] };
     let logprobs = ChatLogprobs { content: vec![token], refusal: None };
     let choice = ChatChoice::new(0, "é".to_owned(), FinishReason::Stop).with_logprobs(Some(logprobs.clone()));

@@ -3,13 +3,11 @@
 use super::said::{Pending, Said};
 use crate::{
     engine::{self, EngineEvent, ScoredToken, TokenStream},
-    model::Tokenizer,
     text::{StopMatcher, StopOutput, TextStream},
 };
 use futures_util::Stream;
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tidegate_wire::openai::FinishReason;
@@ -48,11 +46,10 @@ impl Choice {
     pub(super) fn new(
         index: u32,
         tokens: TokenStream,
-        tokenizer: Arc<Tokenizer>,
+        text: TextStream,
         stops: Vec<String>,
         echo: Option<String>,
     ) -> Self {
-        let text = TextStream::new(tokenizer);
         Self { index, tokens, text, stops: StopMatcher::new(stops), echo, pending: Pending::default() }
     }
 
@@ -129,3 +126,6 @@ fn finish_reason(reason: engine::FinishReason) -> FinishReason {
         engine::FinishReason::Length => FinishReason::Length,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -3,6 +3,7 @@
 use crate::{
     engine::{EngineError, GenerateRequest, Sampling},
     error::{ApiError, ErrorKind},
+    grammar::Grammar,
     node::Backend,
     slots::Slot,
 };
@@ -25,8 +26,13 @@ impl Asked {
     ///
     /// # Errors
     /// Where a token that is to end the answer is not in the vocabulary.
-    pub(super) fn new(backend: &Backend, generation: &Generation, each: u32) -> Result<Self, ApiError> {
-        let mut sampling = sampling(backend, generation);
+    pub(super) fn new(
+        backend: &Backend,
+        generation: &Generation,
+        each: u32,
+        grammar: Option<Grammar>,
+    ) -> Result<Self, ApiError> {
+        let mut sampling = Sampling { grammar, ..sampling(backend, generation) };
         if each > generation.n {
             sampling.logprobs = sampling.logprobs.or(Some(0));
         }
@@ -75,6 +81,7 @@ fn sampling(backend: &Backend, generation: &Generation) -> Sampling {
         logit_bias: generation.logit_bias.iter().map(|(token, bias)| (*token, single(*bias))).collect(),
         min_tokens: generation.min_tokens as usize,
         logprobs: generation.logprobs.map(|top| top as usize),
+        grammar: None,
         seed: generation.seed.map(i64::cast_unsigned),
     }
 }

@@ -5,6 +5,8 @@
 
 use std::cmp::Ordering;
 
+use super::exponential::exp;
+use super::total;
 use crate::engine::Sampling;
 
 /// A token and its weight: its probability but for a factor that all share.
@@ -30,28 +32,33 @@ pub(super) enum Candidates<'a> {
 impl<'a> Candidates<'a> {
     /// `logits`, of which `max` is the largest, after temperature and filters. `logits` are scratch afterwards.
     pub(super) fn new(logits: &'a mut [f32], max: f32, sampling: &Sampling) -> Self {
-        let weight = |logit: f32| ((logit - max) / sampling.temperature).exp();
-        let top_k = sampling.top_k.filter(|k| *k < logits.len());
-        if sampling.min_p <= 0.0 && top_k.is_none() && sampling.top_p >= 1.0 {
-            for logit in logits.iter_mut() {
-                *logit = weight(*logit);
-            }
-            return Self::All(logits);
-        }
+        let inverse = sampling.temperature.recip();
+        let weight = |logit: f32| exp((logit - max) * inverse);
         // The likeliest token has the weight 1, so that min_p is a bound on weights, and, before any `exp`, on logits.
-        let least =
-            if sampling.min_p > 0.0 { max + sampling.temperature * sampling.min_p.ln() } else { f32::MIN };
-        let kept = logits.iter().zip(0u32..).filter(|(logit, _)| **logit >= least);
-        let mut kept: Vec<Candidate> =
-            kept.map(|(logit, token)| Candidate { token, weight: *logit }).collect();
-        if let Some(k) = top_k {
+        let (mut kept, whole) = if let Some(k) = sampling.top_k.filter(|k| *k < logits.len()) {
+            let least = max + sampling.temperature * sampling.min_p.ln();
+            let mut kept = at_least(logits, least.max(f32::MIN));
             keep_likeliest(&mut kept, k);
-        }
-        for candidate in &mut kept {
-            candidate.weight = weight(candidate.weight);
-        }
+            kept.iter_mut().for_each(|candidate| candidate.weight = weight(candidate.weight));
+            let whole = mass(&kept);
+            (kept, whole)
+        } else {
+            logits.iter_mut().for_each(|logit| *logit = weight(*logit));
+            match (sampling.min_p > 0.0, sampling.top_p < 1.0) {
+                (false, false) => return Self::All(logits),
+                (true, _) => {
+                    let kept = at_least(logits, sampling.min_p);
+                    let whole = mass(&kept);
+                    (kept, whole)
+                }
+                (false, true) => {
+                    let whole = total(logits, |weight| weight);
+                    (at_least(logits, needless(whole, logits.len(), sampling.top_p)), whole)
+                }
+            }
+        };
         if sampling.top_p < 1.0 {
-            keep_nucleus(&mut kept, sampling.top_p);
+            keep_nucleus(&mut kept, f64::from(sampling.top_p) * whole);
         }
         Self::Some(kept)
     }
@@ -59,13 +66,26 @@ impl<'a> Candidates<'a> {
     /// The token at `point` (0 to 1) when all weights are laid end to end.
     pub(super) fn pick(&self, point: f64) -> u32 {
         match self {
-            Self::All(weights) => pick(
-                weights.iter().zip(0u32..).map(|(weight, token)| Candidate { token, weight: *weight }),
-                point,
-            ),
-            Self::Some(kept) => pick(kept.iter().copied(), point),
+            Self::All(weights) => {
+                let all =
+                    weights.iter().zip(0u32..).map(|(weight, token)| Candidate { token, weight: *weight });
+                pick(all, point * total(weights, |weight| weight))
+            }
+            Self::Some(kept) => pick(kept.iter().copied(), point * mass(kept)),
         }
     }
+}
+
+/// What reaches `least`: logits or weights with their tokens.
+fn at_least(row: &[f32], least: f32) -> Vec<Candidate> {
+    let kept = row.iter().zip(0u32..).filter(|(weight, _)| **weight >= least);
+    kept.map(|(weight, token)| Candidate { token, weight: *weight }).collect()
+}
+
+/// Tokens below this weight hold less than what `top_p` leaves out all together, so that none of them is needed. A little
+/// less, so that rounding takes none too many.
+fn needless(whole: f64, tokens: usize, top_p: f32) -> f32 {
+    ((1.0 - f64::from(top_p)) * whole / tokens as f64 * 0.999) as f32
 }
 
 /// The likelier first; of equals the lower id, so that there is one answer.
@@ -82,13 +102,8 @@ fn keep_likeliest(candidates: &mut Vec<Candidate>, k: usize) {
     }
 }
 
-/// Keeps the fewest of the likeliest whose share of the weight reaches `top_p`, at least one; the likeliest first.
-pub(super) fn keep_nucleus(candidates: &mut Vec<Candidate>, top_p: f32) {
-    let total = mass(candidates.iter().copied());
-    let wanted = f64::from(top_p) * total;
-    // Tokens below this weight hold less than `total - wanted` all together, so none of them is needed.
-    let needless = (total - wanted) / candidates.len() as f64;
-    candidates.retain(|candidate| f64::from(candidate.weight) >= needless);
+/// Keeps the fewest of the likeliest whose weights reach `wanted`, at least one; the likeliest first.
+pub(super) fn keep_nucleus(candidates: &mut Vec<Candidate>, wanted: f64) {
     let (mut passed, mut taken, mut size) = (0.0, 0, FIRST);
     while taken < candidates.len() && (passed < wanted || taken == 0) {
         let rest = &mut candidates[taken..];
@@ -110,12 +125,12 @@ pub(super) fn keep_nucleus(candidates: &mut Vec<Candidate>, top_p: f32) {
 }
 
 /// The sum of all weights, in double precision: a vocabulary of small ones must not be lost beside a large one.
-fn mass(candidates: impl Iterator<Item = Candidate>) -> f64 {
-    candidates.map(|candidate| f64::from(candidate.weight)).sum()
+fn mass(candidates: &[Candidate]) -> f64 {
+    candidates.iter().map(|candidate| f64::from(candidate.weight)).sum()
 }
 
-fn pick(candidates: impl Iterator<Item = Candidate> + Clone, point: f64) -> u32 {
-    let point = point * mass(candidates.clone());
+/// The token at `point` when all weights are laid end to end.
+fn pick(candidates: impl Iterator<Item = Candidate>, point: f64) -> u32 {
     let mut passed = 0.0;
     let mut last = 0;
     for candidate in candidates {

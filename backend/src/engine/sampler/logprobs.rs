@@ -1,7 +1,9 @@
 //! Log-probabilities of one step: the logarithm of the softmax of the model's own logits, at temperature 1 and before
 //! bias, penalties and filters. OpenAI's API reports these, and vLLM by default (`raw_logprobs`).
 
-use super::NotFinite;
+use super::SampleError;
+use super::exponential::exp;
+use super::total;
 use crate::engine::stream::ScoredToken;
 
 /// What is kept of a row of logits until its token is chosen.
@@ -17,13 +19,13 @@ pub(super) struct Distribution {
 impl Distribution {
     /// # Errors
     /// When there is no likeliest token: everything is -inf, or something is NaN or +inf.
-    pub(super) fn new(logits: &[f32], top: usize) -> Result<Self, NotFinite> {
+    pub(super) fn new(logits: &[f32], top: usize) -> Result<Self, SampleError> {
         let (_, max) = super::argmax(logits);
         if !max.is_finite() {
-            return Err(NotFinite);
+            return Err(SampleError::NotFinite);
         }
-        let total: f64 = logits.iter().map(|logit| f64::from((logit - max).exp())).sum();
-        Ok(Self { logits: logits.to_vec(), log_total: f64::from(max) + total.ln(), top })
+        let sum = total(logits, |logit| exp(logit - max));
+        Ok(Self { logits: logits.to_vec(), log_total: f64::from(max) + sum.ln(), top })
     }
 
     /// The chosen token with its log-probability and those of the likeliest tokens.

@@ -83,7 +83,12 @@ impl Fields {
 
     /// Takes an object and forgets what is in it.
     pub(super) fn any_object(&mut self, name: &str) -> Result<(), Invalid> {
-        self.typed(name, "an object", |value| if value.is_object() { Ok(()) } else { Err(value) }).map(|_| ())
+        self.object(name).map(|_| ())
+    }
+
+    /// Takes an object as it is.
+    pub(super) fn object(&mut self, name: &str) -> Result<Option<Value>, Invalid> {
+        self.typed(name, "an object", |value| if value.is_object() { Ok(value) } else { Err(value) })
     }
 
     /// Takes an array.

@@ -42,7 +42,7 @@ pub struct TopLogprob {
 /// Of a plain completion, or of a piece of one: lists of equal length, one entry for each token.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct CompletionLogprobs {
-    /// Texts; a token that is no text by itself reads `bytes:\\xf0\\x9f`.
+    /// Texts; a token that is no text by itself reads `bytes:\xf0\x9f`.
     pub tokens: Vec<String>,
     /// Log-probabilities.
     pub token_logprobs: Vec<f32>,

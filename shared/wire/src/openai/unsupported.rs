@@ -16,12 +16,7 @@ const CHAT: &[Parameter] = &[
     Parameter { name: "function_call", neutral: no_tool_chosen },
     Parameter { name: "functions", neutral: empty_array },
     Parameter { name: "modalities", neutral: only_text },
-    // Without tools there are no calls that could run in parallel.
-    Parameter { name: "parallel_tool_calls", neutral: Value::is_boolean },
     Parameter { name: "reasoning_effort", neutral: |value| value == "none" },
-    Parameter { name: "response_format", neutral: |value| *value == json!({"type": "text"}) },
-    Parameter { name: "tool_choice", neutral: no_tool_chosen },
-    Parameter { name: "tools", neutral: empty_array },
     Parameter { name: "verbosity", neutral: |value| value == "medium" },
     Parameter { name: "web_search_options", neutral: never },
 ];

@@ -110,7 +110,7 @@ proptest! {
             weights.iter().zip(0..).map(|(weight, token)| Candidate { token, weight: *weight }).collect();
         let mut sorted = all.clone();
         sorted.sort_by(super::likelier);
-        let wanted = f64::from(top_p) * super::mass(all.iter().copied());
+        let wanted = f64::from(top_p) * super::mass(&all);
         let mut passed = 0.0;
         let needed = sorted.iter().take_while(|candidate| {
             let more = passed < wanted;
@@ -118,7 +118,7 @@ proptest! {
             more
         }).count().max(1);
         let mut nucleus = all;
-        keep_nucleus(&mut nucleus, top_p);
+        keep_nucleus(&mut nucleus, wanted);
         prop_assert_eq!(&nucleus[..], &sorted[..needed]);
     }
 
