@@ -26,16 +26,22 @@ VOCABULARY_SIZE = 256 + len(SPECIAL_TOKENS)
 CONTEXT_LENGTH = 1024
 
 # The replacement keeps what a user types from being read as a special token: `<|end|>` in a message becomes
-# `< |end|>`. The roles are written out, so that a role cannot smuggle in a token either.
+# `< |end|>`. The roles are written out, so that a role cannot smuggle in a token either. Tools are shown and calls are
+# written as Hermes has them; the model was not trained to call, so that it does so only where a call is required.
 CHAT_TEMPLATE = (
     "{{ bos_token }}"
+    "{% if tools %}{{ '<|system|>' }}{{ tools | tojson | replace('<|', '< |') }}{{ '<|end|>' }}{% endif %}"
     "{% for message in messages %}"
     "{% if message['role'] in ['system', 'developer'] %}{{ '<|system|>' }}"
-    "{% elif message['role'] == 'user' %}{{ '<|user|>' }}"
+    "{% elif message['role'] in ['user', 'tool'] %}{{ '<|user|>' }}"
     "{% elif message['role'] == 'assistant' %}{{ '<|assistant|>' }}"
-    "{% else %}{{ raise_exception('the roles are system, developer, user and assistant') }}"
+    "{% else %}{{ raise_exception('the roles are system, developer, user, assistant and tool') }}"
     "{% endif %}"
-    "{{ message['content'] | trim | replace('<|', '< |') }}{{ '<|end|>' }}"
+    "{{ message['content'] | trim | replace('<|', '< |') }}"
+    "{% for call in message['tool_calls'] or [] %}"
+    "{{ '<tool_call>\\n' }}{{ call['function'] | tojson | replace('<|', '< |') }}{{ '\\n</tool_call>' }}"
+    "{% endfor %}"
+    "{{ '<|end|>' }}"
     "{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
 )

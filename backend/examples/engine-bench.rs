@@ -84,7 +84,7 @@ fn request(prompt: usize, max_tokens: usize, salt: usize, vocabulary: u32) -> Ge
 
 async fn token(stream: &mut TokenStream) -> anyhow::Result<bool> {
     match stream.next().await.context("the stream ended early")? {
-        EngineEvent::Token(_) => Ok(true),
+        EngineEvent::Token(_) | EngineEvent::Scored(_) => Ok(true),
         EngineEvent::Finished(_) => Ok(false),
         EngineEvent::Failed(why) => bail!(why),
         EngineEvent::TimedOut => bail!("a request without a deadline timed out"),

@@ -4,7 +4,8 @@
 //!
 //! 1. [`call`]: a request as it arrives: media type, size, time left, attempt id.
 //! 2. [`chat`], [`completions`]: the two calls that generate; [`models`], [`embeddings`]: the two that do not.
-//! 3. [`prompt`]: messages or text to tokens, and whether they fit.
+//! 3. [`prompt`]: messages or text to tokens, and whether they fit. [`structure`]: what answers may be. [`tools`]: calls in
+//!    answers.
 //! 4. [`running`]: the guards of a request that runs; [`tally`]: what is counted and timed of it.
 //! 5. [`choices`]: the sequences of one request, as text that is safe to send.
 //! 6. [`format`](mod@format): what differs between the answers of the two calls.
@@ -21,7 +22,9 @@ pub(crate) mod models;
 pub(crate) mod prompt;
 pub(crate) mod running;
 pub(crate) mod stream;
+pub(crate) mod structure;
 pub(crate) mod tally;
+pub(crate) mod tools;
 
 use crate::error::{ApiError, ErrorKind};
 use axum::response::{IntoResponse, Response};

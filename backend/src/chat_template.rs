@@ -2,12 +2,13 @@
 //!
 //! Reading order: this file (the environment that templates run in), `tojson` (JSON as Python writes it),
 //! `python` (how values print), `clock` (the date that a template may ask for), `generation_tag` (a tag that
-//! only transformers knows).
+//! only transformers knows), `tool_format` (how the model calls tools).
 
 mod clock;
 mod generation_tag;
 mod python;
 mod tojson;
+mod tool_format;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Serde;
 use minijinja::{Environment, Error, ErrorKind, Value, context};
 use serde::Serialize;
+pub use tool_format::ToolFormat;
 
 /// The one template of an environment.
 const NAME: &str = "chat";
@@ -23,6 +25,7 @@ const NAME: &str = "chat";
 #[derive(Clone, Debug)]
 pub struct ChatTemplate {
     environment: Arc<Environment<'static>>,
+    tool_format: Option<ToolFormat>,
 }
 
 /// Why a template cannot be compiled or does not render these messages.
@@ -61,10 +64,11 @@ impl ChatTemplate {
                 environment.add_global(name, text.to_owned());
             }
         }
+        let tool_format = ToolFormat::of(source);
         let source = generation_tag::replaced(source);
         let added = environment.add_template_owned(NAME, source);
         added.map_err(|error| TemplateError::Syntax(describe(&error)))?;
-        Ok(Self { environment: Arc::new(environment) })
+        Ok(Self { environment: Arc::new(environment), tool_format })
     }
 
     /// Renders messages (objects with `role` and `content`) to the prompt's text.
@@ -76,10 +80,32 @@ impl ChatTemplate {
         messages: &[M],
         add_generation_prompt: bool,
     ) -> Result<String, TemplateError> {
+        self.render_with_tools::<M, ()>(messages, &[], add_generation_prompt)
+    }
+
+    /// The same with tools that the model may call, as OpenAI's API defines them; without any, as if there were none.
+    ///
+    /// # Errors
+    /// When the template refuses or cannot handle messages or tools.
+    pub fn render_with_tools<M: Serialize, T: Serialize>(
+        &self,
+        messages: &[M],
+        tools: &[T],
+        add_generation_prompt: bool,
+    ) -> Result<String, TemplateError> {
         let messages = Value::from(Serde(messages));
-        let variables = context! { messages, add_generation_prompt, tools => (), documents => () };
+        let tools = if tools.is_empty() { Value::from(()) } else { Value::from(Serde(tools)) };
+        let variables = context! { messages, add_generation_prompt, tools, documents => () };
         let template = self.environment.get_template(NAME);
         template.and_then(|template| template.render(variables)).map_err(|error| render_error(&error))
+    }
+}
+
+impl ChatTemplate {
+    /// How the model calls tools; `None` where it does not, or in a way that is not known.
+    #[must_use]
+    pub fn tool_format(&self) -> Option<ToolFormat> {
+        self.tool_format
     }
 }
 

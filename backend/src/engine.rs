@@ -35,7 +35,7 @@ use sequence::Sequence;
 pub use stats::EngineStats;
 use stats::{Counters, Unfinished};
 use step_loop::StepLoop;
-pub use stream::{EngineEvent, FinishReason, TokenStream};
+pub use stream::{EngineEvent, FinishReason, ScoredToken, TokenStream};
 
 /// How much the engine does at once.
 #[derive(Clone, Copy, Debug)]
@@ -141,8 +141,19 @@ impl Engine {
         if prompt >= context {
             return Err(EngineError::PromptTooLong { prompt, room: self.room() });
         }
-        match request.prompt.iter().find(|token| **token as usize >= self.vocab_size) {
-            Some(token) => Err(EngineError::UnknownToken { token: *token, vocabulary: self.vocab_size }),
+        self.check_tokens("prompt", request.prompt.iter())?;
+        self.check_tokens("logit_bias", request.sampling.logit_bias.iter().map(|(token, _)| token))
+    }
+
+    fn check_tokens<'a>(
+        &self,
+        parameter: &'static str,
+        mut tokens: impl Iterator<Item = &'a u32>,
+    ) -> Result<(), EngineError> {
+        match tokens.find(|token| **token as usize >= self.vocab_size) {
+            Some(token) => {
+                Err(EngineError::UnknownToken { parameter, token: *token, vocabulary: self.vocab_size })
+            }
             None => Ok(()),
         }
     }

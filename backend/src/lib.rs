@@ -13,6 +13,7 @@
 //!    `metrics`.
 //! 8. `register`: how routers find this backend through Redis.
 //! 9. [`model`]: folder to decoder. [`chat_template`]: messages to a prompt. [`text`]: tokens to text, stop strings.
+//!    [`grammar`]: what an answer may be.
 //! 10. [`engine`]: the step loop that decodes all sequences together.
 
 mod api;
@@ -20,6 +21,7 @@ pub mod chat_template;
 pub mod config;
 pub mod engine;
 pub mod error;
+pub mod grammar;
 pub mod health;
 mod metrics;
 pub mod model;

@@ -9,9 +9,11 @@ use crate::{
     config::Config,
     engine::{Engine, EngineError, EngineOptions},
     error::{ApiError, ErrorKind},
+    grammar::Grammars,
     health::Outcomes,
     model::{self, LoadError, LoadOptions, LoadedModel, ModelInfo, Tokenizer},
     slots::Slots,
+    text::Vocabulary,
 };
 use std::{
     hash::{DefaultHasher, Hash, Hasher},
@@ -41,6 +43,8 @@ struct Inner {
     settings: Settings,
     engine: Engine,
     tokenizer: Arc<Tokenizer>,
+    vocabulary: Arc<Vocabulary>,
+    grammars: Grammars,
     chat_template: Option<ChatTemplate>,
     info: ModelInfo,
     slots: Slots,
@@ -93,9 +97,12 @@ impl Backend {
         // A request with several answers is one slot, and still decodes them all together.
         let max_sequences = config.max_concurrent_requests.max(MAX_SEQUENCES) as usize;
         let engine = Engine::start(decoder, engine_options(config, &info, max_sequences))?;
+        let vocabulary = Arc::new(Vocabulary::new(&tokenizer, info.vocab_size));
         let inner = Inner {
             settings: Settings::of(config),
             engine,
+            grammars: Grammars::new(Arc::clone(&vocabulary), info.eos_token_ids.clone()),
+            vocabulary,
             tokenizer,
             chat_template,
             slots: Slots::new(config.max_concurrent_requests),
@@ -176,6 +183,14 @@ impl Backend {
 
     pub(crate) fn tokenizer(&self) -> &Arc<Tokenizer> {
         &self.inner.tokenizer
+    }
+
+    pub(crate) fn vocabulary(&self) -> &Arc<Vocabulary> {
+        &self.inner.vocabulary
+    }
+
+    pub(crate) fn grammars(&self) -> &Grammars {
+        &self.inner.grammars
     }
 
     pub(crate) fn chat_template(&self) -> Option<&ChatTemplate> {

@@ -2,6 +2,8 @@
 
 mod detokenizer;
 mod stop;
+mod vocabulary;
 
 pub use detokenizer::{TextError, TextStream};
 pub use stop::{StopMatcher, StopOutput};
+pub use vocabulary::Vocabulary;

@@ -2,9 +2,9 @@
 
 use super::{
     call::Call,
-    choices::{Choices, Piece},
+    choices::{Choices, Piece, Said},
     format::{Finished, Format},
-    prompt::{self, Tokens},
+    prompt::{self, Prepared},
     running::Running,
     stream,
 };
@@ -22,6 +22,10 @@ use tracing::Instrument;
 #[derive(Debug)]
 pub(crate) struct Work<E, F> {
     pub(crate) generation: Generation,
+    /// Answers to draw for each prompt, of which the `n` likeliest are given.
+    pub(crate) best_of: u32,
+    /// Bytes of text to encode, or as many as would take as long.
+    pub(crate) effort: usize,
     /// The parameter that holds the prompt, for errors about its length.
     pub(crate) prompt_param: &'static str,
     /// Makes the tokens of every prompt.
@@ -37,34 +41,40 @@ pub(crate) struct Started<F> {
     pub(crate) choices: Choices,
     pub(crate) format: F,
     pub(crate) deadline: Instant,
+    /// Answers to give for each prompt.
+    n: usize,
+    /// Answers that are drawn for each prompt.
+    best_of: usize,
 }
 
 /// Takes a slot, runs the work, and answers whole or as a stream.
 pub(crate) async fn answer<E, F>(backend: Backend, call: Call, work: Work<E, F>) -> Result<Response, ApiError>
 where
-    E: FnOnce(&Backend) -> Result<Tokens, ApiError> + Send + 'static,
+    E: FnOnce(&Backend) -> Result<Prepared, ApiError> + Send + 'static,
     F: Format,
 {
-    let Work { generation, prompt_param, encode, format } = work;
+    let Work { generation, best_of, effort, prompt_param, encode, format } = work;
     let running = Running::admit(&backend, &call)?;
     let span = running.tally.span.clone();
     let keep_alive = backend.settings().keep_alive;
     let deadline = call.deadline;
     let answered = async {
         let encoder = backend.clone();
-        let encoded = prompt::encode(call.body.len(), move || encode(&encoder));
-        let tokens = timeout_at(deadline, encoded).await.unwrap_or_else(|_| Err(timeout()));
-        let started = tokens.and_then(|tokens| {
-            running.tally.tokenized(tokens.iter().map(Vec::len).sum());
-            prompt::expect_fit(&tokens, &generation, backend.engine(), prompt_param)?;
+        let encoded = prompt::encode(effort, move || encode(&encoder));
+        let prepared = timeout_at(deadline, encoded).await.unwrap_or_else(|_| Err(timeout()));
+        let started = prepared.and_then(|prepared| {
+            let prompts = &prepared.prompts;
+            running.tally.tokenized(prompts.iter().map(|prompt| prompt.tokens.len()).sum());
+            prompt::expect_fit(prompts, &generation, backend.engine(), prompt_param)?;
             let service = call.service(generation.service_tier.as_deref());
-            Choices::start(&backend, tokens, &generation, service, &running.slot())
+            Choices::start(&backend, prepared, &generation, best_of, service, &running.slot())
         });
         let choices = match started {
             Ok(choices) => choices,
             Err(error) => return Err(running.failed(error)),
         };
-        let started = Started { running, choices, format, deadline };
+        let (n, best_of) = (generation.n as usize, best_of as usize);
+        let started = Started { running, choices, format, deadline, n, best_of };
         if generation.stream { stream::open(started, keep_alive).await } else { whole(started).await }
     };
     answered.instrument(span).await
@@ -78,6 +88,7 @@ async fn whole<F: Format>(mut started: Started<F>) -> Result<Response, ApiError>
     match collected.unwrap_or_else(|_| Err(timeout())) {
         Ok(finished) => {
             started.running.succeeded(usage.completion_tokens);
+            let finished = likeliest(finished, started.n, started.best_of);
             let json = HeaderValue::from_static("application/json");
             Ok(([(header::CONTENT_TYPE, json)], started.format.whole(finished, usage)).into_response())
         }
@@ -95,21 +106,35 @@ pub(crate) fn engine_failed(message: &str) -> ApiError {
     ApiError::new(ErrorKind::Internal, format!("The engine failed: {message}."))
 }
 
+/// Of each prompt's `best_of` answers the `n` whose tokens are likeliest on average, as OpenAI ranks them.
+fn likeliest(mut finished: Finished, n: usize, best_of: usize) -> Finished {
+    if best_of <= n {
+        return finished;
+    }
+    let of_one = |answers: &mut [(Said, FinishReason)]| {
+        answers.sort_by(|(a, _), (b, _)| b.mean_logprob().total_cmp(&a.mean_logprob()));
+        answers[..n.min(answers.len())].to_vec()
+    };
+    finished.chunks_mut(best_of).flat_map(of_one).collect()
+}
+
 async fn collect<F>(started: &mut Started<F>) -> Result<Finished, ApiError> {
-    let mut texts: Vec<(String, Option<FinishReason>)> = vec![(String::new(), None); started.choices.asked()];
+    let mut answers: Vec<(Said, Option<FinishReason>)> =
+        vec![(Said::default(), None); started.choices.asked()];
     while let Some(piece) = started.choices.next().await {
         started.running.tally.piece();
-        let (index, text, reason) = match piece {
-            Piece::Text { index, text } => (index, text, None),
-            Piece::End { index, text, reason } => (index, text, Some(reason)),
+        let (index, said, reason) = match piece {
+            Piece::Text { index, said } => (index, said, None),
+            Piece::End { index, said, reason } => (index, said, Some(reason)),
             Piece::Failed { message } => return Err(engine_failed(&message)),
             Piece::TimedOut => return Err(timeout()),
         };
-        if let Some((so_far, ended)) = texts.get_mut(index as usize) {
-            so_far.push_str(&text);
+        if let Some((so_far, ended)) = answers.get_mut(index as usize) {
+            so_far.extend(said);
             *ended = reason;
         }
     }
-    let finished: Option<Finished> = texts.into_iter().map(|(text, reason)| Some((text, reason?))).collect();
+    let finished: Option<Finished> =
+        answers.into_iter().map(|(said, reason)| Some((said, reason?))).collect();
     finished.ok_or_else(|| engine_failed("a sequence ended without a reason"))
 }

@@ -1,16 +1,14 @@
 //! The sequences of one request: tokens become text, stop strings end it, and pieces come out as they are ready.
 
 mod choice;
+mod request;
+mod said;
 
 pub(crate) use choice::Piece;
+pub(crate) use said::{Said, Score};
 
-use super::prompt::Tokens;
-use crate::{
-    engine::{EngineError, GenerateRequest, Sampling, Service},
-    error::{ApiError, ErrorKind},
-    node::Backend,
-    slots::Slot,
-};
+use super::prompt::Prepared;
+use crate::{engine::Service, error::ApiError, node::Backend, slots::Slot};
 use choice::Choice;
 use futures_util::Stream;
 use std::{
@@ -35,31 +33,29 @@ pub(crate) struct Choices {
 }
 
 impl Choices {
-    /// Hands `n` sequences for each prompt to the engine; each holds `slot` until it has left the batch.
+    /// Hands `each` sequences for each prompt to the engine; each holds `slot` until it has left the batch.
     ///
     /// # Errors
     /// Where the engine does not take one of them; the others are cancelled then.
     pub(crate) fn start(
         backend: &Backend,
-        prompts: Tokens,
+        prepared: Prepared,
         generation: &Generation,
+        each: u32,
         service: Service,
         slot: &Arc<Slot>,
     ) -> Result<Self, ApiError> {
-        let prompt_tokens = prompts.iter().map(|prompt| prompt.len() as u64).sum();
-        let mut running = Vec::with_capacity(prompts.len() * generation.n as usize);
+        let Prepared { prompts, grammar } = prepared;
+        let prompt_tokens = prompts.iter().map(|prompt| prompt.tokens.len() as u64).sum();
+        let asked = request::Asked::new(backend, generation, each, grammar)?;
+        let mut running = Vec::with_capacity(prompts.len() * each as usize);
         for prompt in prompts {
-            for _ in 0..generation.n {
+            for _ in 0..each {
                 let index = u32::try_from(running.len()).unwrap_or(u32::MAX);
-                let request =
-                    GenerateRequest { service, ..request(backend, prompt.clone(), generation, index, slot) };
-                let tokens = backend.engine().generate(request).map_err(|error| refused(&error))?;
-                running.push(Choice::new(
-                    index,
-                    tokens,
-                    Arc::clone(backend.tokenizer()),
-                    generation.stop.clone(),
-                ));
+                let request = asked.request(prompt.tokens.clone(), index, service, slot);
+                let tokens = backend.engine().generate(request).map_err(|error| request::refused(&error))?;
+                let (text, stops) = (prompt.answer_text(backend)?, generation.stop.clone());
+                running.push(Choice::new(index, tokens, text, stops, prompt.echo.clone()));
             }
         }
         Ok(Self {
@@ -67,7 +63,7 @@ impl Choices {
             running,
             prompt_tokens,
             cached_tokens: 0,
-            answers_per_prompt: generation.n,
+            answers_per_prompt: each,
             completion_tokens: 0,
             turn: 0,
         })
@@ -112,59 +108,4 @@ impl Stream for Choices {
         }
         if count == 0 { Poll::Ready(None) } else { Poll::Pending }
     }
-}
-
-fn request(
-    backend: &Backend,
-    prompt: Vec<u32>,
-    generation: &Generation,
-    index: u32,
-    slot: &Arc<Slot>,
-) -> GenerateRequest {
-    let room = backend.engine().context_length().saturating_sub(prompt.len());
-    GenerateRequest {
-        max_tokens: generation.max_tokens.map_or(room, |asked| asked as usize),
-        prompt,
-        sampling: sampling(backend, generation, index),
-        eos: backend.model_info().eos_token_ids.clone(),
-        service: Service::default(),
-        hold: Some(Arc::clone(slot) as Arc<dyn std::any::Any + Send + Sync>),
-    }
-}
-
-/// What the client asked for, else what the model proposes, else OpenAI's defaults.
-fn sampling(backend: &Backend, generation: &Generation, index: u32) -> Sampling {
-    let (defaults, proposed) = (Sampling::default(), backend.model_info().sampling);
-    let single = |number: f64| number as f32;
-    Sampling {
-        temperature: generation
-            .temperature
-            .map(single)
-            .or(proposed.temperature)
-            .unwrap_or(defaults.temperature),
-        top_p: generation.top_p.map(single).or(proposed.top_p).unwrap_or(defaults.top_p),
-        presence_penalty: generation.presence_penalty.map_or(defaults.presence_penalty, single),
-        frequency_penalty: generation.frequency_penalty.map_or(defaults.frequency_penalty, single),
-        // Each of several answers has a seed of its own, or all would be the same.
-        seed: generation.seed.map(|seed| seed.cast_unsigned().wrapping_add(u64::from(index))),
-    }
-}
-
-fn refused(error: &EngineError) -> ApiError {
-    let kind = match error {
-        EngineError::EmptyPrompt => ErrorKind::Invalid("empty_prompt"),
-        EngineError::PromptTooLong { .. } => ErrorKind::Invalid("context_length_exceeded"),
-        EngineError::UnknownToken { .. } => ErrorKind::Invalid("invalid_value"),
-        EngineError::Sampling { parameter, .. } => {
-            return ApiError::new(ErrorKind::Invalid("invalid_value"), format!("{error}."))
-                .with_param(*parameter);
-        }
-        _ => {
-            return ApiError::new(
-                ErrorKind::Internal,
-                format!("The engine did not take the request: {error}."),
-            );
-        }
-    };
-    ApiError::new(kind, format!("{error}.")).with_param("prompt")
 }

@@ -1,118 +1,31 @@
 //! What differs between the answers of chat and of plain completions.
 
+mod chat;
+mod completion;
+mod scores;
+
+use super::choices::Said;
 use crate::node::{Backend, unix_seconds};
+pub(crate) use chat::ChatFormat;
+pub(crate) use completion::CompletionFormat;
 use serde::Serialize;
-use tidegate_wire::openai::{
-    ChatAnswer, ChatChunk, CompletionAnswer, CompletionChunk, FinishReason, Generation, Usage,
-    answer::Head,
-    chat_answer::{self, ChatChoice, ChunkChoice},
-    completion_answer::{self, CompletionChoice},
-};
+use tidegate_wire::openai::{FinishReason, Usage, answer::Head};
 
-/// A finished answer: its text and why it ended, in the order of the choices.
-pub(crate) type Finished = Vec<(String, FinishReason)>;
+/// A finished answer: what it says and why it ended, in the order of the choices.
+pub(crate) type Finished = Vec<(Said, FinishReason)>;
 
-/// The shape of one call's answers. Every method gives the JSON of one body or of one event.
+/// The shape of one call's answers. Every method gives the JSON of bodies or events.
 pub(crate) trait Format: Send + Sync + 'static {
     /// The event that opens a choice, where the call has one.
     fn opening(&self, index: u32) -> Option<String>;
-    /// An event with more text of a choice.
-    fn text(&self, index: u32, text: String) -> String;
+    /// The events with more of a choice.
+    fn text(&mut self, index: u32, said: Said) -> Vec<String>;
     /// The events that end a choice.
-    fn closing(&self, index: u32, text: String, reason: FinishReason) -> Vec<String>;
+    fn closing(&mut self, index: u32, said: Said, reason: FinishReason) -> Vec<String>;
     /// The event that ends the stream, where the client asked for it.
     fn usage(&self, usage: Usage) -> Option<String>;
     /// The body of a whole answer.
     fn whole(&self, finished: Finished, usage: Usage) -> String;
-}
-
-/// Answers of `/v1/chat/completions`.
-#[derive(Debug)]
-pub(crate) struct ChatFormat {
-    head: Head,
-    include_usage: bool,
-}
-
-/// Answers of `/v1/completions`.
-#[derive(Debug)]
-pub(crate) struct CompletionFormat {
-    head: Head,
-    include_usage: bool,
-}
-
-impl ChatFormat {
-    pub(crate) fn new(backend: &Backend, generation: &Generation, tier: Option<String>) -> Self {
-        let object = if generation.stream { chat_answer::CHUNK_OBJECT } else { chat_answer::OBJECT };
-        let head = Head { service_tier: tier, ..head(backend, "chatcmpl", object) };
-        Self { head, include_usage: generation.include_usage }
-    }
-
-    fn chunk(&self, choice: ChunkChoice) -> String {
-        let usage = self.include_usage.then_some(None);
-        text_of(&ChatChunk { head: self.head.clone(), choices: vec![choice], usage })
-    }
-}
-
-impl Format for ChatFormat {
-    fn opening(&self, index: u32) -> Option<String> {
-        Some(self.chunk(ChunkChoice::opening(index)))
-    }
-
-    fn text(&self, index: u32, text: String) -> String {
-        self.chunk(ChunkChoice::text(index, text))
-    }
-
-    fn closing(&self, index: u32, text: String, reason: FinishReason) -> Vec<String> {
-        let closing = self.chunk(ChunkChoice::closing(index, reason));
-        if text.is_empty() { vec![closing] } else { vec![self.text(index, text), closing] }
-    }
-
-    fn usage(&self, usage: Usage) -> Option<String> {
-        let chunk = ChatChunk { head: self.head.clone(), choices: Vec::new(), usage: Some(Some(usage)) };
-        self.include_usage.then(|| text_of(&chunk))
-    }
-
-    fn whole(&self, finished: Finished, usage: Usage) -> String {
-        let choices = (0..).zip(finished).map(|(index, (text, reason))| ChatChoice::new(index, text, reason));
-        text_of(&ChatAnswer { head: self.head.clone(), choices: choices.collect(), usage })
-    }
-}
-
-impl CompletionFormat {
-    pub(crate) fn new(backend: &Backend, include_usage: bool) -> Self {
-        Self { head: head(backend, "cmpl", completion_answer::OBJECT), include_usage }
-    }
-
-    fn chunk(&self, choice: CompletionChoice) -> String {
-        let usage = self.include_usage.then_some(None);
-        text_of(&CompletionChunk { head: self.head.clone(), choices: vec![choice], usage })
-    }
-}
-
-impl Format for CompletionFormat {
-    fn opening(&self, _index: u32) -> Option<String> {
-        None
-    }
-
-    fn text(&self, index: u32, text: String) -> String {
-        self.chunk(CompletionChoice::text(index, text))
-    }
-
-    fn closing(&self, index: u32, text: String, reason: FinishReason) -> Vec<String> {
-        vec![self.chunk(CompletionChoice::closing(index, text, reason))]
-    }
-
-    fn usage(&self, usage: Usage) -> Option<String> {
-        let chunk =
-            CompletionChunk { head: self.head.clone(), choices: Vec::new(), usage: Some(Some(usage)) };
-        self.include_usage.then(|| text_of(&chunk))
-    }
-
-    fn whole(&self, finished: Finished, usage: Usage) -> String {
-        let choices = (0..).zip(finished);
-        let choices = choices.map(|(index, (text, reason))| CompletionChoice::closing(index, text, reason));
-        text_of(&CompletionAnswer { head: self.head.clone(), choices: choices.collect(), usage })
-    }
 }
 
 fn head(backend: &Backend, prefix: &str, object: &str) -> Head {

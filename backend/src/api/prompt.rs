@@ -3,48 +3,88 @@
 use crate::{
     engine::{Engine, Room},
     error::{ApiError, ErrorKind},
+    grammar::Grammar,
     node::Backend,
+    text::TextStream,
 };
+use serde_json::Value;
+use std::sync::Arc;
 use tidegate_wire::openai::{ChatMessage, Generation, Prompt};
 
 /// Bytes of a request from which on its tokens are counted beside the runtime's threads: a millisecond or so of work.
 const LARGE: usize = 8 * 1024;
 
-/// Tokens of every prompt of a request.
-pub(crate) type Tokens = Vec<Vec<u32>>;
+/// One prompt of a request.
+#[derive(Debug)]
+pub(crate) struct Encoded {
+    pub(crate) tokens: Vec<u32>,
+    /// Its text, where the answer is to begin with it.
+    pub(crate) echo: Option<String>,
+    /// True where the answer goes on in the prompt's own sentence.
+    continued: bool,
+}
+
+impl Encoded {
+    /// What makes the answer's tokens text.
+    pub(crate) fn answer_text(&self, backend: &Backend) -> Result<TextStream, ApiError> {
+        let tokenizer = Arc::clone(backend.tokenizer());
+        if self.continued {
+            TextStream::after(tokenizer, &self.tokens).map_err(|error| tokenizer_failed(&error))
+        } else {
+            Ok(TextStream::new(tokenizer))
+        }
+    }
+}
+
+/// What a request is before its sequences start.
+#[derive(Debug)]
+pub(crate) struct Prepared {
+    pub(crate) prompts: Vec<Encoded>,
+    /// What the answers may be, where that is limited.
+    pub(crate) grammar: Option<Grammar>,
+}
 
 /// Runs `encode` where it cannot keep other requests waiting.
 pub(crate) async fn encode(
     size: usize,
-    encode: impl FnOnce() -> Result<Tokens, ApiError> + Send + 'static,
-) -> Result<Tokens, ApiError> {
+    encode: impl FnOnce() -> Result<Prepared, ApiError> + Send + 'static,
+) -> Result<Prepared, ApiError> {
     if size < LARGE {
         return encode();
     }
-    tokio::task::spawn_blocking(encode)
-        .await
-        .map_err(|error| ApiError::new(ErrorKind::Internal, format!("The tokenizer failed: {error}.")))?
+    tokio::task::spawn_blocking(encode).await.map_err(|error| tokenizer_failed(&error))?
 }
 
-/// A conversation as the model's own template renders it.
-pub(crate) fn of_messages(backend: &Backend, messages: &[ChatMessage]) -> Result<Vec<u32>, ApiError> {
+/// A conversation as the model's own template renders it, with the tools that may be called.
+pub(crate) fn of_messages(
+    backend: &Backend,
+    messages: &[ChatMessage],
+    tools: &[Value],
+) -> Result<Encoded, ApiError> {
     let template = backend.chat_template().ok_or_else(|| {
         let message = "This model has no chat template; /v1/completions takes plain prompts.";
         ApiError::new(ErrorKind::Invalid("no_chat_template"), message).with_param("messages")
     })?;
-    let text = template.render(messages, true).map_err(|error| {
+    let text = template.render_with_tools(messages, tools, true).map_err(|error| {
         let message = format!("The model's chat template does not take these messages: {error}.");
         ApiError::new(ErrorKind::Invalid("invalid_messages"), message).with_param("messages")
     })?;
     // The template has written the special tokens already.
-    tokens_of(backend, &text, false)
+    Ok(Encoded { tokens: tokens_of(backend, &text, false)?, echo: None, continued: false })
 }
 
-/// A plain prompt.
-pub(crate) fn of_prompt(backend: &Backend, prompt: Prompt) -> Result<Vec<u32>, ApiError> {
+/// A plain prompt; with its text where the answer is to `echo` it.
+pub(crate) fn of_prompt(backend: &Backend, prompt: Prompt, echo: bool) -> Result<Encoded, ApiError> {
     match prompt {
-        Prompt::Text(text) => tokens_of(backend, &text, true),
-        Prompt::Tokens(tokens) => Ok(tokens),
+        Prompt::Text(text) => Ok(Encoded {
+            tokens: tokens_of(backend, &text, true)?,
+            echo: echo.then_some(text),
+            continued: true,
+        }),
+        Prompt::Tokens(tokens) => {
+            let text = echo.then(|| backend.tokenizer().decode(&tokens, true)).transpose();
+            Ok(Encoded { echo: text.map_err(|error| tokenizer_failed(&error))?, tokens, continued: true })
+        }
     }
 }
 
@@ -52,13 +92,17 @@ fn tokens_of(backend: &Backend, text: &str, add_special_tokens: bool) -> Result<
     let encoding = backend
         .tokenizer()
         .encode_fast(text, add_special_tokens)
-        .map_err(|error| ApiError::new(ErrorKind::Internal, format!("The tokenizer failed: {error}.")))?;
+        .map_err(|error| tokenizer_failed(&error))?;
     Ok(encoding.get_ids().to_vec())
+}
+
+fn tokenizer_failed(error: &impl std::fmt::Display) -> ApiError {
+    ApiError::new(ErrorKind::Internal, format!("The tokenizer failed: {error}."))
 }
 
 /// Refuses a prompt that leaves no room for the answer that is asked for. Both lengths stand in the message.
 pub(crate) fn expect_fit(
-    tokens: &[Vec<u32>],
+    prompts: &[Encoded],
     generation: &Generation,
     engine: &Engine,
     param: &str,
@@ -68,7 +112,7 @@ pub(crate) fn expect_fit(
         Room::Context(tokens) => format!("This model's context is {tokens} tokens"),
         Room::Cache(tokens) => format!("This backend's key/value cache has room for {tokens} tokens"),
     };
-    let longest = tokens.iter().map(Vec::len).max().unwrap_or(0);
+    let longest = prompts.iter().map(|prompt| prompt.tokens.len()).max().unwrap_or(0);
     if longest >= context {
         let message = format!("{room}, the answer included, but the prompt alone has {longest} tokens.");
         return Err(too_long(message, param));

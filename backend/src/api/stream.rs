@@ -74,23 +74,22 @@ async fn send_all<F: Format>(
             events.send(sse::data(&opening)).await?;
         }
     }
-    let mut next = first;
+    let mut first = first;
     loop {
-        let piece = match next.take() {
+        let piece = match first.take() {
             Some(piece) => Some(piece),
             None => events.unless_cut(choices.next()).await?,
         };
         running.tally.piece();
-        match piece {
-            Some(Piece::Text { index, text }) => events.send(sse::data(&format.text(index, text))).await?,
-            Some(Piece::End { index, text, reason }) => {
-                for event in format.closing(index, text, reason) {
-                    events.send(sse::data(&event)).await?;
-                }
-            }
+        let next = match piece {
+            Some(Piece::Text { index, said }) => format.text(index, said),
+            Some(Piece::End { index, said, reason }) => format.closing(index, said, reason),
             Some(Piece::Failed { message }) => return Err(Cut::Failed(engine_failed(&message))),
             Some(Piece::TimedOut) => return Err(Cut::Failed(timeout())),
             None => break,
+        };
+        for event in next {
+            events.send(sse::data(&event)).await?;
         }
     }
     if let Some(usage) = format.usage(choices.usage()) {

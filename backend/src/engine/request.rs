@@ -6,6 +6,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
+use crate::grammar::Grammar;
+
 /// One sequence to generate.
 pub struct GenerateRequest {
     /// Token ids of the prompt, special tokens included; at least one.
@@ -61,10 +63,24 @@ pub struct Sampling {
     pub temperature: f32,
     /// The smallest set of most likely tokens whose probability reaches this is sampled from; in [0, 1], 0 keeps one token.
     pub top_p: f32,
+    /// The most likely tokens that are sampled from, of equals those with the lower ids. `None`: all.
+    pub top_k: Option<usize>,
+    /// Tokens less likely than this share of the likeliest one's probability are left out; in [0, 1], 0 leaves all in.
+    pub min_p: f32,
+    /// Divides the positive and multiplies the negative logits of tokens that stand in prompt or answer; above 0, 1 for none.
+    pub repetition_penalty: f32,
     /// Subtracted once from the logit of every token already generated.
     pub presence_penalty: f32,
     /// Subtracted from a token's logit as many times as it was generated.
     pub frequency_penalty: f32,
+    /// Added to the logits of these tokens.
+    pub logit_bias: Vec<(u32, f32)>,
+    /// The answer does not end by itself before it has so many tokens.
+    pub min_tokens: usize,
+    /// Report each token's log-probability, with those of so many of the likeliest tokens beside it.
+    pub logprobs: Option<usize>,
+    /// What the answer may be; it ends where nothing can follow.
+    pub grammar: Option<Grammar>,
     /// The same seed and prompt give the same text, whatever else runs. `None`: a new seed each time.
     pub seed: Option<u64>,
 }
@@ -72,7 +88,20 @@ pub struct Sampling {
 impl Default for Sampling {
     /// OpenAI's defaults.
     fn default() -> Self {
-        Self { temperature: 1.0, top_p: 1.0, presence_penalty: 0.0, frequency_penalty: 0.0, seed: None }
+        Self {
+            temperature: 1.0,
+            top_p: 1.0,
+            top_k: None,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            presence_penalty: 0.0,
+            frequency_penalty: 0.0,
+            logit_bias: Vec::new(),
+            min_tokens: 0,
+            logprobs: None,
+            grammar: None,
+            seed: None,
+        }
     }
 }
 
@@ -90,20 +119,31 @@ impl Sampling {
     /// # Errors
     /// Names the first that is not.
     pub fn check(&self) -> Result<(), EngineError> {
-        let refuse = |parameter, value, range| Err(EngineError::Sampling { parameter, value, range });
-        if !self.temperature.is_finite() || self.temperature < 0.0 {
-            return refuse("temperature", self.temperature, "0 or more");
+        let number = f32::is_finite;
+        let share = |value: f32| (0.0..=1.0).contains(&value);
+        let parameters = [
+            (
+                "temperature",
+                self.temperature,
+                number(self.temperature) && self.temperature >= 0.0,
+                "0 or more",
+            ),
+            ("top_p", self.top_p, share(self.top_p), "0 to 1"),
+            ("min_p", self.min_p, share(self.min_p), "0 to 1"),
+            (
+                "repetition_penalty",
+                self.repetition_penalty,
+                number(self.repetition_penalty) && self.repetition_penalty > 0.0,
+                "above 0",
+            ),
+            ("presence_penalty", self.presence_penalty, number(self.presence_penalty), "a number"),
+            ("frequency_penalty", self.frequency_penalty, number(self.frequency_penalty), "a number"),
+        ];
+        let biases = self.logit_bias.iter().map(|(_, bias)| ("logit_bias", *bias, number(*bias), "a number"));
+        match parameters.into_iter().chain(biases).find(|(_, _, good, _)| !good) {
+            None => Ok(()),
+            Some((parameter, value, _, range)) => Err(EngineError::Sampling { parameter, value, range }),
         }
-        if !(0.0..=1.0).contains(&self.top_p) {
-            return refuse("top_p", self.top_p, "0 to 1");
-        }
-        if !self.presence_penalty.is_finite() {
-            return refuse("presence_penalty", self.presence_penalty, "a number");
-        }
-        if !self.frequency_penalty.is_finite() {
-            return refuse("frequency_penalty", self.frequency_penalty, "a number");
-        }
-        Ok(())
     }
 }
 
@@ -147,7 +187,9 @@ pub enum EngineError {
     /// A token id that the model does not know.
     #[error("token {token} is not in the model's vocabulary of {vocabulary}")]
     UnknownToken {
-        /// The id in the prompt.
+        /// Where it stands: `prompt` or `logit_bias`.
+        parameter: &'static str,
+        /// The id.
         token: u32,
         /// The model's vocabulary size.
         vocabulary: usize,

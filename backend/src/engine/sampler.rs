@@ -1,124 +1,182 @@
-//! From logits to a token, in OpenAI's terms.
+//! From logits to a token: what one sequence asks for, applied to its row of a step's logits.
 //!
-//! Each sequence has its own sampler with its own random stream: the draw depends on the seed and on how many
-//! tokens the sequence has made, never on its neighbours in the batch.
+//! The order is vLLM's (the steps that its `v1/sample/sampler.py` lists), so that parameters which are used together mean
+//! the same here and there:
+//!
+//! 1. log-probabilities of the model's own distribution, before anything below (vLLM's `raw_logprobs`);
+//! 2. the grammar, where there is one: what it does not allow is ruled out;
+//! 3. `min_tokens`: what would end the answer is ruled out until it is long enough;
+//! 4. `logit_bias`;
+//! 5. penalties: repetition, then frequency and presence;
+//! 6. greedy: the likeliest token, and no more; else temperature, `min_p`, `top_k`, `top_p`, and one draw.
+//!
+//! Each draw depends on the seed and on how many tokens the sequence has made, never on its neighbours in the batch.
+//!
+//! Reading order: this file, `penalties`, `candidates` (the filters), `exponential`, `draw`, `logprobs`.
 
-use std::collections::HashMap;
-
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
+mod candidates;
+mod draw;
+mod exponential;
+mod logprobs;
+mod penalties;
 
 use super::request::Sampling;
+use super::stream::ScoredToken;
+use crate::grammar::{Grammar, Guide};
+use candidates::Candidates;
+use logprobs::Distribution;
+use penalties::Penalties;
+
+/// Temperatures below choose the likeliest token (vLLM's bound): divided by less, logits would leave the range of f32.
+const GREEDY_BELOW: f32 = 1e-5;
 
 /// Chooses the tokens of one sequence.
 #[derive(Debug)]
 pub(super) struct Sampler {
     sampling: Sampling,
-    random: StdRng,
-    /// How often each token was generated; kept only where a penalty asks for it.
-    generated: HashMap<u32, u32>,
+    /// Tokens that would end the answer.
+    ending: Vec<u32>,
+    seed: u64,
+    /// Tokens chosen so far: the position of the next draw.
+    made: usize,
+    penalties: Penalties,
+    guide: Option<Guide>,
+    complete: bool,
 }
 
-/// The model gave no number that can be compared.
+/// Why there is no next token.
 #[derive(Debug, thiserror::Error)]
-#[error("the model's logits are not finite")]
-pub(super) struct NotFinite;
+pub(super) enum SampleError {
+    /// The model gave no number that can be compared.
+    #[error("the model's logits are not finite")]
+    NotFinite,
+    /// The grammar leaves nothing but an end that `min_tokens` does not allow.
+    #[error("no token is allowed")]
+    Exhausted,
+    #[error("the grammar cannot go on: {0}")]
+    Grammar(String),
+}
+
+/// A token, with its log-probabilities where the request asks for them.
+#[derive(Debug)]
+pub(super) enum Sampled {
+    Token(u32),
+    Scored(Box<ScoredToken>),
+}
+
+impl Sampled {
+    pub(super) fn token(&self) -> u32 {
+        match self {
+            Self::Token(token) => *token,
+            Self::Scored(scored) => scored.token,
+        }
+    }
+}
 
 impl Sampler {
-    pub(super) fn new(sampling: Sampling) -> Self {
+    /// For a sequence that continues `prompt` and ends with any token of `ending`.
+    pub(super) fn new(sampling: Sampling, prompt: &[u32], ending: &[u32]) -> Self {
         let seed = sampling.seed.unwrap_or_else(rand::random);
-        Self { sampling, random: StdRng::seed_from_u64(seed), generated: HashMap::new() }
+        let penalties = Penalties::new(&sampling, prompt);
+        let guide = sampling.grammar.as_ref().map(Grammar::guide);
+        Self { sampling, ending: ending.to_vec(), seed, made: 0, penalties, guide, complete: false }
+    }
+
+    /// Waits for what is computed beside the forward pass. Not to be called by a thread of the pool that computes it.
+    pub(super) fn prepare(&mut self) {
+        if let Some(guide) = &mut self.guide {
+            guide.wait();
+        }
+    }
+
+    /// True where nothing can follow the tokens so far: the grammar is at its end.
+    pub(super) fn complete(&self) -> bool {
+        self.complete
     }
 
     /// Chooses the next token. `logits` is scratch afterwards.
-    pub(super) fn sample(&mut self, logits: &mut [f32]) -> Result<u32, NotFinite> {
-        self.penalise(logits);
+    pub(super) fn sample(&mut self, logits: &mut [f32]) -> Result<Sampled, SampleError> {
+        let distribution = self.sampling.logprobs.map(|top| Distribution::new(logits, top)).transpose()?;
+        self.adjust(logits)?;
         let (best, max) = argmax(logits);
         if !max.is_finite() {
-            return Err(NotFinite);
+            let exhausted = self.guide.is_some() && max == f32::NEG_INFINITY;
+            return Err(if exhausted { SampleError::Exhausted } else { SampleError::NotFinite });
         }
-        let token = if self.sampling.temperature > 0.0 { self.draw(logits, max) } else { best };
-        if self.penalises() {
-            *self.generated.entry(token).or_default() += 1;
-        }
-        Ok(token)
+        let token = if self.sampling.temperature < GREEDY_BELOW { best } else { self.draw(logits, max) };
+        self.penalties.count(token);
+        self.made += 1;
+        self.complete = self.guide.as_mut().is_some_and(|guide| guide.accept(token));
+        Ok(match distribution {
+            Some(distribution) => Sampled::Scored(Box::new(distribution.score(token))),
+            None => Sampled::Token(token),
+        })
     }
 
-    fn penalises(&self) -> bool {
-        self.sampling.presence_penalty != 0.0 || self.sampling.frequency_penalty != 0.0
+    /// What changes logits one by one, greedy choices included.
+    fn adjust(&mut self, logits: &mut [f32]) -> Result<(), SampleError> {
+        if let Some(guide) = &mut self.guide {
+            guide.apply(logits).map_err(SampleError::Grammar)?;
+        }
+        if self.made < self.sampling.min_tokens {
+            for token in &self.ending {
+                set(logits, *token, |_| f32::NEG_INFINITY);
+            }
+        }
+        for (token, bias) in &self.sampling.logit_bias {
+            set(logits, *token, |logit| logit + bias);
+        }
+        self.penalties.apply(logits);
+        Ok(())
     }
 
-    fn penalise(&self, logits: &mut [f32]) {
-        for (token, times) in &self.generated {
-            logits[*token as usize] -=
-                self.sampling.presence_penalty + self.sampling.frequency_penalty * *times as f32;
-        }
-    }
-
-    fn draw(&mut self, logits: &mut [f32], max: f32) -> u32 {
-        let mut total = 0.0;
-        for logit in logits.iter_mut() {
-            *logit = ((*logit - max) / self.sampling.temperature).exp();
-            total += f64::from(*logit);
-        }
-        let point = self.random.random::<f64>();
-        if self.sampling.top_p >= 1.0 {
-            return pick(logits.iter().copied().enumerate(), point * total);
-        }
-        let (nucleus, mass) = nucleus(logits, f64::from(self.sampling.top_p) * total, total);
-        pick(nucleus.into_iter(), point * mass)
+    fn draw(&self, logits: &mut [f32], max: f32) -> u32 {
+        let point = draw::uniform(self.seed, self.made as u64);
+        Candidates::new(logits, max, &self.sampling).pick(point)
     }
 }
+
+fn set(logits: &mut [f32], token: u32, change: impl FnOnce(f32) -> f32) {
+    if let Some(logit) = logits.get_mut(token as usize) {
+        *logit = change(*logit);
+    }
+}
+
+/// Numbers that are compared side by side, so that the compiler makes vectors of them.
+const LANES: usize = 16;
 
 /// The largest logit and its token, the lowest where several tie. A NaN anywhere makes the result NaN.
 fn argmax(logits: &[f32]) -> (u32, f32) {
-    let mut best = (0, f32::NEG_INFINITY);
-    for (token, logit) in logits.iter().enumerate() {
-        if logit.is_nan() {
-            return (0, f32::NAN);
-        }
-        if *logit > best.1 {
-            best = (token as u32, *logit);
+    let mut largest = [f32::NEG_INFINITY; LANES];
+    let mut odd = [false; LANES];
+    let chunks = logits.chunks_exact(LANES);
+    let rest = chunks.remainder();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            let logit = chunk[lane];
+            largest[lane] = if logit > largest[lane] { logit } else { largest[lane] };
+            odd[lane] |= logit.is_nan();
         }
     }
-    best
+    if odd.contains(&true) || rest.iter().any(|logit| logit.is_nan()) {
+        return (0, f32::NAN);
+    }
+    let max = largest.iter().chain(rest).fold(f32::NEG_INFINITY, |max, logit| max.max(*logit));
+    let token = logits.iter().position(|logit| *logit == max).unwrap_or_default();
+    (token as u32, max)
 }
 
-/// The fewest most likely tokens whose weights reach `wanted` (at least one), and their sum.
-fn nucleus(weights: &[f32], wanted: f64, total: f64) -> (Vec<(usize, f32)>, f64) {
-    // Tokens below this weight hold less than `total - wanted` all together, so none of them is needed: this
-    // spares sorting a vocabulary of 100,000 for a nucleus of ten.
-    let needless = (total - wanted) / weights.len() as f64;
-    let mut tokens: Vec<(usize, f32)> =
-        weights.iter().copied().enumerate().filter(|(_, weight)| f64::from(*weight) >= needless).collect();
-    tokens.sort_unstable_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
-    let mut mass = 0.0;
-    let mut count = 0;
-    for (_, weight) in &tokens {
-        mass += f64::from(*weight);
-        count += 1;
-        if mass >= wanted {
-            break;
+/// The sum of all weights of a row, in double precision: a vocabulary of small ones must not be lost beside a large one.
+fn total(row: &[f32], weight: impl Fn(f32) -> f32) -> f64 {
+    let mut sums = [0.0; LANES];
+    let chunks = row.chunks_exact(LANES);
+    let rest: f64 = chunks.remainder().iter().map(|value| f64::from(weight(*value))).sum();
+    for chunk in chunks {
+        for lane in 0..LANES {
+            sums[lane] += f64::from(weight(chunk[lane]));
         }
     }
-    tokens.truncate(count);
-    (tokens, mass)
-}
-
-/// The token at `point` when all weights are laid end to end.
-fn pick(tokens: impl Iterator<Item = (usize, f32)>, point: f64) -> u32 {
-    let mut passed = 0.0;
-    let mut last = 0;
-    for (token, weight) in tokens {
-        if weight > 0.0 {
-            last = token;
-        }
-        passed += f64::from(weight);
-        if passed > point {
-            break;
-        }
-    }
-    last as u32
+    sums.iter().sum::<f64>() + rest
 }
 
 #[cfg(test)]

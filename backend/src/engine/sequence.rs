@@ -9,7 +9,7 @@ use tokio::time::Instant;
 
 use super::blocks::BlockPool;
 use super::request::{GenerateRequest, Priority, Service};
-use super::sampler::{NotFinite, Sampler};
+use super::sampler::{SampleError, Sampled, Sampler};
 use super::stats::Unfinished;
 use super::stream::{EngineEvent, FinishReason};
 use super::table::BlockTable;
@@ -53,13 +53,14 @@ impl Sequence {
         cached_told: Arc<AtomicUsize>,
         unfinished: Unfinished,
     ) -> Self {
+        let sampler = Sampler::new(request.sampling, &request.prompt, &request.eos);
         Self {
             prompt: request.prompt.len(),
             tokens: request.prompt,
             computed: 0,
             limit,
             eos: request.eos,
-            sampler: Sampler::new(request.sampling),
+            sampler,
             table: BlockTable::default(),
             service: request.service,
             cached: 0,
@@ -160,22 +161,34 @@ impl Sequence {
         Some((self.prompt, self.cached))
     }
 
+    /// Waits for what the sampler computes beside the forward pass.
+    pub(super) fn prepare(&mut self) {
+        self.sampler.prepare();
+    }
+
     /// Chooses the next token from its logits and sends it; says whether one was made.
     pub(super) fn sample(&mut self, logits: &mut [f32]) -> bool {
         match self.sampler.sample(logits) {
-            Ok(token) if self.eos.contains(&token) => {
+            Ok(sampled) if self.eos.contains(&sampled.token()) => {
                 self.ending = Some(EngineEvent::Finished(FinishReason::Stop));
             }
-            Ok(token) => {
-                self.tokens.push(token);
+            Ok(sampled) => {
+                self.tokens.push(sampled.token());
+                let event = match sampled {
+                    Sampled::Token(token) => EngineEvent::Token(token),
+                    Sampled::Scored(scored) => EngineEvent::Scored(scored),
+                };
                 // A reader that has left is noticed at the beginning of the next step.
-                let _ = self.events.try_send(EngineEvent::Token(token));
-                if self.tokens.len() >= self.limit {
+                let _ = self.events.try_send(event);
+                if self.sampler.complete() {
+                    self.ending = Some(EngineEvent::Finished(FinishReason::Stop));
+                } else if self.tokens.len() >= self.limit {
                     self.ending = Some(EngineEvent::Finished(FinishReason::Length));
                 }
                 return true;
             }
-            Err(error @ NotFinite) => self.ending = Some(EngineEvent::Failed(error.to_string())),
+            Err(SampleError::Exhausted) => self.ending = Some(EngineEvent::Finished(FinishReason::Stop)),
+            Err(error) => self.ending = Some(EngineEvent::Failed(error.to_string())),
         }
         false
     }

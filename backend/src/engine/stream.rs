@@ -9,16 +9,30 @@ use futures_util::Stream;
 use tokio::sync::mpsc::Receiver;
 
 /// What the engine says about a sequence.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum EngineEvent {
     /// The next token of the answer.
     Token(u32),
+    /// The same, where the request asks for log-probabilities.
+    Scored(Box<ScoredToken>),
     /// The answer is complete; nothing follows.
     Finished(FinishReason),
     /// The engine could not go on with this sequence; nothing follows.
     Failed(String),
     /// The request's deadline passed before the answer was complete; nothing follows.
     TimedOut,
+}
+
+/// A token and how likely the model found it: natural logarithms of probabilities, of the model's own distribution at
+/// temperature 1, before bias, penalties and filters. `f32::NEG_INFINITY` where it was ruled out.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ScoredToken {
+    /// The next token of the answer.
+    pub token: u32,
+    /// Its log-probability.
+    pub logprob: f32,
+    /// The likeliest tokens with theirs, the likeliest first: as many as the request asks for.
+    pub top: Vec<(u32, f32)>,
 }
 
 /// Why an answer is complete.
@@ -67,7 +81,7 @@ impl Stream for TokenStream {
         }
         self.events.poll_recv(context).map(|event| {
             let event = event.unwrap_or_else(|| EngineEvent::Failed("the engine has stopped".into()));
-            self.ended = !matches!(event, EngineEvent::Token(_));
+            self.ended = !matches!(event, EngineEvent::Token(_) | EngineEvent::Scored(_));
             Some(event)
         })
     }

@@ -15,6 +15,12 @@ pub struct SamplingDefaults {
     pub temperature: Option<f32>,
     /// Nucleus of the most likely tokens.
     pub top_p: Option<f32>,
+    /// Most likely tokens to sample from; 0 for all.
+    pub top_k: Option<u32>,
+    /// Least share of the likeliest token's probability.
+    pub min_p: Option<f32>,
+    /// Penalty for what stands in the text already; 1 for none.
+    pub repetition_penalty: Option<f32>,
 }
 
 /// The file as it stands; all of it is optional, and so is the file.
@@ -25,6 +31,9 @@ pub(crate) struct GenerationConfig {
     do_sample: Option<bool>,
     temperature: Option<f32>,
     top_p: Option<f32>,
+    top_k: Option<u32>,
+    min_p: Option<f32>,
+    repetition_penalty: Option<f32>,
 }
 
 impl GenerationConfig {
@@ -36,7 +45,13 @@ impl GenerationConfig {
 
     pub(crate) fn sampling(&self) -> SamplingDefaults {
         let greedy = self.do_sample == Some(false);
-        SamplingDefaults { temperature: if greedy { Some(0.0) } else { self.temperature }, top_p: self.top_p }
+        SamplingDefaults {
+            temperature: if greedy { Some(0.0) } else { self.temperature },
+            top_p: self.top_p,
+            top_k: self.top_k,
+            min_p: self.min_p,
+            repetition_penalty: self.repetition_penalty,
+        }
     }
 
     pub(crate) fn bos_token_id(&self) -> Option<u32> {

@@ -12,6 +12,9 @@ pub struct TextError(#[source] tokenizers::Error);
 /// What a decoder writes for bytes that are no character, or not yet.
 const REPLACEMENT: char = char::REPLACEMENT_CHARACTER;
 
+/// Tokens at a prompt's end that are enough to tell how the next one reads: the longest character takes four.
+const PROMPT_CONTEXT: usize = 6;
+
 /// Incremental detokenizer of one answer.
 ///
 /// A token's text depends on its neighbours (a space before a word, the bytes of one character), so a window of
@@ -33,6 +36,28 @@ impl TextStream {
     #[must_use]
     pub fn new(tokenizer: Arc<Tokenizer>) -> Self {
         Self { tokenizer, window: Vec::new(), context: 0, sent: 0 }
+    }
+
+    /// The same for text that continues a prompt, so that both read as one: a first word keeps the space before it.
+    ///
+    /// # Errors
+    /// When the tokenizer's decoder fails.
+    pub fn after(tokenizer: Arc<Tokenizer>, prompt: &[u32]) -> Result<Self, TextError> {
+        let mut stream = Self::new(tokenizer);
+        let mut size = PROMPT_CONTEXT;
+        let text = loop {
+            let context = &prompt[prompt.len().saturating_sub(size)..];
+            let text = stream.decode(context)?;
+            // It must not begin within a character: a decoder may give up all bytes that follow.
+            if size >= prompt.len() || !text.starts_with(REPLACEMENT) {
+                stream.window = context.to_vec();
+                break text;
+            }
+            size *= 2;
+        };
+        stream.context = stream.window.len();
+        stream.sent = text.trim_end_matches(REPLACEMENT).len();
+        Ok(stream)
     }
 
     /// Takes the next token and gives the text that is certain now; empty while a character is incomplete.

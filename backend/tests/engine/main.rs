@@ -18,3 +18,5 @@ mod quantized;
 mod reference;
 #[cfg(test)]
 mod support;
+#[cfg(test)]
+mod tool_formats;

@@ -34,8 +34,12 @@ async fn parameters_are_refused_by_name() {
         (json!({"max_tokens": -1}), "integer_below_min_value", "max_tokens"),
         (json!({"max_completion_tokens": 1_000_000}), "context_length_exceeded", "max_completion_tokens"),
         (json!({"temperature": 2.5}), "decimal_above_max_value", "temperature"),
-        (json!({"tools": [{"type": "function"}]}), "unsupported_parameter", "tools"),
+        (json!({"tools": [{"type": "function"}]}), "missing_required_parameter", "tools[0].function"),
+        (json!({"modalities": ["audio"]}), "unsupported_parameter", "modalities"),
         (json!({"made_up": 1}), "unknown_parameter", "made_up"),
+        (json!({"logit_bias": {"262": 1}}), "invalid_value", "logit_bias"),
+        (json!({"stop_token_ids": [5, 262]}), "invalid_value", "stop_token_ids"),
+        (json!({"min_p": 2}), "decimal_above_max_value", "min_p"),
     ] {
         node.client.post(CHAT, &chat(&extra)).await.refused(400, code, Some(param));
     }
@@ -43,7 +47,8 @@ async fn parameters_are_refused_by_name() {
         (json!({"prompt": ""}), "empty_prompt", "prompt"),
         (json!({"prompt": [1, 999_999]}), "invalid_value", "prompt"),
         (json!({"prompt": ["a", "b"], "n": 9}), "too_many_sequences", "n"),
-        (json!({"logprobs": 3}), "unsupported_parameter", "logprobs"),
+        (json!({"logprobs": 6}), "integer_above_max_value", "logprobs"),
+        (json!({"suffix": "x"}), "unsupported_parameter", "suffix"),
     ] {
         node.client.post(COMPLETIONS, &completion(&extra)).await.refused(400, code, Some(param));
     }
@@ -52,7 +57,7 @@ async fn parameters_are_refused_by_name() {
     let statistics = &health["graceful_degradation"]["backend_statistics"];
     assert_eq!(statistics["total_requests"], 0, "none of these ran: {health}");
     let text = node.client.get("/metrics").await.text();
-    let counted = r#"route="/v1/chat/completions",status="400"} 9"#;
+    let counted = r#"route="/v1/chat/completions",status="400"} 13"#;
     assert!(text.contains(counted), "{text}");
 }
 

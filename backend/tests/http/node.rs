@@ -2,6 +2,8 @@
 
 use crate::client::Client;
 use clap::Parser;
+use rand::{RngExt, SeedableRng, rngs::StdRng};
+use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use std::{future::Future, path::Path, sync::Arc, time::Duration};
 use tempfile::TempDir;
 use tidegate_backend::{Config, Flags, run};
@@ -35,6 +37,24 @@ impl Node {
     /// Starts a backend whose answers go on until something else ends them.
     pub(crate) async fn endless(flags: &[&str]) -> Self {
         Self::start_model(model_folder(258, 16_384), flags, |_| {}).await
+    }
+
+    /// Starts a backend whose model has random weights: every token is about as likely as every other.
+    pub(crate) async fn random(flags: &[&str]) -> Self {
+        let folder = model_folder(257, 16_384);
+        randomise(&folder.path().join("model.safetensors"));
+        std::fs::write(folder.path().join("generation_config.json"), r#"{"eos_token_id": 257}"#)
+            .expect("it can be written");
+        Self::start_model(folder, flags, |_| {}).await
+    }
+
+    /// Starts a backend whose model's chat template has no tools.
+    pub(crate) async fn without_tools(flags: &[&str]) -> Self {
+        let folder = model_folder(257, 1024);
+        let path = folder.path().join("chat_template.jinja");
+        std::fs::write(path, "{% for message in messages %}{{ message.content }}{% endfor %}")
+            .expect("it can be written");
+        Self::start_model(folder, flags, |_| {}).await
     }
 
     /// As [`Node::endless`], with settings that have no flag.
@@ -128,4 +148,23 @@ fn model_folder(eos: u32, context: u32) -> TempDir {
         std::fs::write(folder.path().join(name), json.to_string()).expect("it can be written");
     }
     folder
+}
+
+/// Small random numbers in the place of all weights, always the same ones.
+fn randomise(file: &Path) {
+    let bytes = std::fs::read(file).expect("the model is there");
+    let tensors = SafeTensors::deserialize(&bytes).expect("safetensors");
+    let mut random = StdRng::seed_from_u64(4);
+    let mut drawn = Vec::new();
+    for (name, tensor) in tensors.iter() {
+        let numbers = tensor.shape().iter().product::<usize>();
+        let bytes: Vec<u8> =
+            (0..numbers).flat_map(|_| random.random_range(-0.05f32..0.05).to_le_bytes()).collect();
+        drawn.push((name.to_owned(), tensor.shape().to_vec(), bytes));
+    }
+    let views = drawn.iter().map(|(name, shape, bytes)| {
+        (name.clone(), TensorView::new(Dtype::F32, shape.clone(), bytes).expect("the size of the shape"))
+    });
+    let bytes = safetensors::serialize(views, None).expect("it serialises");
+    std::fs::write(file, bytes).expect("it can be written");
 }

@@ -10,9 +10,9 @@
 //! 1. [`invalid`]: why a request was refused.
 //! 2. `fields`, `unsupported` (private): an object read by name; what is refused by name.
 //! 3. [`generation`]: the parameters that chat and plain completions share.
-//! 4. [`message`]: one message of a conversation.
+//! 4. [`message`]: one message of a conversation; [`tools`]: what a model may call; [`response_format`].
 //! 5. [`chat`], [`completion`]: the two requests.
-//! 6. [`answer`]: usage and finish reasons; [`chat_answer`], [`completion_answer`]: whole answers and chunks.
+//! 6. [`answer`]: usage and finish reasons; [`logprobs`]; [`chat_answer`], [`completion_answer`]: whole answers and chunks.
 //! 7. [`model`]: the list of models.
 //!
 //! Source: the OpenAI API reference (chat completions, legacy completions, models) and the types of the official SDKs.
@@ -25,8 +25,11 @@ pub mod completion_answer;
 mod fields;
 pub mod generation;
 pub mod invalid;
+pub mod logprobs;
 pub mod message;
 pub mod model;
+pub mod response_format;
+pub mod tools;
 mod unsupported;
 
 pub use answer::{FinishReason, Usage};
@@ -38,6 +41,8 @@ pub use generation::Generation;
 pub use invalid::Invalid;
 pub use message::{ChatMessage, Role};
 pub use model::{Model, ModelList};
+pub use response_format::ResponseFormat;
+pub use tools::{Tool, ToolCall, ToolChoice, Tools};
 
 /// Path of chat completions.
 pub const CHAT_PATH: &str = "/v1/chat/completions";

@@ -8,6 +8,7 @@ use tidegate_wire::openai::{
     answer::Head,
     chat_answer::{self, ChatChoice, ChunkChoice},
     completion_answer::{self, CompletionChoice},
+    logprobs::{ChatLogprobs, CompletionLogprobs, TokenLogprob, TopLogprob},
 };
 
 fn head(object: &str) -> Head {
@@ -76,6 +77,35 @@ fn completions_whole_and_in_chunks() {
     let chunk = json_of(&CompletionChunk { head: head(completion_answer::OBJECT), choices, usage: None });
     let choice = json!({"text": "a", "index": 2, "logprobs": null, "finish_reason": null});
     assert_eq!((&chunk["object"], &chunk["choices"][0]), (&json!("text_completion"), &choice));
+}
+
+#[test]
+fn log_probabilities_in_both_forms() {
+    let likely = |token: &str, logprob| TopLogprob {
+        token: token.to_owned(),
+        logprob,
+        bytes: token.bytes().collect(),
+    };
+    let token = TokenLogprob { chosen: likely("é", -0.5), top_logprobs: vec![likely("a", -0.25)] };
+    let logprobs = ChatLogprobs { content: vec![token], refusal: None };
+    let choice = ChatChoice::new(0, "é".to_owned(), FinishReason::Stop).with_logprobs(Some(logprobs.clone()));
+    let expected = json!({"content": [{
+        "token": "é", "logprob": -0.5, "bytes": [0xC3, 0xA9],
+        "top_logprobs": [{"token": "a", "logprob": -0.25, "bytes": [97]}],
+    }], "refusal": null});
+    assert_eq!(json_of(&choice)["logprobs"], expected);
+    let chunk = ChunkChoice::text(0, "é".to_owned()).with_logprobs(Some(logprobs));
+    assert_eq!(json_of(&chunk)["logprobs"], expected);
+    let logprobs = CompletionLogprobs {
+        tokens: vec!["a".to_owned()],
+        token_logprobs: vec![-1.0],
+        top_logprobs: vec![[("a".to_owned(), -1.0), ("b".to_owned(), -0.5)].into()],
+        text_offset: vec![3],
+    };
+    let choice = CompletionChoice::text(0, "a".to_owned()).with_logprobs(Some(logprobs));
+    let expected = json!({"tokens": ["a"], "token_logprobs": [-1.0], "top_logprobs": [{"a": -1.0, "b": -0.5}],
+        "text_offset": [3]});
+    assert_eq!(json_of(&choice)["logprobs"], expected);
 }
 
 #[test]

@@ -100,7 +100,7 @@ fn messages_are_checked_one_by_one() {
         Some("messages[1].tool_call_id"),
     );
     let called = json!({"role": "assistant", "content": "", "tool_calls": [{"id": "1"}]});
-    refused(one(called), "unsupported_parameter", Some("messages[1].tool_calls"));
+    refused(one(called), "missing_required_parameter", Some("messages[1].tool_calls[0].type"));
     refused(
         one(json!({"role": "user", "content": "x", "colour": 1})),
         "unknown_parameter",
@@ -172,14 +172,8 @@ fn stream_options_need_a_stream() {
 #[test]
 fn what_is_not_supported_is_refused_by_name() {
     for (name, value) in [
-        ("logprobs", json!(true)),
-        ("top_logprobs", json!(3)),
-        ("logit_bias", json!({"5": 1})),
-        ("tools", json!([{"type": "function"}])),
-        ("tool_choice", json!("required")),
         ("functions", json!([{"name": "f"}])),
         ("function_call", json!({"name": "f"})),
-        ("response_format", json!({"type": "json_object"})),
         ("modalities", json!(["text", "audio"])),
         ("audio", json!({"voice": "x"})),
         ("reasoning_effort", json!("high")),
@@ -187,20 +181,93 @@ fn what_is_not_supported_is_refused_by_name() {
     ] {
         refused(chat(&json!({name: value})), "unsupported_parameter", Some(name));
     }
-    for (name, value) in [
-        ("logprobs", json!(0)),
-        ("echo", json!(true)),
-        ("suffix", json!("x")),
-        ("best_of", json!(3)),
-        ("logit_bias", json!({"5": 1})),
-    ] {
-        refused(completion(&json!({name: value})), "unsupported_parameter", Some(name));
-    }
+    refused(completion(&json!({"suffix": "x"})), "unsupported_parameter", Some("suffix"));
+    refused(completion(&json!({"echo": true, "logprobs": 0})), "unsupported_parameter", Some("echo"));
     completion(&json!({"echo": false, "suffix": null, "best_of": 2, "n": 2, "logprobs": null}))
         .expect("neutral");
-    refused(completion(&json!({"best_of": 1, "n": 2})), "integer_below_min_value", Some("best_of"));
-    refused(chat(&json!({"top_k": 4})), "unknown_parameter", Some("top_k"));
+    refused(chat(&json!({"use_beam_search": true})), "unknown_parameter", Some("use_beam_search"));
     refused(completion(&json!({"messages": []})), "unknown_parameter", Some("messages"));
+}
+
+#[test]
+fn log_probabilities_are_asked_for_in_either_way() {
+    let chat_logprobs = |extra: Value| chat(&extra).expect("accepted").generation.logprobs;
+    assert_eq!(chat_logprobs(json!({})), None);
+    assert_eq!(chat_logprobs(json!({"logprobs": false, "top_logprobs": 0})), None);
+    assert_eq!(chat_logprobs(json!({"logprobs": true})), Some(0));
+    assert_eq!(chat_logprobs(json!({"logprobs": true, "top_logprobs": 20})), Some(20));
+    refused(chat(&json!({"logprobs": 1})), "invalid_type", Some("logprobs"));
+    refused(chat(&json!({"top_logprobs": 1})), "invalid_parameter_combination", Some("top_logprobs"));
+    let many = json!({"logprobs": true, "top_logprobs": 21});
+    refused(chat(&many), "integer_above_max_value", Some("top_logprobs"));
+    let completion_logprobs = |extra: Value| completion(&extra).expect("accepted").generation.logprobs;
+    assert_eq!(completion_logprobs(json!({"logprobs": false})), None);
+    assert_eq!(completion_logprobs(json!({"logprobs": 0})), Some(0));
+    assert_eq!(completion_logprobs(json!({"logprobs": 5})), Some(5));
+    refused(completion(&json!({"logprobs": 6})), "integer_above_max_value", Some("logprobs"));
+    refused(completion(&json!({"logprobs": -1})), "integer_below_min_value", Some("logprobs"));
+    refused(completion(&json!({"logprobs": true})), "invalid_type", Some("logprobs"));
+}
+
+#[test]
+fn the_parameters_of_vllm_are_read() {
+    let extra = json!({
+        "top_k": 40, "min_p": 0.05, "repetition_penalty": 1.2, "stop_token_ids": [3, 4], "ignore_eos": true,
+        "min_tokens": 5, "max_tokens": 5, "logit_bias": {"7": -100, "8": 2.5},
+    });
+    for generation in
+        [chat(&extra).expect("accepted").generation, completion(&extra).expect("accepted").generation]
+    {
+        assert_eq!((generation.top_k, generation.min_p), (Some(40), Some(0.05)));
+        assert_eq!((generation.repetition_penalty, generation.min_tokens), (Some(1.2), 5));
+        assert_eq!((generation.stop_token_ids, generation.ignore_eos), (vec![3, 4], true));
+        assert_eq!(generation.logit_bias, [(7, -100.0), (8, 2.5)]);
+    }
+    let top_k = |k: i64| chat(&json!({"top_k": k})).expect("accepted").generation.top_k;
+    assert_eq!((top_k(-1), top_k(0), top_k(1)), (Some(0), Some(0), Some(1)), "-1 and 0 mean all");
+}
+
+#[test]
+fn the_parameters_of_vllm_are_refused_by_name_out_of_their_range() {
+    for (name, value, code) in [
+        ("top_k", json!(-2), "integer_below_min_value"),
+        ("top_k", json!(1.5), "invalid_type"),
+        ("min_p", json!(-0.1), "decimal_below_min_value"),
+        ("min_p", json!(1.1), "decimal_above_max_value"),
+        ("repetition_penalty", json!(0), "decimal_below_min_value"),
+        ("repetition_penalty", json!(-1), "decimal_below_min_value"),
+        ("repetition_penalty", json!(101), "decimal_above_max_value"),
+        ("stop_token_ids", json!(5), "invalid_type"),
+        ("stop_token_ids", json!(vec![1; 1025]), "array_above_max_length"),
+        ("ignore_eos", json!(1), "invalid_type"),
+        ("min_tokens", json!(-1), "integer_below_min_value"),
+        ("logit_bias", json!([1]), "invalid_type"),
+        ("logit_bias", json!({"x": 1}), "invalid_value"),
+        ("logit_bias", json!({"-1": 1}), "invalid_value"),
+        ("logit_bias", json!({"5": 101}), "decimal_above_max_value"),
+        ("logit_bias", json!({"5": -101}), "decimal_below_min_value"),
+        ("logit_bias", json!({"5": "much"}), "invalid_type"),
+    ] {
+        refused(chat(&json!({name: value})), code, Some(name));
+        refused(completion(&json!({name: value})), code, Some(name));
+    }
+    refused(chat(&json!({"stop_token_ids": [1, -2]})), "invalid_type", Some("stop_token_ids[1]"));
+    let both = json!({"min_tokens": 6, "max_tokens": 5});
+    refused(chat(&both), "integer_above_max_value", Some("min_tokens"));
+}
+
+#[test]
+fn best_of_is_at_least_n_and_counts_as_answers() {
+    let request = completion(&json!({"best_of": 3, "n": 2, "echo": true})).expect("accepted");
+    assert_eq!((request.best_of, request.generation.n, request.echo), (3, 2, true));
+    let request = completion(&json!({"n": 2})).expect("accepted");
+    assert_eq!((request.best_of, request.echo), (2, false));
+    refused(completion(&json!({"best_of": 1, "n": 2})), "integer_below_min_value", Some("best_of"));
+    refused(completion(&json!({"best_of": 21})), "integer_above_max_value", Some("best_of"));
+    let streamed = json!({"best_of": 2, "stream": true});
+    refused(completion(&streamed), "invalid_parameter_combination", Some("best_of"));
+    let many = json!({"prompt": ["a", "b"], "best_of": 9});
+    refused(completion(&many), "too_many_sequences", Some("best_of"));
 }
 
 #[test]

@@ -5,13 +5,14 @@ import { test } from "node:test";
 import OpenAI from "openai";
 import { ask, model, setting, taken, untilIdle } from "./client.mjs";
 
-const TOOL = { type: "function", function: { name: "f", parameters: { type: "object", properties: {} } } };
+const BAD_SCHEMA = { type: "json_schema", json_schema: { name: "x", schema: { type: "strange" } } };
 
 for (const [param, parameters] of [
-  ["logprobs", { logprobs: true }],
-  ["logit_bias", { logit_bias: { 5: 1 } }],
-  ["tools", { tools: [TOOL] }],
-  ["response_format", { response_format: { type: "json_object" } }],
+  ["top_logprobs", { logprobs: true, top_logprobs: 21 }],
+  ["logit_bias", { logit_bias: { 5: 101 } }],
+  ["tool_choice", { tool_choice: "required" }],
+  ["response_format.json_schema.schema", { response_format: BAD_SCHEMA }],
+  ["modalities", { modalities: ["text", "audio"] }],
   ["temperature", { temperature: 3 }],
 ]) {
   test(`${param} is refused by name`, async () => {

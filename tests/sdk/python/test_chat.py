@@ -137,9 +137,12 @@ def test_a_tiny_top_p_is_greedy_at_any_temperature(client: OpenAI, model: str) -
 
 @pytest.mark.parametrize("name", ["presence_penalty", "frequency_penalty"])
 def test_penalties_change_what_is_likely(client: OpenAI, model: str, name: str) -> None:
-    parameters: dict[str, Any] = {"temperature": 2, "seed": 5, "max_tokens": 60}
-    texts = {text(ask(client, model, PUZZLE, **parameters, **{name: value})) for value in (-2, 0, 2)}
-    assert len(texts) > 1
+    def texts(seed: int) -> set[str]:
+        parameters: dict[str, Any] = {"temperature": 2, "seed": seed, "max_tokens": 60}
+        return {text(ask(client, model, PUZZLE, **parameters, **{name: value})) for value in (-2, 0, 2)}
+
+    # One draw may come out the same; several do not.
+    assert any(len(texts(seed)) > 1 for seed in range(5))
 
 
 def test_what_does_not_change_the_answer_is_accepted(client: OpenAI, model: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 from openai import BadRequestError, NotFoundError, OpenAI
 
 HELLO: list[Any] = [{"role": "user", "content": "Hello"}]
-TOOL = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
+BAD_SCHEMA = {"type": "json_schema", "json_schema": {"name": "x", "schema": {"type": "strange"}}}
 
 
 def refused(client: OpenAI, model: str, **parameters: Any) -> BadRequestError:
@@ -26,11 +26,9 @@ def refused(client: OpenAI, model: str, **parameters: Any) -> BadRequestError:
 @pytest.mark.parametrize(
     ("param", "parameters"),
     [
-        ("logprobs", {"logprobs": True}),
-        ("top_logprobs", {"top_logprobs": 2}),
-        ("logit_bias", {"logit_bias": {"5": 1}}),
-        ("tools", {"tools": [TOOL]}),
-        ("response_format", {"response_format": {"type": "json_object"}}),
+        ("functions", {"functions": [{"name": "f", "parameters": {"type": "object", "properties": {}}}]}),
+        ("modalities", {"modalities": ["text", "audio"]}),
+        ("reasoning_effort", {"reasoning_effort": "high"}),
     ],
 )
 def test_what_is_not_supported_is_refused_by_name(
@@ -59,6 +57,14 @@ def test_what_is_not_supported_is_refused_by_name(
         ("messages", {"messages": []}),
         ("messages[0].role", {"messages": [{"role": "nobody", "content": "x"}]}),
         ("temperature", {"temperature": "hot"}),
+        ("top_logprobs", {"top_logprobs": 2}),
+        ("top_logprobs", {"logprobs": True, "top_logprobs": 21}),
+        ("logit_bias", {"logit_bias": {"5": 101}}),
+        ("logit_bias", {"logit_bias": {"100000": 1}}),
+        ("response_format.json_schema.schema", {"response_format": BAD_SCHEMA}),
+        ("tool_choice", {"tool_choice": "required"}),
+        ("min_p", {"extra_body": {"min_p": 2}}),
+        ("stop_token_ids", {"extra_body": {"stop_token_ids": [100_000]}}),
         ("no_such_parameter", {"extra_body": {"no_such_parameter": 1}}),
     ],
 )

@@ -1,25 +1,24 @@
 //! One sequence: its tokens as text that is whole characters and holds no part of a stop string.
 
+use super::said::{Pending, Said};
 use crate::{
-    engine::{self, EngineEvent, TokenStream},
-    model::Tokenizer,
+    engine::{self, EngineEvent, ScoredToken, TokenStream},
     text::{StopMatcher, StopOutput, TextStream},
 };
 use futures_util::Stream;
 use std::{
     pin::Pin,
-    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tidegate_wire::openai::FinishReason;
 
 /// What is new in one sequence.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) enum Piece {
-    /// Text that follows what came before; never empty.
-    Text { index: u32, text: String },
-    /// The rest of the text, which may be empty, and why it ends.
-    End { index: u32, text: String, reason: FinishReason },
+    /// What follows what came before; its text is never empty.
+    Text { index: u32, said: Said },
+    /// The rest, whose text may be empty, and why it ends.
+    End { index: u32, said: Said, reason: FinishReason },
     /// The engine could not go on.
     Failed { message: String },
     /// The deadline passed.
@@ -40,16 +39,20 @@ pub(super) struct Choice {
     tokens: TokenStream,
     text: TextStream,
     stops: StopMatcher,
+    /// The prompt, where the answer is to begin with it and has not yet.
+    echo: Option<String>,
+    pending: Pending,
 }
 
 impl Choice {
     pub(super) fn new(
         index: u32,
         tokens: TokenStream,
-        tokenizer: Arc<Tokenizer>,
+        text: TextStream,
         stops: Vec<String>,
+        echo: Option<String>,
     ) -> Self {
-        Self { index, tokens, text: TextStream::new(tokenizer), stops: StopMatcher::new(stops) }
+        Self { index, tokens, text, stops: StopMatcher::new(stops), echo, pending: Pending::default() }
     }
 
     /// Its number among the answers of the request.
@@ -64,12 +67,19 @@ impl Choice {
 
     /// The next piece. Each token is added to `completion_tokens`. Not to be called after the last piece.
     pub(super) fn poll(&mut self, context: &mut Context<'_>, completion_tokens: &mut u64) -> Poll<Piece> {
+        if let Some(text) = self.echo.take().filter(|text| !text.is_empty()) {
+            return Poll::Ready(Piece::Text { index: self.index, said: Said { text, scores: Vec::new() } });
+        }
         loop {
             let event = ready!(Pin::new(&mut self.tokens).poll_next(context));
             let piece = match event {
                 Some(EngineEvent::Token(token)) => {
                     *completion_tokens += 1;
-                    self.token(token)
+                    self.token(token, None)
+                }
+                Some(EngineEvent::Scored(scored)) => {
+                    *completion_tokens += 1;
+                    self.token(scored.token, Some(scored))
                 }
                 Some(EngineEvent::Finished(reason)) => Some(self.finish(reason)),
                 Some(EngineEvent::Failed(message)) => Some(Piece::Failed { message }),
@@ -85,16 +95,22 @@ impl Choice {
     }
 
     /// The text that a token makes certain, if any.
-    fn token(&mut self, token: u32) -> Option<Piece> {
+    fn token(&mut self, token: u32, scored: Option<Box<ScoredToken>>) -> Option<Piece> {
         let index = self.index;
+        if let Some(scored) = scored {
+            self.pending.score(scored);
+        }
         let text = match self.text.push(token) {
             Ok(text) => text,
             Err(error) => return Some(Piece::Failed { message: error.to_string() }),
         };
+        self.pending.decoded(&text);
         match self.stops.push(&text) {
             StopOutput::Text(text) if text.is_empty() => None,
-            StopOutput::Text(text) => Some(Piece::Text { index, text }),
-            StopOutput::Stop(text) => Some(Piece::End { index, text, reason: FinishReason::Stop }),
+            StopOutput::Text(text) => Some(Piece::Text { index, said: self.pending.say(text) }),
+            StopOutput::Stop(text) => {
+                Some(Piece::End { index, said: self.pending.say(text), reason: FinishReason::Stop })
+            }
         }
     }
 
@@ -106,10 +122,12 @@ impl Choice {
             Err(error) => return Piece::Failed { message: error.to_string() },
         };
         match self.stops.push(&tail) {
-            StopOutput::Stop(text) => Piece::End { index, text, reason: FinishReason::Stop },
+            StopOutput::Stop(text) => {
+                Piece::End { index, said: self.pending.say(text), reason: FinishReason::Stop }
+            }
             StopOutput::Text(mut text) => {
                 text.push_str(&self.stops.flush());
-                Piece::End { index, text, reason: finish_reason(reason) }
+                Piece::End { index, said: self.pending.say_rest(text), reason: finish_reason(reason) }
             }
         }
     }
@@ -121,3 +139,6 @@ fn finish_reason(reason: engine::FinishReason) -> FinishReason {
         engine::FinishReason::Length => FinishReason::Length,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,11 +1,17 @@
 //! The sampler against its definition.
 
-use super::{Sampler, nucleus};
+use proptest::prelude::*;
+
+use super::{Sampled, Sampler, argmax};
 use crate::engine::Sampling;
 
+fn sampler(sampling: &Sampling) -> Sampler {
+    Sampler::new(sampling.clone(), &[], &[])
+}
+
 fn draws(sampling: &Sampling, logits: &[f32], count: usize) -> Vec<u32> {
-    let mut sampler = Sampler::new(sampling.clone());
-    (0..count).map(|_| sampler.sample(&mut logits.to_vec()).unwrap()).collect()
+    let mut sampler = sampler(sampling);
+    (0..count).map(|_| sampler.sample(&mut logits.to_vec()).unwrap().token()).collect()
 }
 
 #[test]
@@ -56,32 +62,6 @@ fn top_p_keeps_the_fewest_tokens_that_reach_it() {
 }
 
 #[test]
-fn leaving_out_the_needless_changes_no_nucleus() {
-    let mut random = 1u64;
-    for _ in 0..200 {
-        let mut next = || {
-            random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-            (random >> 40) as f32 / (1u64 << 24) as f32
-        };
-        let weights: Vec<f32> = (0..64).map(|_| next().powi(6)).collect();
-        let total: f64 = weights.iter().map(|w| f64::from(*w)).sum();
-        let wanted = f64::from(next()) * total;
-        let mut sorted = weights.clone();
-        sorted.sort_unstable_by(|a, b| b.total_cmp(a));
-        let mut mass = 0.0;
-        let needed = sorted
-            .iter()
-            .take_while(|w| {
-                let more = mass < wanted;
-                mass += f64::from(**w);
-                more
-            })
-            .count();
-        assert_eq!(nucleus(&weights, wanted, total).0.len(), needed.max(1));
-    }
-}
-
-#[test]
 fn penalties_count_generated_tokens_as_openai_defines_them() {
     // Presence: once. After token 0 is taken, 1 is ahead for good.
     let presence = Sampling { presence_penalty: 0.2, ..Sampling::greedy() };
@@ -92,8 +72,76 @@ fn penalties_count_generated_tokens_as_openai_defines_them() {
 }
 
 #[test]
+fn a_bias_makes_a_token_certain_or_impossible_also_for_greedy_choices() {
+    let biased = |token, bias| Sampling { logit_bias: vec![(token, bias)], ..Sampling::greedy() };
+    assert_eq!(draws(&biased(2, 100.0), &[1.0, 0.9, -3.0], 3), [2, 2, 2]);
+    assert_eq!(draws(&biased(0, -100.0), &[1.0, 0.9, -3.0], 3), [1, 1, 1]);
+}
+
+#[test]
+fn no_end_comes_before_min_tokens() {
+    let sampling = Sampling { min_tokens: 2, ..Sampling::greedy() };
+    let mut sampler = Sampler::new(sampling, &[], &[0, 1]);
+    let mut next = || sampler.sample(&mut [3.0, 2.0, 1.0]).unwrap().token();
+    assert_eq!([next(), next(), next()], [2, 2, 0]);
+}
+
+#[test]
+fn log_probabilities_are_the_models_own_whatever_is_asked_for_besides() {
+    let row = [2.0f32, 1.0, 0.0];
+    let total: f32 = row.iter().map(|logit| logit.exp()).sum();
+    let sampling = Sampling {
+        logprobs: Some(2),
+        logit_bias: vec![(2, 100.0)],
+        temperature: 0.3,
+        min_p: 0.9,
+        ..Sampling::default()
+    };
+    let Sampled::Scored(scored) = sampler(&sampling).sample(&mut row.clone()).unwrap() else {
+        panic!("log-probabilities were asked for");
+    };
+    assert_eq!((scored.token, scored.top[0].0, scored.top[1].0), (2, 0, 1));
+    for (found, logit) in [(scored.logprob, 0.0), (scored.top[0].1, 2.0), (scored.top[1].1, 1.0)] {
+        assert!((found - (logit - total.ln())).abs() < 1e-5, "{scored:?}");
+    }
+}
+
+#[test]
 fn logits_that_are_no_numbers_are_an_error() {
-    let mut sampler = Sampler::new(Sampling::greedy());
+    let mut sampler = sampler(&Sampling::greedy());
     assert!(sampler.sample(&mut [0.0, f32::NAN]).is_err());
     assert!(sampler.sample(&mut [f32::NEG_INFINITY; 2]).is_err());
+    assert!(sampler.sample(&mut [f32::INFINITY; 2]).is_err());
+}
+
+proptest! {
+    #[test]
+    fn the_largest_is_found_wherever_it_stands(
+        row in prop::collection::vec((-5i8..5).prop_map(f32::from), 1..100), odd in prop::option::of(0usize..100),
+    ) {
+        let mut row = row;
+        let expected = (0..row.len()).fold(0, |best, at| if row[at] > row[best] { at } else { best });
+        prop_assert_eq!(argmax(&row), (expected as u32, row[expected]));
+        if let Some(at) = odd.filter(|at| *at < row.len()) {
+            row[at] = f32::NAN;
+            prop_assert!(argmax(&row).1.is_nan());
+        }
+    }
+
+    /// A sampler that begins in the middle of another's answer goes on as that one: nothing but seed, position and text
+    /// decides.
+    #[test]
+    fn rows_seeds_and_positions_alone_decide(
+        rows in prop::collection::vec(prop::collection::vec(-4f32..4.0, 40), 1..12),
+        seed in any::<u64>(), temperature in 0.2f32..2.0, top_k in prop::option::of(1usize..40), top_p in 0.1f32..1.0,
+    ) {
+        let sampling = Sampling { seed: Some(seed), temperature, top_k, top_p, ..Sampling::default() };
+        let (mut one, mut other) = (sampler(&sampling), sampler(&sampling));
+        for row in rows {
+            let mut noise = sampler(&Sampling::default());
+            noise.sample(&mut row.clone()).unwrap();
+            let (a, b) = (one.sample(&mut row.clone()).unwrap(), other.sample(&mut row.clone()).unwrap());
+            prop_assert_eq!(a.token(), b.token());
+        }
+    }
 }

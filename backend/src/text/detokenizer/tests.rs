@@ -75,7 +75,34 @@ fn the_space_of_a_first_word_goes_and_those_of_later_words_stay() {
     );
 }
 
+#[test]
+fn what_continues_a_prompt_keeps_its_first_space() {
+    let mut stream = TextStream::after(sentence_piece(), &[258]).unwrap();
+    assert_eq!(stream.push(259).unwrap(), " gate", "after the prompt \u{2581}the");
+    let mut alone = TextStream::after(sentence_piece(), &[]).unwrap();
+    assert_eq!(alone.push(259).unwrap(), "gate");
+}
+
 proptest! {
+    /// A prompt and what continues it are one text, however long the prompt is.
+    #[test]
+    fn a_prompt_and_its_continuation_make_the_whole(
+        parts in prop::collection::vec(prop_oneof![(257u32..265).prop_map(|t| vec![t]),
+            any::<char>().prop_filter("it reads as an incomplete one", |c| *c != '\u{FFFD}').prop_map(|c| c.to_string().bytes().map(|b| u32::from(b) + 1).collect())], 1..25),
+        cut in any::<prop::sample::Index>(),
+    ) {
+        let tokenizer = sentence_piece();
+        let (prompt, answer) = parts.split_at(cut.index(parts.len()) + 1);
+        let (prompt, answer) = (prompt.concat(), answer.concat());
+        let mut stream = TextStream::after(Arc::clone(&tokenizer), &prompt).unwrap();
+        let mut text = tokenizer.decode(&prompt, true).unwrap();
+        for token in &answer {
+            text.push_str(&stream.push(*token).unwrap());
+        }
+        text.push_str(&stream.flush().unwrap());
+        prop_assert_eq!(text, tokenizer.decode(&[prompt, answer].concat(), true).unwrap());
+    }
+
     /// Any bytes, characters or not.
     #[test]
     fn byte_level_pieces_make_the_whole(bytes in prop::collection::vec(any::<u8>(), 0..60)) {

@@ -4,12 +4,14 @@ use serde::{Deserialize, Serialize};
 
 /// Why an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum FinishReason {
     /// The model ended it, or a stop string did.
     Stop,
     /// It reached `max_tokens` or the end of the context.
     Length,
+    /// The model calls tools, and waits for what they say.
+    ToolCalls,
 }
 
 /// Tokens of a request.

@@ -1,6 +1,6 @@
 //! The answers of `POST /v1/chat/completions`: whole, and in chunks.
 
-use super::{FinishReason, Role, Usage, answer::Head};
+use super::{FinishReason, Role, ToolCall, Usage, answer::Head, logprobs::ChatLogprobs};
 use serde::{Deserialize, Serialize};
 
 /// [`Head::object`] of a whole answer.
@@ -27,8 +27,8 @@ pub struct ChatChoice {
     pub index: u32,
     /// What the model said.
     pub message: AnswerMessage,
-    /// Always null: probabilities are not served.
-    pub logprobs: Option<()>,
+    /// Null unless the request asks for them.
+    pub logprobs: Option<ChatLogprobs>,
     /// Why it ended.
     pub finish_reason: FinishReason,
 }
@@ -38,8 +38,11 @@ pub struct ChatChoice {
 pub struct AnswerMessage {
     /// Always the assistant.
     pub role: Role,
-    /// The text.
-    pub content: String,
+    /// The text; null where the model only calls tools.
+    pub content: Option<String>,
+    /// The calls that it makes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCall>,
     /// Always null: the model does not mark refusals.
     pub refusal: Option<()>,
 }
@@ -47,8 +50,25 @@ pub struct AnswerMessage {
 impl ChatChoice {
     /// The assistant's message at `index`.
     pub fn new(index: u32, content: String, finish_reason: FinishReason) -> Self {
-        let message = AnswerMessage { role: Role::Assistant, content, refusal: None };
+        let content = Some(content);
+        let message = AnswerMessage { role: Role::Assistant, content, tool_calls: Vec::new(), refusal: None };
         Self { index, message, logprobs: None, finish_reason }
+    }
+
+    /// The same with calls, after which an empty text is none.
+    #[must_use]
+    pub fn with_calls(mut self, tool_calls: Vec<ToolCall>) -> Self {
+        if !tool_calls.is_empty() {
+            self.message.content = self.message.content.filter(|text| !text.is_empty());
+            self.message.tool_calls = tool_calls;
+        }
+        self
+    }
+
+    /// The same with log-probabilities.
+    #[must_use]
+    pub fn with_logprobs(self, logprobs: Option<ChatLogprobs>) -> Self {
+        Self { logprobs, ..self }
     }
 }
 
@@ -72,8 +92,8 @@ pub struct ChunkChoice {
     pub index: u32,
     /// The piece.
     pub delta: Delta,
-    /// Always null: probabilities are not served.
-    pub logprobs: Option<()>,
+    /// Of the tokens whose text this is; null unless the request asks for them.
+    pub logprobs: Option<ChatLogprobs>,
     /// Null until the last piece of this answer.
     pub finish_reason: Option<FinishReason>,
 }
@@ -87,23 +107,48 @@ pub struct Delta {
     /// Text that follows what was sent before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<String>,
+    /// Calls, or more of their arguments.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<ToolCallDelta>,
+}
+
+/// A call in a stream.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCallDelta {
+    /// Which of the answer's calls.
+    pub index: u32,
+    /// The call.
+    #[serde(flatten)]
+    pub call: ToolCall,
 }
 
 impl ChunkChoice {
     /// The piece that opens the answer at `index`.
     pub fn opening(index: u32) -> Self {
-        let delta = Delta { role: Some(Role::Assistant), content: Some(String::new()) };
+        let delta = Delta { role: Some(Role::Assistant), content: Some(String::new()), ..Delta::default() };
         Self { index, delta, logprobs: None, finish_reason: None }
     }
 
     /// A piece of text.
     pub fn text(index: u32, text: String) -> Self {
-        let delta = Delta { role: None, content: Some(text) };
+        let delta = Delta { content: Some(text), ..Delta::default() };
+        Self { index, delta, logprobs: None, finish_reason: None }
+    }
+
+    /// A whole call, the answer's `number`th.
+    pub fn call(index: u32, number: u32, call: ToolCall) -> Self {
+        let delta = Delta { tool_calls: vec![ToolCallDelta { index: number, call }], ..Delta::default() };
         Self { index, delta, logprobs: None, finish_reason: None }
     }
 
     /// The piece that ends the answer.
     pub fn closing(index: u32, reason: FinishReason) -> Self {
         Self { index, delta: Delta::default(), logprobs: None, finish_reason: Some(reason) }
+    }
+
+    /// The same with log-probabilities.
+    #[must_use]
+    pub fn with_logprobs(self, logprobs: Option<ChatLogprobs>) -> Self {
+        Self { logprobs, ..self }
     }
 }

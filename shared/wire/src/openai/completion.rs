@@ -8,10 +8,14 @@ use serde_json::Value;
 pub struct CompletionRequest {
     /// Model that is asked for.
     pub model: String,
-    /// What is to be continued; at least one, none empty, and `n` times as many are at most [`MAX_SEQUENCES`].
+    /// What is to be continued; at least one, none empty, and `best_of` times as many are at most [`MAX_SEQUENCES`].
     pub prompts: Vec<Prompt>,
     /// How the answers are to be made.
     pub generation: Generation,
+    /// Answers to draw for each prompt, of which the `n` likeliest are given; at least `n`.
+    pub best_of: u32,
+    /// True where each answer begins with its prompt.
+    pub echo: bool,
 }
 
 /// One prompt.
@@ -27,29 +31,34 @@ impl CompletionRequest {
     /// Reads the body of a request.
     pub fn parse(body: &[u8]) -> Result<Self, Invalid> {
         let mut fields = Fields::parse(body)?;
-        let request = Self {
-            model: fields.required_text("model")?,
-            prompts: take_prompts(&mut fields)?,
-            generation: Generation::take(&mut fields)?,
-        };
-        check_best_of(&mut fields, request.generation.n)?;
+        let model = fields.required_text("model")?;
+        let prompts = take_prompts(&mut fields)?;
+        let logprobs = take_logprobs(&mut fields)?;
+        let generation = Generation::take(&mut fields, logprobs)?;
+        let best_of = take_best_of(&mut fields, &generation)?;
+        let echo = take_echo(&mut fields, logprobs)?;
         unsupported::refuse_in_completion(&mut fields)?;
         unsupported::accept_without_effect(&mut fields)?;
         fields.finish()?;
+        let request = Self { model, prompts, generation, best_of, echo };
         request.check_sequences()?;
         Ok(request)
     }
 
     fn check_sequences(&self) -> Result<(), Invalid> {
-        let sequences = self.prompts.len() * self.generation.n as usize;
+        let sequences = self.prompts.len() * self.best_of as usize;
         if sequences <= MAX_SEQUENCES as usize {
             return Ok(());
         }
-        let (prompts, n) = (self.prompts.len(), self.generation.n);
+        let param = match (self.best_of > self.generation.n, self.generation.n > 1) {
+            (true, _) => "best_of",
+            (false, true) => "n",
+            (false, false) => "prompt",
+        };
+        let (prompts, each) = (self.prompts.len(), self.best_of);
         let message = format!(
-            "{prompts} prompts x n = {n} asks for {sequences} answers; at most {MAX_SEQUENCES} are accepted."
+            "{prompts} prompts x {each} answers asks for {sequences} answers; at most {MAX_SEQUENCES} are accepted."
         );
-        let param = if n > 1 { "n" } else { "prompt" };
         Err(Invalid::param("too_many_sequences", param, message))
     }
 }
@@ -106,16 +115,45 @@ fn empty(path: &str) -> Invalid {
     )
 }
 
-/// `best_of` draws more answers than it returns; only the value that makes no difference is served.
-fn check_best_of(fields: &mut Fields, n: u32) -> Result<(), Invalid> {
-    match fields.integer("best_of", 1..=20)? {
-        None => Ok(()),
-        Some(best_of) if best_of == i64::from(n) => Ok(()),
-        Some(best_of) if best_of < i64::from(n) => {
+/// Most alternatives that `logprobs` may ask for.
+const MAX_LOGPROBS: i64 = 5;
+
+/// A number, even 0, asks for the log-probability of each token; false is what chat's parameter of that name takes.
+fn take_logprobs(fields: &mut Fields) -> Result<Option<u32>, Invalid> {
+    match fields.take("logprobs") {
+        None | Some(Value::Bool(false)) => Ok(None),
+        Some(value) => {
+            fields.put("logprobs", value);
+            Ok(fields.integer("logprobs", 0..=MAX_LOGPROBS)?.and_then(|number| u32::try_from(number).ok()))
+        }
+    }
+}
+
+fn take_best_of(fields: &mut Fields, generation: &Generation) -> Result<u32, Invalid> {
+    let n = generation.n;
+    match fields.integer("best_of", 1..=20)?.and_then(|number| u32::try_from(number).ok()) {
+        None => Ok(n),
+        Some(best_of) if best_of < n => {
             let message =
                 format!("Invalid 'best_of': it must not be below n, which is {n}, but is {best_of}.");
             Err(Invalid::param("integer_below_min_value", "best_of", message))
         }
-        Some(_) => Err(Invalid::unsupported("best_of")),
+        Some(best_of) if best_of > n && generation.stream => {
+            let message =
+                "A stream cannot take back what it has sent: 'best_of' above 'n' needs 'stream' to be false.";
+            Err(Invalid::param("invalid_parameter_combination", "best_of", message))
+        }
+        Some(best_of) => Ok(best_of),
     }
+}
+
+/// The log-probabilities of prompts are not computed.
+fn take_echo(fields: &mut Fields, logprobs: Option<u32>) -> Result<bool, Invalid> {
+    let echo = fields.boolean("echo")?.unwrap_or(false);
+    if echo && logprobs.is_some() {
+        let message =
+            "Unsupported parameter: 'echo' together with 'logprobs' is not supported by this server.";
+        return Err(Invalid::param("unsupported_parameter", "echo", message));
+    }
+    Ok(echo)
 }

@@ -1,6 +1,6 @@
 //! The answers of `POST /v1/completions`: whole, and in chunks.
 
-use super::{FinishReason, Usage, answer::Head};
+use super::{FinishReason, Usage, answer::Head, logprobs::CompletionLogprobs};
 use serde::{Deserialize, Serialize};
 
 /// [`Head::object`] of whole answers and of chunks alike.
@@ -38,8 +38,8 @@ pub struct CompletionChoice {
     pub text: String,
     /// Counts from 0: prompt times `n` plus the answer's own number.
     pub index: u32,
-    /// Always null: probabilities are not served.
-    pub logprobs: Option<()>,
+    /// Of the tokens whose text this is; null unless the request asks for them.
+    pub logprobs: Option<CompletionLogprobs>,
     /// Why it ended; null in pieces before the last.
     pub finish_reason: Option<FinishReason>,
 }
@@ -53,5 +53,11 @@ impl CompletionChoice {
     /// A whole answer, or the piece that ends one.
     pub fn closing(index: u32, text: String, reason: FinishReason) -> Self {
         Self { text, index, logprobs: None, finish_reason: Some(reason) }
+    }
+
+    /// The same with log-probabilities.
+    #[must_use]
+    pub fn with_logprobs(self, logprobs: Option<CompletionLogprobs>) -> Self {
+        Self { logprobs, ..self }
     }
 }

@@ -48,9 +48,19 @@ impl Fields {
         if self.path.is_empty() { name.to_owned() } else { format!("{}.{name}", self.path) }
     }
 
+    /// Names of the members that are left.
+    pub(super) fn names(&self) -> Vec<String> {
+        self.members.keys().cloned().collect()
+    }
+
     /// Takes a member; null counts as left out, as in the official SDKs.
     pub(super) fn take(&mut self, name: &str) -> Option<Value> {
         self.members.remove(name).filter(|value| !value.is_null())
+    }
+
+    /// Puts a member back that somebody else is to take.
+    pub(super) fn put(&mut self, name: &str, value: Value) {
+        self.members.insert(name.to_owned(), value);
     }
 
     /// Takes a string.
@@ -73,7 +83,12 @@ impl Fields {
 
     /// Takes an object and forgets what is in it.
     pub(super) fn any_object(&mut self, name: &str) -> Result<(), Invalid> {
-        self.typed(name, "an object", |value| if value.is_object() { Ok(()) } else { Err(value) }).map(|_| ())
+        self.object(name).map(|_| ())
+    }
+
+    /// Takes an object as it is.
+    pub(super) fn object(&mut self, name: &str) -> Result<Option<Value>, Invalid> {
+        self.typed(name, "an object", |value| if value.is_object() { Ok(value) } else { Err(value) })
     }
 
     /// Takes an array.

@@ -49,6 +49,12 @@ impl Invalid {
         Self::param("unsupported_parameter", param, message)
     }
 
+    /// The same refusal, under the name of the parameter that holds the one at fault.
+    pub(super) fn at(mut self, param: &str) -> Self {
+        self.param = Some(param.to_owned());
+        self
+    }
+
     /// The answer's body.
     pub fn to_body(&self) -> ErrorBody {
         let body = ErrorBody::new("invalid_request_error", self.code, self.message.clone());

@@ -1,6 +1,6 @@
 //! One message of a conversation: its role and its text, as chat templates take them.
 
-use super::{Invalid, fields::Fields, fields::describe};
+use super::{Invalid, fields::Fields, fields::describe, tools};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -42,7 +42,7 @@ impl Role {
 pub struct ChatMessage {
     /// Who speaks.
     pub role: Role,
-    /// What is said; several text parts are joined by line breaks.
+    /// What is said; several text parts are joined by line breaks. Empty where an assistant only calls.
     pub content: String,
     /// Tells speakers of one role apart, where the template cares.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -50,6 +50,9 @@ pub struct ChatMessage {
     /// The call that a `tool` message answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tool_call_id: Option<String>,
+    /// The calls that an assistant made, with their arguments as objects.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tool_calls: Vec<Value>,
 }
 
 impl ChatMessage {
@@ -57,12 +60,20 @@ impl ChatMessage {
         let mut fields = Fields::of(value, path)?;
         let role = fields.required_text("role")?;
         let role = Role::parse(&role, &fields.path("role"))?;
-        if role == Role::Assistant {
+        let tool_calls = if role == Role::Assistant {
             refuse_unsupported_of_assistant(&mut fields)?;
-        }
+            tools::take_calls(&mut fields)?
+        } else {
+            Vec::new()
+        };
         let message = Self {
             role,
-            content: take_content(&mut fields)?,
+            content: if tool_calls.is_empty() {
+                take_content(&mut fields)?
+            } else {
+                take_optional_content(&mut fields)?
+            },
+            tool_calls,
             name: fields.text("name")?,
             tool_call_id: if role == Role::Tool { Some(fields.required_text("tool_call_id")?) } else { None },
         };
@@ -73,7 +84,7 @@ impl ChatMessage {
 
 /// An assistant's earlier answer often comes back as the SDK dumped it, with members that are empty.
 fn refuse_unsupported_of_assistant(fields: &mut Fields) -> Result<(), Invalid> {
-    for name in ["tool_calls", "function_call", "refusal", "audio", "annotations"] {
+    for name in ["function_call", "refusal", "audio", "annotations"] {
         if let Some(value) = fields.take(name)
             && value != json!([])
         {
@@ -81,6 +92,17 @@ fn refuse_unsupported_of_assistant(fields: &mut Fields) -> Result<(), Invalid> {
         }
     }
     Ok(())
+}
+
+/// Who calls need not speak.
+fn take_optional_content(fields: &mut Fields) -> Result<String, Invalid> {
+    match fields.take("content") {
+        None => Ok(String::new()),
+        Some(content) => {
+            fields.put("content", content);
+            take_content(fields)
+        }
+    }
 }
 
 fn take_content(fields: &mut Fields) -> Result<String, Invalid> {

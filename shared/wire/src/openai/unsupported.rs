@@ -15,28 +15,14 @@ const CHAT: &[Parameter] = &[
     Parameter { name: "audio", neutral: never },
     Parameter { name: "function_call", neutral: no_tool_chosen },
     Parameter { name: "functions", neutral: empty_array },
-    Parameter { name: "logit_bias", neutral: empty_object },
-    Parameter { name: "logprobs", neutral: is_false },
     Parameter { name: "modalities", neutral: only_text },
-    // Without tools there are no calls that could run in parallel.
-    Parameter { name: "parallel_tool_calls", neutral: Value::is_boolean },
     Parameter { name: "reasoning_effort", neutral: |value| value == "none" },
-    Parameter { name: "response_format", neutral: |value| *value == json!({"type": "text"}) },
-    Parameter { name: "tool_choice", neutral: no_tool_chosen },
-    Parameter { name: "tools", neutral: empty_array },
-    Parameter { name: "top_logprobs", neutral: |value| *value == json!(0) },
     Parameter { name: "verbosity", neutral: |value| value == "medium" },
     Parameter { name: "web_search_options", neutral: never },
 ];
 
 /// Legacy completions.
-const COMPLETION: &[Parameter] = &[
-    Parameter { name: "echo", neutral: is_false },
-    Parameter { name: "logit_bias", neutral: empty_object },
-    // A number, even 0, asks for the probability of each token; false is what chat's parameter of that name takes.
-    Parameter { name: "logprobs", neutral: is_false },
-    Parameter { name: "suffix", neutral: |value| value == "" },
-];
+const COMPLETION: &[Parameter] = &[Parameter { name: "suffix", neutral: |value| value == "" }];
 
 /// Takes what chat completions do not implement.
 pub(super) fn refuse_in_chat(fields: &mut Fields) -> Result<(), Invalid> {
@@ -74,16 +60,8 @@ fn never(_: &Value) -> bool {
     false
 }
 
-fn is_false(value: &Value) -> bool {
-    *value == Value::Bool(false)
-}
-
 fn empty_array(value: &Value) -> bool {
     value.as_array().is_some_and(Vec::is_empty)
-}
-
-fn empty_object(value: &Value) -> bool {
-    value.as_object().is_some_and(serde_json::Map::is_empty)
 }
 
 fn no_tool_chosen(value: &Value) -> bool {
