@@ -1,11 +1,13 @@
 //! The demo model's held-out questions: answered alike alone, all together, from the prefix cache, and with so small a
-//! cache that sequences are preempted; and as rightly as its page promises. All of it also with weights quantised at load.
+//! cache that sequences are preempted; and as rightly as its page promises. All of it also with weights quantised at load,
+//! and from a GGUF file.
 
 use serde::Deserialize;
 use tidegate_backend::engine::{Engine, EngineEvent, EngineOptions, GenerateRequest, Sampling, Service};
 use tidegate_backend::model::{LoadedModel, ModelSource, Quantization};
 use tokio::task::JoinSet;
 
+use crate::demo_gguf;
 use crate::support::load_as;
 
 /// Every tenth of the questions: some of each task.
@@ -24,10 +26,6 @@ fn questions() -> Vec<Question> {
     // Nothing is promised of those that no variation was trained of.
     let promised = all.filter(|question| question.task != "tidegate-unseen");
     promised.step_by(EVERY).collect()
-}
-
-fn demo(quantization: Option<Quantization>) -> LoadedModel {
-    load_as(&ModelSource::Demo, quantization).unwrap()
 }
 
 fn prompt(model: &LoadedModel, question: &Question) -> Vec<u32> {
@@ -77,42 +75,59 @@ async fn answers(engine: &Engine, prompts: &[Vec<u32>], at_once: usize) -> Vec<(
 
 #[tokio::test]
 async fn held_out_questions_are_answered_alike_through_every_path() {
-    for quantization in [None, Some(Quantization::Q8_0)] {
-        answers_alike_through_every_path(quantization).await;
-    }
+    answers_through_every_path(|| load_as(&ModelSource::Demo, None).unwrap()).await;
 }
 
-async fn answers_alike_through_every_path(quantization: Option<Quantization>) {
-    let (questions, model) = (questions(), demo(quantization));
-    assert!(questions.len() >= 130, "{}", questions.len());
+/// Quantised at load or by whoever wrote the file: the blocks are the same, and so is every token.
+#[tokio::test]
+async fn held_out_questions_are_answered_alike_through_every_path_in_8_bits() {
+    let folder = demo_gguf::write();
+    let file = ModelSource::Gguf(folder.path().join("model.gguf"));
+    let from_file = answers_through_every_path(|| load_as(&file, None).unwrap()).await;
+    let at_load =
+        answers_through_every_path(|| load_as(&ModelSource::Demo, Some(Quantization::Q8_0)).unwrap()).await;
+    assert!(from_file == at_load);
+}
+
+/// Expects that the answers are right, and the same alone, together, from the cache and preempted; gives their tokens.
+async fn answers_through_every_path(load: impl Fn() -> LoadedModel) -> Vec<Vec<u32>> {
+    let (questions, model) = (questions(), load());
     let prompts: Vec<_> = questions.iter().map(|question| prompt(&model, question)).collect();
     let block = model.decoder.block_bytes() as u64;
-    let start = |options| Engine::start(demo(quantization).decoder, options).unwrap();
+    let start = |options| Engine::start(load().decoder, options).unwrap();
     let default = EngineOptions::default();
     let alone = start(EngineOptions { prefix_cache: false, ..default });
-    let alone = answers(&alone, &prompts, 1).await;
+    let alone = texts(answers(&alone, &prompts, 1).await);
+    expect_right(&model, &questions, &alone);
 
-    let right = |(question, (tokens, _)): &(&Question, &(Vec<u32>, usize))| {
-        model.tokenizer.decode(tokens, true).unwrap() == question.answer
-    };
-    let right = questions.iter().zip(&alone).filter(right).count();
-    println!("{}: {right} of {} are right", model.info.precision(), questions.len());
-    assert!(right * 100 >= questions.len() * 98);
-
-    let texts =
-        |answers: &[(Vec<u32>, usize)]| answers.iter().map(|answer| answer.0.clone()).collect::<Vec<_>>();
     let cached = start(EngineOptions { kv_cache_bytes: Some(4096 * block), ..default });
-    assert!(texts(&answers(&cached, &prompts, 16).await) == texts(&alone), "together");
+    assert!(texts(answers(&cached, &prompts, 16).await) == alone, "together");
     let again = answers(&cached, &prompts, 16).await;
-    assert!(texts(&again) == texts(&alone), "from the cache");
     let found: usize = again.iter().map(|answer| answer.1).sum();
     let length: usize = prompts.iter().map(Vec::len).sum();
     println!("{found} of {length} tokens of prompts were in the cache");
     assert!(found * 4 > length, "{found} of {length}");
+    assert!(texts(again) == alone, "from the cache");
 
-    // The longest sequence alone needs nearly all of it.
-    let small = start(EngineOptions { kv_cache_bytes: Some(28 * block), max_sequences: 16, ..default });
-    assert!(texts(&answers(&small, &prompts, 16).await) == texts(&alone), "preempted");
+    // The longest sequence alone needs nearly all of it; no prompt goes whole beside as many decodes.
+    let few = EngineOptions { max_sequences: 16, max_batch_tokens: 24, ..default };
+    let small = start(EngineOptions { kv_cache_bytes: Some(28 * block), ..few });
+    assert!(texts(answers(&small, &prompts, 16).await) == alone, "preempted");
     println!("{:?}", small.stats());
     assert!(small.stats().preemptions > 10, "{:?}", small.stats());
+    alone
+}
+
+fn texts(answers: Vec<(Vec<u32>, usize)>) -> Vec<Vec<u32>> {
+    answers.into_iter().map(|answer| answer.0).collect()
+}
+
+fn expect_right(model: &LoadedModel, questions: &[Question], answers: &[Vec<u32>]) {
+    assert!(questions.len() >= 130, "{}", questions.len());
+    let right = |(question, tokens): &(&Question, &Vec<u32>)| {
+        model.tokenizer.decode(tokens, true).unwrap() == question.answer
+    };
+    let right = questions.iter().zip(answers).filter(right).count();
+    println!("{}: {right} of {} are right", model.info.precision(), questions.len());
+    assert!(right * 100 >= questions.len() * 98);
 }

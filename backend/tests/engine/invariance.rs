@@ -1,90 +1,68 @@
 //! Batches change nothing: whatever joins, leaves, is preempted or finds its beginning in the cache, each sequence gives
-//! what it gives alone and without a cache.
+//! what it gives alone and without a cache, to the last bit of its log-probabilities.
+
+mod asks;
+
+use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use tidegate_backend::engine::{
-    Engine, EngineEvent, EngineOptions, EngineStats, FinishReason, GenerateRequest, Priority, Sampling,
-    Service, TokenStream,
-};
-use tidegate_backend::model::cache::BLOCK_TOKENS;
+use serde_json::json;
+use tidegate_backend::engine::{Engine, EngineOptions, EngineStats};
+use tidegate_backend::grammar::{Grammar, Grammars};
+use tidegate_backend::model::{LoadedModel, ModelSource, Quantization};
+use tidegate_backend::text::Vocabulary;
 use tokio::task::JoinSet;
 
-use crate::support::{engine_with, fixture, greedy, load, tokens};
+use crate::support::{engine_on, fixture, gguf, greedy, load_as, tokens};
+use asks::Ask;
 
-/// One of the random requests.
-#[derive(Clone)]
-struct Ask {
-    prompt: Vec<u32>,
-    max_tokens: usize,
-    sampling: Sampling,
-    priority: Priority,
-    /// Leaves after so many tokens.
-    cancel_after: Option<usize>,
+/// A model, and what its weights are kept as.
+struct Subject {
+    source: ModelSource,
+    quantization: Option<Quantization>,
 }
 
-/// A prompt that often begins like others do.
-fn random_prompt(random: &mut StdRng) -> Vec<u32> {
-    let mut prompt = Vec::new();
-    for _ in 0..random.random_range(0..5) {
-        let kind = random.random_range(0..2);
-        prompt.extend((0..BLOCK_TOKENS as u32).map(|i| 3 + (i * 7 + kind * 31) % 90));
+impl Subject {
+    fn fixture(name: &str, quantization: Option<Quantization>) -> Self {
+        Self { source: ModelSource::Folder(fixture(name)), quantization }
     }
-    let rest = if random.random_bool(0.2) { random.random_range(20..50) } else { random.random_range(1..20) };
-    prompt.extend((0..rest).map(|_| random.random_range(3..96)));
-    prompt
-}
 
-fn random_ask(random: &mut StdRng) -> Ask {
-    let sampling = match random.random_range(0..4) {
-        0 => {
-            Sampling { seed: Some(random.random()), top_p: 0.9, presence_penalty: 0.3, ..Sampling::default() }
-        }
-        1 => Sampling { frequency_penalty: 0.5, ..Sampling::greedy() },
-        _ => Sampling::greedy(),
-    };
-    Ask {
-        prompt: random_prompt(random),
-        max_tokens: random.random_range(1..40),
-        sampling,
-        priority: [Priority::High, Priority::Normal, Priority::Low][random.random_range(0..3)],
-        cancel_after: random.random_bool(0.25).then(|| random.random_range(0..20)),
+    fn gguf(name: &str) -> Self {
+        Self { source: ModelSource::Gguf(gguf(name).join("model.gguf")), quantization: None }
+    }
+
+    fn name(&self) -> String {
+        format!("{:?}, quantised at load: {:?}", self.source, self.quantization)
+    }
+
+    fn load(&self) -> LoadedModel {
+        load_as(&self.source, self.quantization).unwrap()
+    }
+
+    /// An engine on which much happens at once: many sequences, small steps, and fewer blocks than they come to need.
+    fn crowded(&self, blocks: usize) -> Engine {
+        let decoder = self.load().decoder;
+        let kv_cache_bytes = Some((decoder.block_bytes() * blocks) as u64);
+        let options =
+            EngineOptions { max_sequences: 64, max_batch_tokens: 90, kv_cache_bytes, prefix_cache: true };
+        engine_on(decoder, options)
+    }
+
+    /// One sequence at a time, each computed from its beginning.
+    fn alone(&self) -> Engine {
+        let options = EngineOptions { max_sequences: 1, prefix_cache: false, ..EngineOptions::default() };
+        engine_on(self.load().decoder, options)
     }
 }
 
-fn generate(engine: &Engine, ask: &Ask) -> TokenStream {
-    let (prompt, sampling) = (ask.prompt.clone(), ask.sampling.clone());
-    let service = Service { priority: ask.priority, deadline: None };
-    let request =
-        GenerateRequest { prompt, max_tokens: ask.max_tokens, sampling, eos: vec![], service, hold: None };
-    engine.generate(request).unwrap()
-}
-
-/// Reads until the reader has enough; the tokens it saw.
-async fn read(mut stream: TokenStream, cancel_after: Option<usize>) -> Vec<u32> {
-    let mut seen = Vec::new();
-    while cancel_after.is_none_or(|limit| seen.len() < limit) {
-        match stream.next().await {
-            Some(EngineEvent::Token(token)) => seen.push(token),
-            Some(EngineEvent::Finished(FinishReason::Length)) => break,
-            other => panic!("{other:?} after {} tokens", seen.len()),
-        }
-    }
-    seen
-}
-
-/// Asks everything of `busy`, up to 64 at a time, and compares with each alone, in an engine without a prefix cache.
-async fn expect_the_same_as_alone(name: &str, busy: &Engine, asks: &[Ask], random: &mut StdRng) {
-    let alone = engine_with(
-        name,
-        EngineOptions { max_sequences: 1, prefix_cache: false, ..EngineOptions::default() },
-    );
+/// Asks everything of `busy`, up to 64 at a time, and compares with each alone.
+async fn expect_the_same_as_alone(subject: &Subject, busy: &Engine, asks: &[Ask], random: &mut StdRng) {
     let mut readers = JoinSet::new();
     let mut together = vec![None; asks.len()];
     for (index, ask) in asks.iter().enumerate() {
-        let stream = generate(busy, ask);
-        let limit = ask.cancel_after;
-        readers.spawn(async move { (index, read(stream, limit).await) });
+        let (stream, reader) = (ask.start(busy), ask.clone());
+        readers.spawn(async move { (index, reader.read(stream).await) });
         // Some arrive together, some into a batch at work.
         for _ in 0..random.random_range(0..30) {
             tokio::task::yield_now().await;
@@ -97,25 +75,13 @@ async fn expect_the_same_as_alone(name: &str, busy: &Engine, asks: &[Ask], rando
     for (index, seen) in readers.join_all().await {
         together[index] = Some(seen);
     }
+    let alone = subject.alone();
     for (index, (ask, together)) in asks.iter().zip(together).enumerate() {
-        let expected = read(generate(&alone, ask), ask.cancel_after).await;
-        assert_eq!(together, Some(expected), "{name}, request {index}");
+        let expected = ask.read(ask.start(&alone)).await;
+        assert_eq!(together, Some(expected), "{}, request {index}", subject.name());
     }
     let stats = alone.stats();
     assert_eq!((stats.cached_tokens, stats.preemptions), (0, 0), "the reference has no cache: {stats:?}");
-}
-
-/// Bytes for so many blocks of this model.
-fn block_bytes(name: &str, blocks: usize) -> u64 {
-    (load(&fixture(name)).unwrap().decoder.block_bytes() * blocks) as u64
-}
-
-/// An engine on which much happens at once: many sequences, small steps, and fewer blocks than they come to need.
-fn crowded(name: &str, blocks: usize) -> Engine {
-    let kv_cache_bytes = Some(block_bytes(name, blocks));
-    let options =
-        EngineOptions { max_sequences: 64, max_batch_tokens: 90, kv_cache_bytes, prefix_cache: true };
-    engine_with(name, options)
 }
 
 fn expect_that_much_happened(stats: &EngineStats) {
@@ -126,32 +92,65 @@ fn expect_that_much_happened(stats: &EngineStats) {
 }
 
 /// The CPU kernels compute each row by itself, so not even close decisions may differ: nothing is excused.
+async fn random_sequences_equal_the_same_alone(subject: &Subject, grammar: Option<&Grammar>) {
+    let seed = rand::random();
+    println!("{}: seed {seed}", subject.name());
+    let mut random = StdRng::seed_from_u64(seed);
+    let asks: Vec<Ask> = (0..200).map(|_| Ask::random(&mut random, grammar)).collect();
+    // 64 sequences of up to ten blocks, of which some are shared.
+    let busy = subject.crowded(160);
+    expect_the_same_as_alone(subject, &busy, &asks, &mut random).await;
+    expect_that_much_happened(&busy.stats());
+}
+
+/// Each family, with and without windows, windows on some layers only, and both kinds of rotary positions.
 #[tokio::test]
-async fn each_of_many_random_sequences_equals_the_same_alone() {
-    for name in ["plain", "grouped", "tied", "llama3", "qwen2_window", "phi3_partial", "gemma3"] {
-        let seed = rand::random();
-        println!("{name}: seed {seed}");
-        let mut random = StdRng::seed_from_u64(seed);
-        let asks: Vec<Ask> = (0..200).map(|_| random_ask(&mut random)).collect();
-        // 64 sequences of up to ten blocks, of which some are shared.
-        let busy = crowded(name, 160);
-        expect_the_same_as_alone(name, &busy, &asks, &mut random).await;
-        expect_that_much_happened(&busy.stats());
+async fn sequences_of_every_architecture_equal_the_same_alone() {
+    let llama = ["plain", "grouped", "tied", "llama3"];
+    let others =
+        ["mistral", "qwen2", "qwen2_window", "qwen3", "phi3_partial", "phi3_long", "gemma2", "gemma3"];
+    for name in llama.into_iter().chain(others) {
+        random_sequences_equal_the_same_alone(&Subject::fixture(name, None), None).await;
     }
 }
 
 #[tokio::test]
+async fn sequences_with_quantised_weights_equal_the_same_alone() {
+    for name in ["qwen2_window", "gemma2", "gemma3"] {
+        let subject = Subject::fixture(name, Some(Quantization::Q8_0));
+        random_sequences_equal_the_same_alone(&subject, None).await;
+    }
+    for name in ["llama_mixed", "qwen2_q8_0", "qwen3_q8_0"] {
+        random_sequences_equal_the_same_alone(&Subject::gguf(name), None).await;
+    }
+}
+
+/// A sequence that was preempted goes on where it was in its grammar.
+#[cfg(feature = "demo-model")]
+#[tokio::test]
+async fn sequences_that_write_what_a_schema_allows_equal_the_same_alone() {
+    let subject = Subject { source: ModelSource::Demo, quantization: Some(Quantization::Q8_0) };
+    let LoadedModel { tokenizer, info, .. } = subject.load();
+    let vocabulary = Arc::new(Vocabulary::new(&tokenizer, info.vocab_size));
+    let schema = json!({"type": "object", "properties": {"a": {"type": "integer"}, "b": {"enum": ["x", "yz"]}},
+        "required": ["a", "b"], "additionalProperties": false});
+    let grammar = Grammars::new(vocabulary, info.eos_token_ids).json_schema(&schema).unwrap();
+    random_sequences_equal_the_same_alone(&subject, Some(&grammar)).await;
+}
+
+#[tokio::test]
 async fn after_thousands_of_requests_and_cancels_every_block_is_back() {
-    let engine = crowded("tied", 30);
+    let engine = Subject::fixture("tied", None).crowded(30);
     let seed = rand::random();
     println!("seed {seed}");
     let mut random = StdRng::seed_from_u64(seed);
     let mut readers = JoinSet::new();
     for _ in 0..3_000 {
-        let mut ask = random_ask(&mut random);
+        let mut ask = Ask::random(&mut random, None);
         ask.max_tokens = ask.max_tokens.min(6);
         ask.cancel_after = random.random_bool(0.5).then(|| random.random_range(0..4));
-        readers.spawn(read(generate(&engine, &ask), ask.cancel_after));
+        let stream = ask.start(&engine);
+        readers.spawn(async move { ask.read(stream).await });
         if readers.len() >= 24 {
             readers.join_next().await.unwrap().unwrap();
         }

@@ -3,6 +3,9 @@
 
 #[cfg(test)]
 mod chat_templates;
+#[cfg(feature = "demo-model")]
+#[cfg(test)]
+mod demo_gguf;
 #[cfg(test)]
 mod gguf_files;
 #[cfg(feature = "demo-model")]

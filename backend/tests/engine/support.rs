@@ -59,11 +59,7 @@ pub(crate) fn copy_of_folder(folder: &Path) -> tempfile::TempDir {
 
 /// An engine on a fixture model.
 pub(crate) fn engine(name: &str, max_sequences: usize, max_batch_tokens: usize) -> Engine {
-    engine_with(name, EngineOptions { max_sequences, max_batch_tokens, ..EngineOptions::default() })
-}
-
-/// The same, with all its options.
-pub(crate) fn engine_with(name: &str, options: EngineOptions) -> Engine {
+    let options = EngineOptions { max_sequences, max_batch_tokens, ..EngineOptions::default() };
     engine_on(load(&fixture(name)).unwrap().decoder, options)
 }
 
