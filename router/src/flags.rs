@@ -28,6 +28,7 @@ pub struct ModelFlags {
     /// Without effect in this build.
     #[arg(long, env = "TIDEGATE_QUANTIZE", hide = true)]
     pub quantize: Option<String>,
+    /// Without effect in this build.
     #[arg(long, env = "TIDEGATE_KV_CACHE_MEMORY", hide = true)]
     pub kv_cache_memory: Option<String>,
     /// Without effect in this build.

@@ -10,7 +10,7 @@ use tidegate_backend::chat_template::{ChatTemplate, TemplateError};
 #[derive(Deserialize)]
 struct Fixture {
     templates: BTreeMap<String, Template>,
-    /// Not `serde_json::Value`, which would sort the keys that `tojson` prints.
+    /// In the order of the file, which `tojson` prints.
     conversations: BTreeMap<String, Vec<Value>>,
     cases: Vec<Case>,
 }
