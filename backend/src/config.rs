@@ -118,11 +118,7 @@ impl Config {
             device: read_device(checks, &flags.device),
             dtype: read_dtype(checks, &flags.dtype),
             quantization: read_quantization(checks, &flags.quantize),
-            max_concurrent_requests: checks.whole(
-                "max-concurrent-requests",
-                &flags.max_concurrent_requests,
-                1..=4096,
-            ),
+            max_concurrent_requests: read_slots(checks, flags),
             kv_cache_memory: read_bytes(checks, "kv-cache-memory", flags.kv_cache_memory.as_deref()),
             max_batch_tokens: read_batch_tokens(checks, flags),
             request_timeout,
@@ -234,6 +230,10 @@ fn read_quantization(checks: &mut FlagChecks, text: &str) -> Option<Quantization
         return None;
     }
     text.parse().map_err(|_: String| checks.refuse("quantize", text, "auto, none, q8_0 or q4_k")).ok()
+}
+
+fn read_slots(checks: &mut FlagChecks, flags: &ModelFlags) -> u32 {
+    checks.whole("max-concurrent-requests", &flags.max_concurrent_requests, 1..=4096)
 }
 
 fn read_batch_tokens(checks: &mut FlagChecks, flags: &ModelFlags) -> Option<u32> {
