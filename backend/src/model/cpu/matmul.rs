@@ -1,8 +1,10 @@
 //! `x · Wᵀ` for weights as they lie in the file, one dot product per element.
 //!
 //! A general matrix product packs both sides anew for each call, which for the few rows of a decode step costs
-//! more than the product. Dot products need no packing: weights stream through once, three rows of `x` by four
-//! of `W` at a time, so that decoding is bound by memory and prefill by arithmetic.
+//! more than the product. Dot products need no packing: weights stream through once, so that decoding is bound by memory
+//! and prefill by arithmetic. With few rows of `x` the rows of `W` pass one by one, in the order of memory, which is what
+//! its prefetching is made for: four side by side cost half as much time again. With many, three rows of `x` meet four of `W` in
+//! the registers.
 
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, bail};
 use pulp::{Simd, WithSimd};
@@ -14,6 +16,8 @@ use super::{PARALLEL_FROM, contiguous, dispatch};
 const TASK_ROWS: usize = 32;
 /// Rows of `x` that stay in the cache while a task's rows of `W` pass.
 const BLOCK_ROWS: usize = 48;
+/// Up to so many rows of `x`, memory is what takes the time.
+const FEW_ROWS: usize = 8;
 /// Tile: 3 x 4 sums, 3 values of `x` and one of `W` are the 16 registers of AVX2.
 const TILE_X: usize = 3;
 const TILE_W: usize = 4;
@@ -88,11 +92,29 @@ impl WithSimd for Panel<'_> {
     fn with_simd<S: Simd>(self, simd: S) {
         let Self { x, w, k, out } = self;
         let rows = x.len() / k;
+        if rows <= FEW_ROWS {
+            w.chunks(k).zip(out.chunks_mut(rows)).for_each(|(w, out)| few_tiles(simd, x, w, k, rows, out));
+            return;
+        }
         for (block, x) in x.chunks(BLOCK_ROWS * k).enumerate() {
             let first = block * BLOCK_ROWS;
             for (w, out) in w.chunks(TILE_W * k).zip(out.chunks_mut(TILE_W * rows)) {
                 tiles(simd, x, w, k, first, rows, out);
             }
+        }
+    }
+}
+
+/// One row of `w` with all `rows` of `x`, which are few.
+#[inline(always)]
+fn few_tiles<S: Simd>(simd: S, x: &[f32], w: &[f32], k: usize, rows: usize, out: &mut [f32]) {
+    for (tile, x) in x.chunks(4 * k).enumerate() {
+        let at = 4 * tile;
+        match x.len() / k {
+            4 => tile_of::<S, 4, 1>(simd, x, w, k, at, rows, out),
+            3 => tile_of::<S, 3, 1>(simd, x, w, k, at, rows, out),
+            2 => tile_of::<S, 2, 1>(simd, x, w, k, at, rows, out),
+            _ => tile_of::<S, 1, 1>(simd, x, w, k, at, rows, out),
         }
     }
 }
@@ -178,12 +200,14 @@ mod tests {
     }
 
     /// Sizes beside every border: vectors, tiles, blocks, tasks, and from one thread to several.
-    const SIZES: [(usize, usize, usize); 9] = [
+    const SIZES: [(usize, usize, usize); 11] = [
         (1, 1, 1),
         (1, 7, 5),
         (2, 8, 4),
         (3, 33, 31),
         (5, 64, 130),
+        (8, 100, 70),
+        (9, 64, 70),
         (49, 20, 65),
         (97, 130, 66),
         (1, 700, 600),
