@@ -3,7 +3,7 @@
 //! Read in this order:
 //!
 //! 1. [`call`]: a request as it arrives: media type, size, time left, attempt id.
-//! 2. [`chat`], [`completions`]: the two calls that generate; [`models`], [`embeddings`]: the two that do not.
+//! 2. [`chat`], [`completions`]: the two calls that generate; [`embeddings`], [`models`]: the two that do not.
 //! 3. [`prompt`]: messages or text to tokens, and whether they fit.
 //! 4. [`running`]: the guards of a request that runs; [`tally`]: what is counted and timed of it.
 //! 5. [`choices`]: the sequences of one request, as text that is safe to send.

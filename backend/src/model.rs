@@ -2,9 +2,10 @@
 //!
 //! Reading order: `parts` (what a model consists of), [`config`] (what config.json says, and what is refused),
 //! `files` and `mapped` (where bytes come from), `weights` (tensors by name), `gguf` (all of these from one
-//! file), `quantize` (fewer bits at load), `assemble` (tensors to layers), `tokenizer` and `generation` (the
-//! other files), [`decoder`] (the forward pass over a packed step), `linear`, `attention`, [`rope`] and
-//! [`cache`] (its parts), `cpu` (kernels), `device` (where it runs), [`error`] (why a model is refused).
+//! file), `quantize` (fewer bits at load), `intake` and `assemble` (tensors to layers), `tokenizer` and `generation`
+//! (the other files), [`decoder`] (the forward pass over a packed step), `linear`, `attention`, [`rope`] and
+//! [`cache`] (its parts), `cpu` (kernels), `device` (where it runs), [`error`] (why a model is refused). Models that make
+//! embeddings stand beside that: `encoder` (the forward pass over packed texts), `embedder` (what stands behind it).
 
 mod assemble;
 mod attention;
@@ -15,10 +16,13 @@ pub mod decoder;
 #[cfg(feature = "demo-model")]
 mod demo;
 mod device;
+mod embedder;
+mod encoder;
 pub mod error;
 mod files;
 mod generation;
 mod gguf;
+mod intake;
 mod linear;
 mod mapped;
 mod parts;
@@ -33,6 +37,8 @@ use std::sync::Arc;
 use candle_core::DType;
 pub use decoder::{Chunk, Decoder};
 pub use device::DeviceChoice;
+pub(crate) use embedder::normalize;
+pub use embedder::{Embedder, EmbeddingInfo, LoadedEmbedder};
 pub use error::LoadError;
 pub use generation::SamplingDefaults;
 pub use quantize::Quantization;
@@ -40,6 +46,8 @@ pub use tokenizers::Tokenizer;
 
 use crate::chat_template::ChatTemplate;
 use assemble::Assembler;
+use files::ModelFiles;
+use intake::Intake;
 use parts::Parts;
 use weights::Placement;
 
@@ -129,9 +137,36 @@ pub struct ModelInfo {
     pub bos_token_id: Option<u32>,
     /// What generation_config.json proposes where a request says nothing.
     pub sampling: SamplingDefaults,
+    /// Of a model that makes embeddings, and generates nothing: what they are.
+    pub embedding: Option<EmbeddingInfo>,
 }
 
-/// Loads a model: checks all its files, then maps the weights and brings them to the device. Blocking.
+/// A model of any kind that is ready to run.
+#[derive(Debug)]
+pub enum AnyModel {
+    /// It generates text.
+    Generator(Box<LoadedModel>),
+    /// It makes embeddings.
+    Embedder(Box<LoadedEmbedder>),
+}
+
+/// Loads a model of any kind, as its config.json says. Blocking.
+///
+/// # Errors
+/// Names the file, and where it applies the tensor or the setting, that cannot be used.
+pub fn open(source: &ModelSource, options: &LoadOptions) -> Result<AnyModel, LoadError> {
+    let files = ModelFiles::open(source)?;
+    let config = match source {
+        ModelSource::Gguf(_) => None,
+        _ => files.read(config::FILE)?,
+    };
+    if config.is_some_and(|config| embedder::is_embedder(&config)) {
+        return embedder::load(&files, options).map(Box::new).map(AnyModel::Embedder);
+    }
+    load(source, options).map(Box::new).map(AnyModel::Generator)
+}
+
+/// Loads a model that generates text: checks all its files, then maps the weights and brings them to the device. Blocking.
 ///
 /// # Errors
 /// Names the file, and where it applies the tensor or the setting, that cannot be used.
@@ -140,9 +175,9 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, 
     let (device, chosen) = options.device.open()?;
     let dtype = device::dtype_for(&device, options.dtype)?;
     let to = Placement { dtype, device: &device };
-    let mut assembler = Assembler::new(&parts.weights, &parts.config, to, options.quantization);
-    let decoder = assembler.decoder()?;
-    let (parameters, quantization) = (assembler.parameters(), assembler.quantization());
+    let mut intake = Intake::new(&parts.weights, to, options.quantization);
+    let decoder = Assembler::new(&mut intake, &parts.config).decoder()?;
+    let (parameters, quantization) = (intake.parameters(), intake.quantization());
     let (config, generation) = (parts.config, parts.generation);
     let info = ModelInfo {
         parameters,
@@ -154,6 +189,7 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, 
         eos_token_ids: generation.eos_token_ids().unwrap_or(config.eos_token_ids),
         bos_token_id: generation.bos_token_id().or(config.bos_token_id),
         sampling: generation.sampling(),
+        embedding: None,
         architecture: config.architecture,
     };
     let (tokenizer, chat_template) = (Arc::new(parts.tokenizer), parts.chat_template);

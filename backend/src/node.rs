@@ -10,7 +10,10 @@ use crate::{
     engine::{Engine, EngineError, EngineOptions},
     error::{ApiError, ErrorKind},
     health::Outcomes,
-    model::{self, LoadError, LoadOptions, LoadedModel, ModelInfo, Tokenizer},
+    model::{
+        self, AnyModel, EmbeddingInfo, LoadError, LoadOptions, LoadedEmbedder, LoadedModel, ModelInfo,
+        Tokenizer,
+    },
     slots::Slots,
 };
 use std::{
@@ -24,6 +27,11 @@ use std::{
 use tidegate_telemetry::metrics::BackendMetrics;
 use tidegate_wire::{node::NodeReport, openai::MAX_SEQUENCES};
 use tokio::sync::watch;
+
+/// Tokens of a forward pass of embeddings on a CPU: arithmetic is the bound long before, and a pass is not interrupted.
+const CPU_EMBED_TOKENS: usize = 512;
+/// The same on a GPU, which needs as many to be busy.
+const GPU_EMBED_TOKENS: usize = 16_384;
 
 /// A backend whose model is loaded and whose engine steps. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -84,10 +92,10 @@ impl Backend {
     pub fn load(config: &Config) -> Result<Self, StartError> {
         let Config { device, dtype, quantization, .. } = *config;
         let options = LoadOptions { device, dtype, quantization };
-        let LoadedModel { decoder, tokenizer, chat_template, info } = model::load(&config.model, &options)?;
-        // A request with several answers is one slot, and still decodes them all together.
-        let max_sequences = config.max_concurrent_requests.max(MAX_SEQUENCES) as usize;
-        let engine = Engine::start(decoder, EngineOptions { max_sequences, ..EngineOptions::default() })?;
+        let Started { engine, tokenizer, chat_template, info } = match model::open(&config.model, &options)? {
+            AnyModel::Generator(model) => Started::generator(*model, config)?,
+            AnyModel::Embedder(model) => Started::embedder(*model)?,
+        };
         let inner = Inner {
             settings: Settings::of(config),
             engine,
@@ -214,6 +222,52 @@ impl Backend {
         }
         let message = format!("The model '{asked}' does not exist here; this backend serves '{served}'.");
         Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"))
+    }
+
+    /// Refuses to generate where the model makes embeddings.
+    pub(crate) fn expect_generator(&self) -> Result<(), ApiError> {
+        match self.inner.info.embedding {
+            None => Ok(()),
+            Some(_) => {
+                Err(self.other_task("makes embeddings; it generates no text. /v1/embeddings takes its texts"))
+            }
+        }
+    }
+
+    /// What embeddings the model makes; refuses where it generates text.
+    pub(crate) fn expect_embeddings(&self) -> Result<&EmbeddingInfo, ApiError> {
+        let embedding = self.inner.info.embedding.as_ref();
+        embedding.ok_or_else(|| self.other_task("generates text; it makes no embeddings"))
+    }
+
+    fn other_task(&self, does: &str) -> ApiError {
+        let message = format!("The model '{}' {does}.", self.model_name());
+        ApiError::new(ErrorKind::Invalid("unsupported_operation"), message).with_param("model")
+    }
+}
+
+/// A model whose engine steps.
+struct Started {
+    engine: Engine,
+    tokenizer: Arc<Tokenizer>,
+    chat_template: Option<ChatTemplate>,
+    info: ModelInfo,
+}
+
+impl Started {
+    fn generator(model: LoadedModel, config: &Config) -> Result<Self, EngineError> {
+        let LoadedModel { decoder, tokenizer, chat_template, info } = model;
+        // A request with several answers is one slot, and still decodes them all together.
+        let max_sequences = config.max_concurrent_requests.max(MAX_SEQUENCES) as usize;
+        let engine = Engine::start(decoder, EngineOptions { max_sequences, ..EngineOptions::default() })?;
+        Ok(Self { engine, tokenizer, chat_template, info })
+    }
+
+    fn embedder(model: LoadedEmbedder) -> Result<Self, EngineError> {
+        let LoadedEmbedder { embedder, tokenizer, info } = model;
+        let tokens = if info.device == "cpu" { CPU_EMBED_TOKENS } else { GPU_EMBED_TOKENS };
+        let engine = Engine::start_embedder(embedder, tokens)?;
+        Ok(Self { engine, tokenizer, chat_template: None, info })
     }
 }
 

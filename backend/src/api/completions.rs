@@ -9,6 +9,7 @@ use tidegate_wire::openai::CompletionRequest;
 pub(crate) async fn create(State(backend): State<Backend>, call: Call) -> Result<Response, ApiError> {
     let CompletionRequest { model, prompts, generation } = CompletionRequest::parse(&call.body)?;
     backend.expect_model(&model)?;
+    backend.expect_generator()?;
     let format = CompletionFormat::new(&backend, generation.include_usage);
     let encode =
         move |backend: &Backend| prompts.into_iter().map(|one| prompt::of_prompt(backend, one)).collect();

@@ -13,10 +13,10 @@ const LARGE: usize = 8 * 1024;
 pub(crate) type Tokens = Vec<Vec<u32>>;
 
 /// Runs `encode` where it cannot keep other requests waiting.
-pub(crate) async fn encode(
+pub(crate) async fn encode<T: Send + 'static>(
     size: usize,
-    encode: impl FnOnce() -> Result<Tokens, ApiError> + Send + 'static,
-) -> Result<Tokens, ApiError> {
+    encode: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     if size < LARGE {
         return encode();
     }
@@ -47,7 +47,12 @@ pub(crate) fn of_prompt(backend: &Backend, prompt: Prompt) -> Result<Vec<u32>, A
     }
 }
 
-fn tokens_of(backend: &Backend, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, ApiError> {
+/// The tokens of a text, with those that the model puts round it or without.
+pub(crate) fn tokens_of(
+    backend: &Backend,
+    text: &str,
+    add_special_tokens: bool,
+) -> Result<Vec<u32>, ApiError> {
     let encoding = backend
         .tokenizer()
         .encode_fast(text, add_special_tokens)

@@ -36,7 +36,7 @@ impl Parts {
         let config = files.require(config::FILE, "the model's shape")?;
         let config = DecoderConfig::parse(&config, &files.name(config::FILE))?;
         let generation = GenerationConfig::read(files)?;
-        let tokenizer = load_tokenizer(files, &config)?;
+        let tokenizer = load_tokenizer(files, config.vocab_size)?;
         let chat_template = load_chat_template(files, None, &config, &tokenizer)?;
         let weights = Weights::Safetensors(Safetensors::open(files)?);
         Ok(Self { config, generation, tokenizer, chat_template, weights })
@@ -48,7 +48,7 @@ impl Parts {
         let config = gguf::decoder_config(&gguf)?;
         let generation = GenerationConfig::read(beside)?;
         let tokenizer = match beside.read(TOKENIZER)? {
-            Some(_) => load_tokenizer(beside, &config)?,
+            Some(_) => load_tokenizer(beside, config.vocab_size)?,
             None => gguf::tokenizer(&gguf)?,
         };
         let within = gguf::chat_template(&gguf)?;

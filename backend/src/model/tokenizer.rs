@@ -59,18 +59,17 @@ impl Templates {
 }
 
 /// Reads the tokenizer and checks that the model has a row for each of its tokens.
-pub(crate) fn load_tokenizer(files: &ModelFiles, config: &DecoderConfig) -> Result<Tokenizer, LoadError> {
+pub(crate) fn load_tokenizer(files: &ModelFiles, vocab_size: usize) -> Result<Tokenizer, LoadError> {
     let file = files.name(TOKENIZER);
     let bytes = files.require(TOKENIZER, "turns text into tokens")?;
     let mut tokenizer = Tokenizer::from_bytes(&bytes)
         .map_err(|error| LoadError::Malformed { file: file.clone(), problem: error.to_string() })?;
     let vocabulary = tokenizer.get_vocab(true);
     if let Some((token, id)) = vocabulary.iter().max_by_key(|(_, id)| **id)
-        && *id as usize >= config.vocab_size
+        && *id as usize >= vocab_size
     {
-        let size = config.vocab_size;
         let problem =
-            format!("token {token:?} has id {id}, but the model's vocabulary (vocab_size) is {size}");
+            format!("token {token:?} has id {id}, but the model's vocabulary (vocab_size) is {vocab_size}");
         return Err(LoadError::Malformed { file, problem });
     }
     // The file may carry the settings of a training run; a prompt is never cut or filled up.

@@ -4,6 +4,8 @@
 #[cfg(test)]
 mod chat_templates;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod gguf_files;
 #[cfg(feature = "demo-model")]
 #[cfg(test)]

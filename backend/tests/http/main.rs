@@ -6,6 +6,7 @@ mod chat;
 mod client;
 mod completions;
 mod drain;
+mod embeddings;
 mod limits;
 mod node;
 mod probes;

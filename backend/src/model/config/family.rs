@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::unsupported;
+use crate::model::encoder;
 use crate::model::error::LoadError;
 
 /// An architecture of the Llama family.
@@ -41,7 +42,8 @@ impl Family {
             return Ok((*family, (*architecture).to_owned()));
         }
         let found = named.or(kind).unwrap_or("missing");
-        let supported = FAMILIES.map(|(architecture, _, _)| architecture).join(", ");
+        let generate = FAMILIES.map(|(architecture, _, _)| architecture).join(", ");
+        let supported = format!("{generate}; for embeddings {}", encoder::names());
         Err(unsupported(file, "architectures", found, &supported))
     }
 

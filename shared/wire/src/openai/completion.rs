@@ -29,7 +29,7 @@ impl CompletionRequest {
         let mut fields = Fields::parse(body)?;
         let request = Self {
             model: fields.required_text("model")?,
-            prompts: take_prompts(&mut fields)?,
+            prompts: take_prompts(&mut fields, "prompt")?,
             generation: Generation::take(&mut fields)?,
         };
         check_best_of(&mut fields, request.generation.n)?;
@@ -54,9 +54,10 @@ impl CompletionRequest {
     }
 }
 
-fn take_prompts(fields: &mut Fields) -> Result<Vec<Prompt>, Invalid> {
-    let path = fields.path("prompt");
-    match fields.take("prompt") {
+/// Takes one text or several, as text or as token ids, none of them empty.
+pub(super) fn take_prompts(fields: &mut Fields, name: &str) -> Result<Vec<Prompt>, Invalid> {
+    let path = fields.path(name);
+    match fields.take(name) {
         None => Err(Invalid::missing(&path)),
         Some(Value::String(text)) => Ok(vec![text_prompt(text, &path)?]),
         Some(Value::Array(items)) if items.is_empty() => Err(empty(&path)),
@@ -102,7 +103,7 @@ fn empty(path: &str) -> Invalid {
     Invalid::param(
         "empty_prompt",
         path,
-        format!("Invalid '{path}': the prompt is empty. Expected some text or tokens."),
+        format!("Invalid '{path}': it is empty. Expected some text or tokens."),
     )
 }
 
