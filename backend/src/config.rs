@@ -41,6 +41,8 @@ pub struct Config {
     pub dtype: Option<DType>,
     /// What weights are kept as; as they are in the file where nothing is given.
     pub quantization: Option<Quantization>,
+    /// Tokens that a request may have, prompt and answer together; what the model was made for where nothing is given.
+    pub max_model_len: Option<u32>,
     /// Slots.
     pub max_concurrent_requests: u32,
     /// Time from a request's arrival to the last byte of its answer.
@@ -113,6 +115,8 @@ impl Config {
             device: read_device(checks, &flags.device),
             dtype: read_dtype(checks, &flags.dtype),
             quantization: read_quantization(checks, &flags.quantize),
+            max_model_len: given(flags.max_model_len.as_deref())
+                .map(|text| checks.whole("max-model-len", text, 1..=u32::MAX)),
             max_concurrent_requests: checks.whole(
                 "max-concurrent-requests",
                 &flags.max_concurrent_requests,
@@ -142,6 +146,7 @@ impl fmt::Display for Config {
         let seconds = |time: Duration| time.as_secs_f64();
         let model = match &self.model {
             ModelSource::Folder(path) | ModelSource::Gguf(path) => path.display().to_string(),
+            ModelSource::Hub(model) => model.to_string(),
             #[cfg(feature = "demo-model")]
             ModelSource::Demo => "(demo)".to_owned(),
         };
@@ -159,7 +164,11 @@ impl fmt::Display for Config {
         };
         write!(f, " --device {device} --dtype {}", self.dtype.map_or("auto", |dtype| dtype.as_str()))?;
         let quantization = self.quantization.map_or_else(|| "auto".to_owned(), |kind| kind.to_string());
-        write!(f, " --quantize {quantization}")
+        write!(f, " --quantize {quantization}")?;
+        match self.max_model_len {
+            Some(tokens) => write!(f, " --max-model-len {tokens}"),
+            None => Ok(()),
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Models: from a folder, or from the bytes compiled in, to a decoder that is ready to step.
 //!
-//! Reading order: `parts` (what a model consists of), [`config`] (what config.json says, and what is refused),
+//! Reading order: `hub` (models by name), `parts` (what a model consists of), [`config`] (what config.json says, and what is refused),
 //! `files` and `mapped` (where bytes come from), `weights` (tensors by name), `gguf` (all of these from one
 //! file), `quantize` (fewer bits at load), `intake` and `assemble` (tensors to layers), `tokenizer` and `generation`
 //! (the other files), [`decoder`] (the forward pass over a packed step), `linear`, `attention`, [`rope`] and
@@ -22,6 +22,7 @@ pub mod error;
 mod files;
 mod generation;
 mod gguf;
+mod hub;
 mod intake;
 mod linear;
 mod mapped;
@@ -41,6 +42,7 @@ pub(crate) use embedder::normalize;
 pub use embedder::{Embedder, EmbeddingInfo, LoadedEmbedder};
 pub use error::LoadError;
 pub use generation::SamplingDefaults;
+pub use hub::HubModel;
 pub use quantize::Quantization;
 pub use tokenizers::Tokenizer;
 
@@ -58,17 +60,39 @@ pub enum ModelSource {
     Folder(PathBuf),
     /// A GGUF file. The tokenizer.json beside it counts, else what the file says about its tokenizer.
     Gguf(PathBuf),
+    /// A model on the hub, by its name.
+    Hub(HubModel),
     /// The model that is compiled in.
     #[cfg(feature = "demo-model")]
     Demo,
 }
 
 impl ModelSource {
-    /// The model at this path: a file that is called so is GGUF, everything else a folder.
+    /// The model at this path: a file that is called so is GGUF. What is not there and looks like a name on the hub is
+    /// one, and everything else a folder.
     #[must_use]
     pub fn at(path: &Path) -> Self {
         let gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-        if gguf && !path.is_dir() { Self::Gguf(path.to_owned()) } else { Self::Folder(path.to_owned()) }
+        if path.exists() {
+            return if gguf && !path.is_dir() {
+                Self::Gguf(path.to_owned())
+            } else {
+                Self::Folder(path.to_owned())
+            };
+        }
+        match path.to_str().and_then(HubModel::named) {
+            _ if gguf => Self::Gguf(path.to_owned()),
+            Some(model) => Self::Hub(model),
+            None => Self::Folder(path.to_owned()),
+        }
+    }
+
+    /// The same model where its files are on this machine. Blocking.
+    fn fetched(&self) -> Result<Self, LoadError> {
+        match self {
+            Self::Hub(model) => model.fetch().map(Self::Folder),
+            here => Ok(here.clone()),
+        }
     }
 
     /// What the model is called where it is given no name; `None` for the one that is compiled in.
@@ -82,6 +106,7 @@ impl ModelSource {
                 let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
                 real.file_name().unwrap_or(real.as_os_str()).to_owned()
             }
+            Self::Hub(model) => return Some(model.repository.clone()),
             #[cfg(feature = "demo-model")]
             Self::Demo => return None,
         };
@@ -98,6 +123,20 @@ pub struct LoadOptions {
     pub dtype: Option<DType>,
     /// What weights are kept as. `None`: as they are in the file.
     pub quantization: Option<Quantization>,
+    /// Tokens that a sequence may have, where they are to be less than what the model was made for.
+    pub max_model_len: Option<usize>,
+}
+
+impl LoadOptions {
+    /// The context of a model that was made for `trained` tokens.
+    fn context_length(&self, trained: usize) -> Result<usize, LoadError> {
+        match self.max_model_len {
+            Some(asked) if asked > trained => {
+                Err(LoadError::TooLong { setting: "--max-model-len", asked, trained })
+            }
+            asked => Ok(asked.unwrap_or(trained)),
+        }
+    }
 }
 
 /// A model that is ready to run.
@@ -155,6 +194,7 @@ pub enum AnyModel {
 /// # Errors
 /// Names the file, and where it applies the tensor or the setting, that cannot be used.
 pub fn open(source: &ModelSource, options: &LoadOptions) -> Result<AnyModel, LoadError> {
+    let source = &source.fetched()?;
     let files = ModelFiles::open(source)?;
     let config = match source {
         ModelSource::Gguf(_) => None,
@@ -171,7 +211,8 @@ pub fn open(source: &ModelSource, options: &LoadOptions) -> Result<AnyModel, Loa
 /// # Errors
 /// Names the file, and where it applies the tensor or the setting, that cannot be used.
 pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, LoadError> {
-    let parts = Parts::read(source)?;
+    let mut parts = Parts::read(&source.fetched()?)?;
+    parts.config.context_length = options.context_length(parts.config.context_length)?;
     let (device, chosen) = options.device.open()?;
     let dtype = device::dtype_for(&device, options.dtype)?;
     let to = Placement { dtype, device: &device };

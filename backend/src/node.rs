@@ -91,7 +91,8 @@ impl Backend {
     /// Names the file and tensor of a model that cannot be used.
     pub fn load(config: &Config) -> Result<Self, StartError> {
         let Config { device, dtype, quantization, .. } = *config;
-        let options = LoadOptions { device, dtype, quantization };
+        let max_model_len = config.max_model_len.map(|tokens| tokens as usize);
+        let options = LoadOptions { device, dtype, quantization, max_model_len };
         let Started { engine, tokenizer, chat_template, info } = match model::open(&config.model, &options)? {
             AnyModel::Generator(model) => Started::generator(*model, config)?,
             AnyModel::Embedder(model) => Started::embedder(*model)?,

@@ -147,7 +147,8 @@ pub(crate) fn load(
     let (mut parameters, quantization) = (intake.parameters(), intake.quantization());
     let dense = modules.dense.iter().map(|dense| load_dense(files, dense, &device, &mut parameters));
     let dense = dense.collect::<std::result::Result<Vec<_>, _>>()?;
-    let max_tokens = config.max_tokens().min(modules.max_tokens.unwrap_or(usize::MAX));
+    let trained = config.max_tokens().min(modules.max_tokens.unwrap_or(usize::MAX));
+    let max_tokens = options.context_length(trained)?;
     let info = ModelInfo {
         parameters,
         dtype: dtype.as_str().to_owned(),

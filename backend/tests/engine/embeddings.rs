@@ -31,7 +31,7 @@ fn fixture(name: &str) -> PathBuf {
 }
 
 fn load(folder: &Path, quantization: Option<Quantization>) -> Result<LoadedEmbedder, LoadError> {
-    let options = LoadOptions { device: DeviceChoice::Cpu, dtype: None, quantization };
+    let options = LoadOptions { device: DeviceChoice::Cpu, quantization, ..LoadOptions::default() };
     match open(&ModelSource::Folder(folder.to_owned()), &options)? {
         AnyModel::Embedder(model) => Ok(*model),
         AnyModel::Generator(_) => panic!("{} is no embedding model", folder.display()),
