@@ -115,8 +115,7 @@ impl Config {
             device: read_device(checks, &flags.device),
             dtype: read_dtype(checks, &flags.dtype),
             quantization: read_quantization(checks, &flags.quantize),
-            max_model_len: given(flags.max_model_len.as_deref())
-                .map(|text| checks.whole("max-model-len", text, 1..=u32::MAX)),
+            max_model_len: read_max_model_len(checks, flags),
             max_concurrent_requests: checks.whole(
                 "max-concurrent-requests",
                 &flags.max_concurrent_requests,
@@ -230,6 +229,10 @@ fn read_quantization(checks: &mut FlagChecks, text: &str) -> Option<Quantization
         return None;
     }
     text.parse().map_err(|_: String| checks.refuse("quantize", text, "auto, none, q8_0 or q4_k")).ok()
+}
+
+fn read_max_model_len(checks: &mut FlagChecks, flags: &ModelFlags) -> Option<u32> {
+    given(flags.max_model_len.as_deref()).map(|text| checks.whole("max-model-len", text, 1..=u32::MAX))
 }
 
 fn read_url(checks: &mut FlagChecks, flag: &str, text: Option<&str>, schemes: &[&str]) -> Option<String> {

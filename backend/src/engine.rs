@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::model::cache::BLOCK_TOKENS;
-use crate::model::{Decoder, Embedder};
+use crate::model::{Decoder, Embedder, SerialModel};
 use blocks::BlockPool;
 use embedding::{EmbedLoop, Job};
 pub use embedding::{EmbedRequest, Embedded, Embeddings};
@@ -82,6 +82,18 @@ impl Engine {
         let blocks = budget::cache_blocks(&decoder, &options)?;
         let context_length = decoder.config().context_length.min(blocks * BLOCK_TOKENS);
         let model = CachedDecoder::new(decoder, blocks).map_err(EngineError::Cache)?;
+        Self::start_model(Box::new(model), &options, blocks, context_length)
+    }
+
+    /// Starts the step loop of a model that runs one sequence at a time: the others wait for its end.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start_serial(model: SerialModel, options: EngineOptions) -> Result<Self, EngineError> {
+        let context_length = model.context_length();
+        // The cache is the model's own; these blocks only count.
+        let blocks = context_length.div_ceil(BLOCK_TOKENS);
+        let options = EngineOptions { max_sequences: 1, ..options };
         Self::start_model(Box::new(model), &options, blocks, context_length)
     }
 

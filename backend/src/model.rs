@@ -5,7 +5,8 @@
 //! file), `quantize` (fewer bits at load), `intake` and `assemble` (tensors to layers), `tokenizer` and `generation`
 //! (the other files), [`decoder`] (the forward pass over a packed step), `linear`, `attention`, [`rope`] and
 //! [`cache`] (its parts), `cpu` (kernels), `device` (where it runs), [`error`] (why a model is refused). Models that make
-//! embeddings stand beside that: `encoder` (the forward pass over packed texts), `embedder` (what stands behind it).
+//! embeddings stand beside that: `encoder` (the forward pass over packed texts), `embedder` (what stands behind it); and so do those
+//! that run one sequence at a time: `serial`.
 
 mod assemble;
 mod attention;
@@ -29,6 +30,7 @@ mod mapped;
 mod parts;
 mod quantize;
 pub mod rope;
+mod serial;
 mod tokenizer;
 mod weights;
 
@@ -44,6 +46,8 @@ pub use error::LoadError;
 pub use generation::SamplingDefaults;
 pub use hub::HubModel;
 pub use quantize::Quantization;
+use serde_json::Value;
+pub use serial::{LoadedSerial, SerialModel};
 pub use tokenizers::Tokenizer;
 
 use crate::chat_template::ChatTemplate;
@@ -178,6 +182,26 @@ pub struct ModelInfo {
     pub sampling: SamplingDefaults,
     /// Of a model that makes embeddings, and generates nothing: what they are.
     pub embedding: Option<EmbeddingInfo>,
+    /// How many sequences share a step.
+    pub batching: Batching,
+}
+
+/// How many sequences share a step of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batching {
+    /// All that run; they join and leave between steps.
+    Continuous,
+    /// One; the others wait for its end.
+    Serial,
+}
+
+impl std::fmt::Display for Batching {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Continuous => "continuous",
+            Self::Serial => "serial",
+        })
+    }
 }
 
 /// A model of any kind that is ready to run.
@@ -185,6 +209,8 @@ pub struct ModelInfo {
 pub enum AnyModel {
     /// It generates text.
     Generator(Box<LoadedModel>),
+    /// It generates text, for one sequence at a time.
+    Serial(Box<LoadedSerial>),
     /// It makes embeddings.
     Embedder(Box<LoadedEmbedder>),
 }
@@ -200,8 +226,13 @@ pub fn open(source: &ModelSource, options: &LoadOptions) -> Result<AnyModel, Loa
         ModelSource::Gguf(_) => None,
         _ => files.read(config::FILE)?,
     };
-    if config.is_some_and(|config| embedder::is_embedder(&config)) {
+    // What is no JSON is refused where it is read in earnest.
+    let config: Option<Value> = config.and_then(|config| serde_json::from_slice(&config).ok());
+    if config.as_ref().is_some_and(encoder::is_encoder) {
         return embedder::load(&files, options).map(Box::new).map(AnyModel::Embedder);
+    }
+    if config.as_ref().is_some_and(serial::is_serial) {
+        return serial::load(&files, options).map(Box::new).map(AnyModel::Serial);
     }
     load(source, options).map(Box::new).map(AnyModel::Generator)
 }
@@ -231,6 +262,7 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, 
         bos_token_id: generation.bos_token_id().or(config.bos_token_id),
         sampling: generation.sampling(),
         embedding: None,
+        batching: Batching::Continuous,
         architecture: config.architecture,
     };
     let (tokenizer, chat_template) = (Arc::new(parts.tokenizer), parts.chat_template);

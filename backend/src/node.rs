@@ -11,8 +11,8 @@ use crate::{
     error::{ApiError, ErrorKind},
     health::Outcomes,
     model::{
-        self, AnyModel, EmbeddingInfo, LoadError, LoadOptions, LoadedEmbedder, LoadedModel, ModelInfo,
-        Tokenizer,
+        self, AnyModel, EmbeddingInfo, LoadError, LoadOptions, LoadedEmbedder, LoadedModel, LoadedSerial,
+        ModelInfo, Tokenizer,
     },
     slots::Slots,
 };
@@ -95,6 +95,7 @@ impl Backend {
         let options = LoadOptions { device, dtype, quantization, max_model_len };
         let Started { engine, tokenizer, chat_template, info } = match model::open(&config.model, &options)? {
             AnyModel::Generator(model) => Started::generator(*model, config)?,
+            AnyModel::Serial(model) => Started::serial(*model)?,
             AnyModel::Embedder(model) => Started::embedder(*model)?,
         };
         let inner = Inner {
@@ -261,6 +262,13 @@ impl Started {
         // A request with several answers is one slot, and still decodes them all together.
         let max_sequences = config.max_concurrent_requests.max(MAX_SEQUENCES) as usize;
         let engine = Engine::start(decoder, EngineOptions { max_sequences, ..EngineOptions::default() })?;
+        Ok(Self { engine, tokenizer, chat_template, info })
+    }
+
+    fn serial(model: LoadedSerial) -> Result<Self, EngineError> {
+        let LoadedSerial { model, tokenizer, chat_template, info } = model;
+        tracing::warn!(architecture = %info.architecture, "this model runs one sequence at a time");
+        let engine = Engine::start_serial(model, EngineOptions::default())?;
         Ok(Self { engine, tokenizer, chat_template, info })
     }
 

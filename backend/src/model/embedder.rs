@@ -8,7 +8,6 @@ mod pooling;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Result, Tensor};
-use serde_json::Value;
 use tokenizers::Tokenizer;
 
 use super::encoder::{self, Encoder, EncoderConfig, Matryoshka};
@@ -19,7 +18,7 @@ use super::linear::Linear;
 use super::quantize::Role;
 use super::tokenizer::load_tokenizer;
 use super::weights::{Placement, Safetensors, Weights};
-use super::{LoadOptions, ModelInfo, SamplingDefaults, config, device};
+use super::{Batching, LoadOptions, ModelInfo, SamplingDefaults, config, device};
 use modules::{Activation, DenseConfig, Modules};
 use pooling::Pooling;
 
@@ -119,21 +118,12 @@ pub(crate) fn normalize(vector: &mut [f32]) {
     }
 }
 
-/// Whether this config.json is an embedding model's.
-pub(crate) fn is_embedder(config: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(config).is_ok_and(|config| encoder::is_encoder(&config))
-}
-
 /// Loads an embedding model from its folder.
 pub(crate) fn load(
     files: &ModelFiles,
     options: &LoadOptions,
 ) -> std::result::Result<LoadedEmbedder, LoadError> {
-    let file = files.name(config::FILE);
-    let bytes = files.require(config::FILE, "the model's shape")?;
-    let value = serde_json::from_slice(&bytes)
-        .map_err(|error| LoadError::Malformed { file: file.clone(), problem: error.to_string() })?;
-    let config = EncoderConfig::parse(value, &file)?;
+    let config = read_config(files)?;
     let modules = Modules::read(files, config.hidden_size)?;
     let tokenizer = Arc::new(modules.adapt(load_tokenizer(files, config.vocab_size)?)?);
     let (device, chosen) = options.device.open()?;
@@ -147,8 +137,7 @@ pub(crate) fn load(
     let (mut parameters, quantization) = (intake.parameters(), intake.quantization());
     let dense = modules.dense.iter().map(|dense| load_dense(files, dense, &device, &mut parameters));
     let dense = dense.collect::<std::result::Result<Vec<_>, _>>()?;
-    let trained = config.max_tokens().min(modules.max_tokens.unwrap_or(usize::MAX));
-    let max_tokens = options.context_length(trained)?;
+    let max_tokens = options.context_length(modules.longest(config.max_tokens()))?;
     let info = ModelInfo {
         parameters,
         dtype: dtype.as_str().to_owned(),
@@ -160,11 +149,20 @@ pub(crate) fn load(
         bos_token_id: None,
         sampling: SamplingDefaults::default(),
         embedding: Some(embedding_info(&config, &modules)),
+        batching: Batching::Continuous,
         architecture: config.architecture,
     };
     let Modules { pooling, normalize, .. } = modules;
     let embedder = Embedder { encoder, pooling, dense, normalize, max_tokens };
     Ok(LoadedEmbedder { embedder, tokenizer, info })
+}
+
+fn read_config(files: &ModelFiles) -> std::result::Result<EncoderConfig, LoadError> {
+    let file = files.name(config::FILE);
+    let bytes = files.require(config::FILE, "the model's shape")?;
+    let value = serde_json::from_slice(&bytes)
+        .map_err(|error| LoadError::Malformed { file: file.clone(), problem: error.to_string() })?;
+    EncoderConfig::parse(value, &file)
 }
 
 fn load_dense(

@@ -34,7 +34,7 @@ fn load(folder: &Path, quantization: Option<Quantization>) -> Result<LoadedEmbed
     let options = LoadOptions { device: DeviceChoice::Cpu, quantization, ..LoadOptions::default() };
     match open(&ModelSource::Folder(folder.to_owned()), &options)? {
         AnyModel::Embedder(model) => Ok(*model),
-        AnyModel::Generator(_) => panic!("{} is no embedding model", folder.display()),
+        _ => panic!("{} is no embedding model", folder.display()),
     }
 }
 

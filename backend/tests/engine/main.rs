@@ -19,4 +19,6 @@ mod quantized;
 #[cfg(test)]
 mod reference;
 #[cfg(test)]
+mod serial;
+#[cfg(test)]
 mod support;

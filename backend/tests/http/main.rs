@@ -11,4 +11,5 @@ mod limits;
 mod node;
 mod probes;
 mod register;
+mod serial;
 mod streams;

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::unsupported;
-use crate::model::encoder;
 use crate::model::error::LoadError;
+use crate::model::{encoder, serial};
 
 /// An architecture of the Llama family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,7 +43,8 @@ impl Family {
         }
         let found = named.or(kind).unwrap_or("missing");
         let generate = FAMILIES.map(|(architecture, _, _)| architecture).join(", ");
-        let supported = format!("{generate}; for embeddings {}", encoder::names());
+        let (serial, embed) = (serial::names(), encoder::names());
+        let supported = format!("{generate}; one sequence at a time {serial}; for embeddings {embed}");
         Err(unsupported(file, "architectures", found, &supported))
     }
 

@@ -34,7 +34,7 @@ pub(super) struct Modules {
     /// Numbers of an embedding.
     pub(super) width: usize,
     /// Tokens that a text may have, where the files say less than the table of positions allows.
-    pub(super) max_tokens: Option<usize>,
+    max_tokens: Option<usize>,
     lower_case: bool,
 }
 
@@ -130,6 +130,11 @@ impl Modules {
         }
         refuse_default_prompt(files)?;
         Ok(modules)
+    }
+
+    /// Tokens that a text may have, where the table of positions has so many rows.
+    pub(super) fn longest(&self, positions: usize) -> usize {
+        positions.min(self.max_tokens.unwrap_or(usize::MAX))
     }
 
     /// The model's tokenizer as its texts reach it.

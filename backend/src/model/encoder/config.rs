@@ -182,17 +182,7 @@ impl Raw {
         architecture: String,
         file: &str,
     ) -> Result<EncoderConfig, LoadError> {
-        let positions = self.position_embedding_type.as_deref().unwrap_or("absolute");
-        if positions != "absolute" {
-            return Err(unsupported(file, "position_embedding_type", positions, "absolute"));
-        }
-        for (setting, on) in
-            [("is_decoder", self.is_decoder), ("add_cross_attention", self.add_cross_attention)]
-        {
-            if on {
-                return Err(unsupported(file, setting, "true", "false"));
-            }
-        }
+        self.refuse_ignored(file)?;
         let matryoshka = match (self.matryoshka_dimensions, self.is_matryoshka) {
             (Some(widths), _) => Matryoshka::These(widths),
             (None, Some(true)) => Matryoshka::Any,
@@ -214,6 +204,24 @@ impl Raw {
             activation: activation(&self.hidden_act, file)?,
             matryoshka,
         })
+    }
+}
+
+impl Raw {
+    /// Refuses what would make another network of it.
+    fn refuse_ignored(&self, file: &str) -> Result<(), LoadError> {
+        let positions = self.position_embedding_type.as_deref().unwrap_or("absolute");
+        if positions != "absolute" {
+            return Err(unsupported(file, "position_embedding_type", positions, "absolute"));
+        }
+        for (setting, on) in
+            [("is_decoder", self.is_decoder), ("add_cross_attention", self.add_cross_attention)]
+        {
+            if on {
+                return Err(unsupported(file, setting, "true", "false"));
+            }
+        }
+        Ok(())
     }
 }
 

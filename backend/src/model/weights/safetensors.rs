@@ -57,6 +57,11 @@ impl Safetensors {
         Ok(Self { shards: vec![shard], places, file: files.name(name) })
     }
 
+    /// Whether there is a tensor of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
     /// Names of all tensors.
     pub(crate) fn names(&self) -> HashSet<String> {
         self.places.keys().cloned().collect()
