@@ -42,6 +42,8 @@ pub struct Config {
     pub dtype: Option<DType>,
     /// What weights are kept as; as they are in the file where nothing is given.
     pub quantization: Option<Quantization>,
+    /// Tokens that a request may have, prompt and answer together; what the model was made for where nothing is given.
+    pub max_model_len: Option<u32>,
     /// Slots.
     pub max_concurrent_requests: u32,
     /// Bytes for keys and values; the device decides where nothing is given.
@@ -118,6 +120,7 @@ impl Config {
             device: read_device(checks, &flags.device),
             dtype: read_dtype(checks, &flags.dtype),
             quantization: read_quantization(checks, &flags.quantize),
+            max_model_len: read_max_model_len(checks, flags),
             max_concurrent_requests: read_slots(checks, flags),
             kv_cache_memory: read_bytes(checks, "kv-cache-memory", flags.kv_cache_memory.as_deref()),
             max_batch_tokens: read_batch_tokens(checks, flags),
@@ -145,6 +148,7 @@ impl fmt::Display for Config {
         let seconds = |time: Duration| time.as_secs_f64();
         let model = match &self.model {
             ModelSource::Folder(path) | ModelSource::Gguf(path) => path.display().to_string(),
+            ModelSource::Hub(model) => model.to_string(),
             #[cfg(feature = "demo-model")]
             ModelSource::Demo => "(demo)".to_owned(),
         };
@@ -168,7 +172,11 @@ impl fmt::Display for Config {
         };
         write!(f, " --device {device} --dtype {}", self.dtype.map_or("auto", |dtype| dtype.as_str()))?;
         let quantization = self.quantization.map_or_else(|| "auto".to_owned(), |kind| kind.to_string());
-        write!(f, " --quantize {quantization}")
+        write!(f, " --quantize {quantization}")?;
+        match self.max_model_len {
+            Some(tokens) => write!(f, " --max-model-len {tokens}"),
+            None => Ok(()),
+        }
     }
 }
 
@@ -230,6 +238,10 @@ fn read_quantization(checks: &mut FlagChecks, text: &str) -> Option<Quantization
         return None;
     }
     text.parse().map_err(|_: String| checks.refuse("quantize", text, "auto, none, q8_0 or q4_k")).ok()
+}
+
+fn read_max_model_len(checks: &mut FlagChecks, flags: &ModelFlags) -> Option<u32> {
+    given(flags.max_model_len.as_deref()).map(|text| checks.whole("max-model-len", text, 1..=u32::MAX))
 }
 
 fn read_slots(checks: &mut FlagChecks, flags: &ModelFlags) -> u32 {

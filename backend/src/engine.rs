@@ -7,10 +7,11 @@
 //! Reading order: [`request`] (what is asked), [`stream`] (what comes back), `sequence` (one request at work),
 //! `step_loop` (the thread), `scheduler` (who runs, and what the next step computes), `forward` (the model as the loop
 //! sees it), `sampler` (logits to a token), `blocks` and `table` (who holds which block of the cache), `budget` (how
-//! many there are), [`stats`] (what can be seen from outside).
+//! many there are), [`stats`] (what can be seen from outside). [`embedding`] is the other kind of engine, for models that make embeddings.
 
 mod blocks;
 mod budget;
+pub mod embedding;
 mod forward;
 pub mod request;
 mod sampler;
@@ -21,13 +22,16 @@ mod step_loop;
 pub mod stream;
 mod table;
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
-use crate::model::Decoder;
 use crate::model::cache::BLOCK_TOKENS;
+use crate::model::{Decoder, Embedder, SerialModel};
 use blocks::BlockPool;
+use embedding::{EmbedLoop, Job};
+pub use embedding::{EmbedRequest, Embedded, Embeddings};
 use forward::{CachedDecoder, Forward};
 pub use request::{EngineError, GenerateRequest, Priority, Room, Sampling, Service};
 use scheduler::Scheduler;
@@ -62,12 +66,19 @@ impl Default for EngineOptions {
 /// sequence has left.
 #[derive(Clone, Debug)]
 pub struct Engine {
-    arrivals: Sender<Sequence>,
+    arrivals: Arrivals,
     counters: Arc<Counters>,
     context_length: usize,
     /// What the model itself was made for.
     model_context: usize,
     vocab_size: usize,
+}
+
+/// The way into the engine's thread.
+#[derive(Clone, Debug)]
+enum Arrivals {
+    Generate(Sender<Sequence>),
+    Embed(Sender<Job>),
 }
 
 impl Engine {
@@ -90,6 +101,18 @@ impl Engine {
         Self::start_model(Box::new(model), &options, blocks, context)
     }
 
+    /// Starts the step loop of a model that runs one sequence at a time: the others wait for its end.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start_serial(model: SerialModel, options: EngineOptions) -> Result<Self, EngineError> {
+        let context_length = model.context_length();
+        // The cache is the model's own: these blocks only count, and nobody takes over another one's.
+        let blocks = context_length.div_ceil(BLOCK_TOKENS);
+        let options = EngineOptions { max_sequences: 1, prefix_cache: false, ..options };
+        Self::start_model(Box::new(model), &options, blocks, context_length)
+    }
+
     fn start_model(
         model: Box<dyn Forward>,
         options: &EngineOptions,
@@ -107,7 +130,56 @@ impl Engine {
         let (arrivals, receiver) = arrivals();
         let thread = std::thread::Builder::new().name("engine".into());
         thread.spawn(move || step_loop.run(&receiver)).map_err(EngineError::Thread)?;
-        Ok(Self { arrivals, counters, context_length, model_context, vocab_size })
+        Ok(Self {
+            arrivals: Arrivals::Generate(arrivals),
+            counters,
+            context_length,
+            model_context,
+            vocab_size,
+        })
+    }
+
+    /// Starts the loop of a model that makes embeddings on its own thread; a step takes `max_batch_tokens`.
+    ///
+    /// # Errors
+    /// When the thread cannot be started.
+    pub fn start_embedder(model: Embedder, max_batch_tokens: usize) -> Result<Self, EngineError> {
+        let counters = Arc::new(Counters::new(0));
+        let (context_length, vocab_size) = (model.max_tokens(), model.vocab_size());
+        let jobs = VecDeque::new();
+        let embed_loop = EmbedLoop { model, max_batch_tokens, jobs, counters: Arc::clone(&counters) };
+        let (arrivals, receiver) = arrivals();
+        let thread = std::thread::Builder::new().name("engine".into());
+        thread.spawn(move || embed_loop.run(&receiver)).map_err(EngineError::Thread)?;
+        Ok(Self {
+            arrivals: Arrivals::Embed(arrivals),
+            counters,
+            context_length,
+            model_context: context_length,
+            vocab_size,
+        })
+    }
+
+    /// Hands texts to the engine; their embeddings come together.
+    ///
+    /// # Errors
+    /// When a text is empty, too long or holds an unknown token, when the model makes no embeddings, or when the engine
+    /// has stopped.
+    pub fn embed(&self, request: EmbedRequest) -> Result<Embeddings, EngineError> {
+        let Arrivals::Embed(arrivals) = &self.arrivals else {
+            return Err(EngineError::OtherTask("generates text and makes no embeddings"));
+        };
+        for (index, text) in request.texts.iter().enumerate() {
+            let (tokens, max) = (text.len(), self.context_length);
+            match tokens {
+                0 => return Err(EngineError::EmptyPrompt),
+                _ if tokens > max => return Err(EngineError::TextTooLong { index, tokens, max }),
+                _ => self.check_tokens("input", text.iter())?,
+            }
+        }
+        let (job, embeddings) = Job::new(request, Unfinished::new(&self.counters));
+        arrivals.send(job).map_err(|_| EngineError::Stopped)?;
+        Ok(embeddings)
     }
 
     /// Hands a request to the engine; tokens arrive on the stream that is returned.
@@ -118,6 +190,9 @@ impl Engine {
     /// When the prompt is empty, leaves no room in the context or holds an unknown token, when a sampling
     /// parameter is out of range, or when the engine has stopped.
     pub fn generate(&self, request: GenerateRequest) -> Result<TokenStream, EngineError> {
+        let Arrivals::Generate(arrivals) = &self.arrivals else {
+            return Err(EngineError::OtherTask("makes embeddings and generates no text"));
+        };
         self.check(&request)?;
         let limit = request.prompt.len().saturating_add(request.max_tokens).min(self.context_length);
         // Room for every event that can come, so that the engine never waits for a reader.
@@ -125,7 +200,7 @@ impl Engine {
         let cached = Arc::new(AtomicUsize::new(0));
         let unfinished = Unfinished::new(&self.counters);
         let sequence = Sequence::new(request, limit, events, Arc::clone(&cached), unfinished);
-        self.arrivals.send(sequence).map_err(|_| EngineError::Stopped)?;
+        arrivals.send(sequence).map_err(|_| EngineError::Stopped)?;
         Ok(TokenStream::new(stream, cached))
     }
 
@@ -186,7 +261,7 @@ impl Engine {
     clippy::disallowed_methods,
     reason = "each entry is a request that holds a slot of the backend: these bound it"
 )]
-fn arrivals() -> (Sender<Sequence>, Receiver<Sequence>) {
+fn arrivals<T>() -> (Sender<T>, Receiver<T>) {
     channel()
 }
 

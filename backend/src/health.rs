@@ -8,7 +8,7 @@ use crate::{api::json, node::Backend, slots::Counts};
 use axum::{extract::State, response::Response};
 use http::StatusCode;
 use tidegate_wire::health::{
-    BackendStatistics, GracefulDegradation, HealthReport, HealthStatus, QueueStatistics,
+    BackendStatistics, EngineHealth, GracefulDegradation, HealthReport, HealthStatus, QueueStatistics,
 };
 
 /// `GET /health`. Always 200: a balancer asks `/readyz`, and must not take a backend out because it is full.
@@ -49,6 +49,10 @@ pub fn report(backend: &Backend) -> HealthReport {
             queue_statistics: no_queue(),
             backend_statistics: statistics(backend, counts, &window),
         },
+        engine: Some(EngineHealth {
+            architecture: backend.model_info().architecture.clone(),
+            batching: backend.model_info().batching.to_string(),
+        }),
     }
 }
 
@@ -75,6 +79,7 @@ pub(crate) fn loading(slots: u32) -> HealthReport {
             queue_statistics: no_queue(),
             backend_statistics,
         },
+        engine: None,
     }
 }
 

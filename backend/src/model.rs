@@ -1,10 +1,12 @@
 //! Models: from a folder, or from the bytes compiled in, to a decoder that is ready to step.
 //!
-//! Reading order: `parts` (what a model consists of), [`config`] (what config.json says, and what is refused),
+//! Reading order: `hub` (models by name), `parts` (what a model consists of), [`config`] (what config.json says, and what is refused),
 //! `files` and `mapped` (where bytes come from), `weights` (tensors by name), `gguf` (all of these from one
-//! file), `quantize` (fewer bits at load), `assemble` (tensors to layers), `tokenizer` and `generation` (the
-//! other files), [`decoder`] (the forward pass over a packed step), `linear`, `attention`, [`rope`] and
-//! [`cache`] (its parts), `cpu` (kernels), `device` (where it runs), [`error`] (why a model is refused).
+//! file), `quantize` (fewer bits at load), `intake` and `assemble` (tensors to layers), `tokenizer` and `generation`
+//! (the other files), [`decoder`] (the forward pass over a packed step), `linear`, `attention`, [`rope`] and
+//! [`cache`] (its parts), `cpu` (kernels), `device` (where it runs), [`error`] (why a model is refused). Models that make
+//! embeddings stand beside that: `encoder` (the forward pass over packed texts), `embedder` (what stands behind it); and so do those
+//! that run one sequence at a time: `serial`.
 
 mod assemble;
 mod attention;
@@ -15,15 +17,20 @@ pub mod decoder;
 #[cfg(feature = "demo-model")]
 mod demo;
 mod device;
+mod embedder;
+mod encoder;
 pub mod error;
 mod files;
 mod generation;
 mod gguf;
+mod hub;
+mod intake;
 mod linear;
 mod mapped;
 mod parts;
 mod quantize;
 pub mod rope;
+mod serial;
 mod tokenizer;
 mod weights;
 
@@ -33,13 +40,20 @@ use std::sync::Arc;
 use candle_core::DType;
 pub use decoder::{Chunk, Decoder};
 pub use device::DeviceChoice;
+pub(crate) use embedder::normalize;
+pub use embedder::{Embedder, EmbeddingInfo, LoadedEmbedder};
 pub use error::LoadError;
 pub use generation::SamplingDefaults;
+pub use hub::HubModel;
 pub use quantize::Quantization;
+use serde_json::Value;
+pub use serial::{LoadedSerial, SerialModel};
 pub use tokenizers::Tokenizer;
 
 use crate::chat_template::ChatTemplate;
 use assemble::Assembler;
+use files::ModelFiles;
+use intake::Intake;
 use parts::Parts;
 use weights::Placement;
 
@@ -50,17 +64,39 @@ pub enum ModelSource {
     Folder(PathBuf),
     /// A GGUF file. The tokenizer.json beside it counts, else what the file says about its tokenizer.
     Gguf(PathBuf),
+    /// A model on the hub, by its name.
+    Hub(HubModel),
     /// The model that is compiled in.
     #[cfg(feature = "demo-model")]
     Demo,
 }
 
 impl ModelSource {
-    /// The model at this path: a file that is called so is GGUF, everything else a folder.
+    /// The model at this path: a file that is called so is GGUF. What is not there and looks like a name on the hub is
+    /// one, and everything else a folder.
     #[must_use]
     pub fn at(path: &Path) -> Self {
         let gguf = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
-        if gguf && !path.is_dir() { Self::Gguf(path.to_owned()) } else { Self::Folder(path.to_owned()) }
+        if path.exists() {
+            return if gguf && !path.is_dir() {
+                Self::Gguf(path.to_owned())
+            } else {
+                Self::Folder(path.to_owned())
+            };
+        }
+        match path.to_str().and_then(HubModel::named) {
+            _ if gguf => Self::Gguf(path.to_owned()),
+            Some(model) => Self::Hub(model),
+            None => Self::Folder(path.to_owned()),
+        }
+    }
+
+    /// The same model where its files are on this machine. Blocking.
+    fn fetched(&self) -> Result<Self, LoadError> {
+        match self {
+            Self::Hub(model) => model.fetch().map(Self::Folder),
+            here => Ok(here.clone()),
+        }
     }
 
     /// What the model is called where it is given no name; `None` for the one that is compiled in.
@@ -74,6 +110,7 @@ impl ModelSource {
                 let real = folder.canonicalize().unwrap_or_else(|_| folder.clone());
                 real.file_name().unwrap_or(real.as_os_str()).to_owned()
             }
+            Self::Hub(model) => return Some(model.repository.clone()),
             #[cfg(feature = "demo-model")]
             Self::Demo => return None,
         };
@@ -90,6 +127,20 @@ pub struct LoadOptions {
     pub dtype: Option<DType>,
     /// What weights are kept as. `None`: as they are in the file.
     pub quantization: Option<Quantization>,
+    /// Tokens that a sequence may have, where they are to be less than what the model was made for.
+    pub max_model_len: Option<usize>,
+}
+
+impl LoadOptions {
+    /// The context of a model that was made for `trained` tokens.
+    fn context_length(&self, trained: usize) -> Result<usize, LoadError> {
+        match self.max_model_len {
+            Some(asked) if asked > trained => {
+                Err(LoadError::TooLong { setting: "--max-model-len", asked, trained })
+            }
+            asked => Ok(asked.unwrap_or(trained)),
+        }
+    }
 }
 
 /// A model that is ready to run.
@@ -129,20 +180,76 @@ pub struct ModelInfo {
     pub bos_token_id: Option<u32>,
     /// What generation_config.json proposes where a request says nothing.
     pub sampling: SamplingDefaults,
+    /// Of a model that makes embeddings, and generates nothing: what they are.
+    pub embedding: Option<EmbeddingInfo>,
+    /// How many sequences share a step.
+    pub batching: Batching,
 }
 
-/// Loads a model: checks all its files, then maps the weights and brings them to the device. Blocking.
+/// How many sequences share a step of the engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Batching {
+    /// All that run; they join and leave between steps.
+    Continuous,
+    /// One; the others wait for its end.
+    Serial,
+}
+
+impl std::fmt::Display for Batching {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Continuous => "continuous",
+            Self::Serial => "serial",
+        })
+    }
+}
+
+/// A model of any kind that is ready to run.
+#[derive(Debug)]
+pub enum AnyModel {
+    /// It generates text.
+    Generator(Box<LoadedModel>),
+    /// It generates text, for one sequence at a time.
+    Serial(Box<LoadedSerial>),
+    /// It makes embeddings.
+    Embedder(Box<LoadedEmbedder>),
+}
+
+/// Loads a model of any kind, as its config.json says. Blocking.
+///
+/// # Errors
+/// Names the file, and where it applies the tensor or the setting, that cannot be used.
+pub fn open(source: &ModelSource, options: &LoadOptions) -> Result<AnyModel, LoadError> {
+    let source = &source.fetched()?;
+    let files = ModelFiles::open(source)?;
+    let config = match source {
+        ModelSource::Gguf(_) => None,
+        _ => files.read(config::FILE)?,
+    };
+    // What is no JSON is refused where it is read in earnest.
+    let config: Option<Value> = config.and_then(|config| serde_json::from_slice(&config).ok());
+    if config.as_ref().is_some_and(encoder::is_encoder) {
+        return embedder::load(&files, options).map(Box::new).map(AnyModel::Embedder);
+    }
+    if config.as_ref().is_some_and(serial::is_serial) {
+        return serial::load(&files, options).map(Box::new).map(AnyModel::Serial);
+    }
+    load(source, options).map(Box::new).map(AnyModel::Generator)
+}
+
+/// Loads a model that generates text: checks all its files, then maps the weights and brings them to the device. Blocking.
 ///
 /// # Errors
 /// Names the file, and where it applies the tensor or the setting, that cannot be used.
 pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, LoadError> {
-    let parts = Parts::read(source)?;
+    let mut parts = Parts::read(&source.fetched()?)?;
+    parts.config.context_length = options.context_length(parts.config.context_length)?;
     let (device, chosen) = options.device.open()?;
     let dtype = device::dtype_for(&device, options.dtype)?;
     let to = Placement { dtype, device: &device };
-    let mut assembler = Assembler::new(&parts.weights, &parts.config, to, options.quantization);
-    let decoder = assembler.decoder()?;
-    let (parameters, quantization) = (assembler.parameters(), assembler.quantization());
+    let mut intake = Intake::new(&parts.weights, to, options.quantization);
+    let decoder = Assembler::new(&mut intake, &parts.config).decoder()?;
+    let (parameters, quantization) = (intake.parameters(), intake.quantization());
     let (config, generation) = (parts.config, parts.generation);
     let info = ModelInfo {
         parameters,
@@ -154,6 +261,8 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, 
         eos_token_ids: generation.eos_token_ids().unwrap_or(config.eos_token_ids),
         bos_token_id: generation.bos_token_id().or(config.bos_token_id),
         sampling: generation.sampling(),
+        embedding: None,
+        batching: Batching::Continuous,
         architecture: config.architecture,
     };
     let (tokenizer, chat_template) = (Arc::new(parts.tokenizer), parts.chat_template);

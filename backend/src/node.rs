@@ -11,7 +11,10 @@ use crate::{
     error::{ApiError, ErrorKind},
     grammar::Grammars,
     health::Outcomes,
-    model::{self, LoadError, LoadOptions, LoadedModel, ModelInfo, Tokenizer},
+    model::{
+        self, AnyModel, EmbeddingInfo, LoadError, LoadOptions, LoadedEmbedder, LoadedModel, LoadedSerial,
+        ModelInfo, Tokenizer,
+    },
     slots::Slots,
     text::Vocabulary,
 };
@@ -31,6 +34,10 @@ use tokio::sync::watch;
 const CPU_BATCH_TOKENS: u32 = 256;
 /// Tokens of a step on a GPU, which needs as many to be busy.
 const GPU_BATCH_TOKENS: u32 = 4096;
+/// Tokens of a forward pass of embeddings on a CPU: arithmetic is the bound long before, and a pass is not interrupted.
+const CPU_EMBED_TOKENS: usize = 512;
+/// The same on a GPU, which needs as many to be busy.
+const GPU_EMBED_TOKENS: usize = 16_384;
 
 /// A backend whose model is loaded and whose engine steps. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -92,11 +99,13 @@ impl Backend {
     /// Names the file and tensor of a model that cannot be used.
     pub fn load(config: &Config) -> Result<Self, StartError> {
         let Config { device, dtype, quantization, .. } = *config;
-        let options = LoadOptions { device, dtype, quantization };
-        let LoadedModel { decoder, tokenizer, chat_template, info } = model::load(&config.model, &options)?;
-        // A request with several answers is one slot, and still decodes them all together.
-        let max_sequences = config.max_concurrent_requests.max(MAX_SEQUENCES) as usize;
-        let engine = Engine::start(decoder, engine_options(config, &info, max_sequences))?;
+        let max_model_len = config.max_model_len.map(|tokens| tokens as usize);
+        let options = LoadOptions { device, dtype, quantization, max_model_len };
+        let Started { engine, tokenizer, chat_template, info } = match model::open(&config.model, &options)? {
+            AnyModel::Generator(model) => Started::generator(*model, config)?,
+            AnyModel::Serial(model) => Started::serial(*model)?,
+            AnyModel::Embedder(model) => Started::embedder(*model)?,
+        };
         let vocabulary = Arc::new(Vocabulary::new(&tokenizer, info.vocab_size));
         let inner = Inner {
             settings: Settings::of(config),
@@ -234,6 +243,59 @@ impl Backend {
         }
         let message = format!("The model '{asked}' does not exist here; this backend serves '{served}'.");
         Err(ApiError::new(ErrorKind::ModelNotFound, message).with_param("model"))
+    }
+
+    /// Refuses to generate where the model makes embeddings.
+    pub(crate) fn expect_generator(&self) -> Result<(), ApiError> {
+        match self.inner.info.embedding {
+            None => Ok(()),
+            Some(_) => {
+                Err(self.other_task("makes embeddings; it generates no text. /v1/embeddings takes its texts"))
+            }
+        }
+    }
+
+    /// What embeddings the model makes; refuses where it generates text.
+    pub(crate) fn expect_embeddings(&self) -> Result<&EmbeddingInfo, ApiError> {
+        let embedding = self.inner.info.embedding.as_ref();
+        embedding.ok_or_else(|| self.other_task("generates text; it makes no embeddings"))
+    }
+
+    fn other_task(&self, does: &str) -> ApiError {
+        let message = format!("The model '{}' {does}.", self.model_name());
+        ApiError::new(ErrorKind::Invalid("unsupported_operation"), message).with_param("model")
+    }
+}
+
+/// A model whose engine steps.
+struct Started {
+    engine: Engine,
+    tokenizer: Arc<Tokenizer>,
+    chat_template: Option<ChatTemplate>,
+    info: ModelInfo,
+}
+
+impl Started {
+    fn generator(model: LoadedModel, config: &Config) -> Result<Self, EngineError> {
+        let LoadedModel { decoder, tokenizer, chat_template, info } = model;
+        // A request with several answers is one slot, and still decodes them all together.
+        let max_sequences = config.max_concurrent_requests.max(MAX_SEQUENCES) as usize;
+        let engine = Engine::start(decoder, engine_options(config, &info, max_sequences))?;
+        Ok(Self { engine, tokenizer, chat_template, info })
+    }
+
+    fn serial(model: LoadedSerial) -> Result<Self, EngineError> {
+        let LoadedSerial { model, tokenizer, chat_template, info } = model;
+        tracing::warn!(architecture = %info.architecture, "this model runs one sequence at a time");
+        let engine = Engine::start_serial(model, EngineOptions::default())?;
+        Ok(Self { engine, tokenizer, chat_template, info })
+    }
+
+    fn embedder(model: LoadedEmbedder) -> Result<Self, EngineError> {
+        let LoadedEmbedder { embedder, tokenizer, info } = model;
+        let tokens = if info.device == "cpu" { CPU_EMBED_TOKENS } else { GPU_EMBED_TOKENS };
+        let engine = Engine::start_embedder(embedder, tokens)?;
+        Ok(Self { engine, tokenizer, chat_template: None, info })
     }
 }
 

@@ -41,6 +41,11 @@ impl Embedded {
         self.backend.report().models.into_iter().next().unwrap_or_default()
     }
 
+    /// Whether the model makes embeddings instead of text.
+    pub fn embeds(&self) -> bool {
+        self.backend.model_info().embedding.is_some()
+    }
+
     /// The backend's values in force, named like their flags.
     pub fn values(&self) -> &str {
         &self.values

@@ -29,6 +29,9 @@ pub struct ModelFlags {
     #[arg(long, env = "TIDEGATE_QUANTIZE", hide = true)]
     pub quantize: Option<String>,
     /// Without effect in this build.
+    #[arg(long, env = "TIDEGATE_MAX_MODEL_LEN", hide = true)]
+    pub max_model_len: Option<String>,
+    /// Without effect in this build.
     #[arg(long, env = "TIDEGATE_KV_CACHE_MEMORY", hide = true)]
     pub kv_cache_memory: Option<String>,
     /// Without effect in this build.

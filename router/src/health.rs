@@ -31,6 +31,7 @@ pub fn report(fleet: &Fleet, limits: &Limits) -> HealthReport {
             queue_statistics: queue_statistics(fullest, limits),
             backend_statistics: backend_statistics(busiest, limits),
         },
+        engine: None,
     }
 }
 

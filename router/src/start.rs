@@ -20,11 +20,11 @@ pub struct Started {
 /// If the model cannot be loaded, or this build has no embedded backend and was given no other.
 pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow::Result<Started> {
     let (client, admin) = (listeners.client.local_addr()?, listeners.admin.local_addr()?);
-    let (local, model, runs) = match &config.fleet {
+    let (local, example, runs) = match &config.fleet {
         Fleet::Embedded => {
             let embedded = load_embedded(&flags.model, config)?;
             tracing::info!("values in force: {config} {}", embedded.values);
-            (Some(embedded.local), Some(embedded.model), embedded.runs)
+            (Some(embedded.local), Some(example(&embedded.model, embedded.embeds)), embedded.runs)
         }
         Fleet::Static => (None, None, format!("router for {}", config.backends.join(", "))),
         Fleet::Redis { url, prefix } => {
@@ -39,17 +39,28 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
             "the backend's flags (--model and others) do nothing here: this router is not embedded"
         );
     }
-    Ok(Started { local, banner: banner(&runs, model.as_deref(), client, admin) })
+    Ok(Started { local, banner: banner(&runs, example, client, admin) })
 }
 
-fn banner(runs: &str, model: Option<&str>, client: SocketAddr, admin: SocketAddr) -> String {
+/// A call that the model answers: its path and its body.
+type Example = (&'static str, String);
+
+fn example(model: &str, embeds: bool) -> Example {
+    if embeds {
+        return ("/v1/embeddings", format!("{{\"model\": \"{model}\", \"input\": \"What is 17 + 25?\"}}"));
+    }
+    let messages = "[{\"role\": \"user\", \"content\": \"What is 17 + 25?\"}]";
+    ("/v1/chat/completions", format!("{{\"model\": \"{model}\", \"messages\": {messages}}}"))
+}
+
+fn banner(runs: &str, example: Option<Example>, client: SocketAddr, admin: SocketAddr) -> String {
     let version = env!("CARGO_PKG_VERSION");
     let base = format!("http://{client}");
     let mut text =
         format!("tidegate {version}: {runs}\n  clients    {base}/v1\n  operators  http://{admin}/fleet\n");
-    if let Some(model) = model {
+    if let Some((path, body)) = example {
         text.push_str(&format!(
-            "\nTry it:\n  curl {base}/v1/chat/completions -H 'content-type: application/json' \\\n    -d '{{\"model\": \"{model}\", \"messages\": [{{\"role\": \"user\", \"content\": \"What is 17 + 25?\"}}]}}'\n"
+            "\nTry it:\n  curl {base}{path} -H 'content-type: application/json' \\\n    -d '{body}'\n"
         ));
     } else {
         text.push_str(&format!("\nTry it:\n  curl {base}/v1/models\n"));
@@ -69,6 +80,7 @@ fn without_password(url: &str) -> String {
 struct Loaded {
     local: Local,
     model: String,
+    embeds: bool,
     runs: String,
     values: String,
 }
@@ -78,6 +90,7 @@ fn load_embedded(flags: &ModelFlags, config: &Config) -> anyhow::Result<Loaded> 
     let embedded = crate::embedded::Embedded::load(flags, config)?;
     Ok(Loaded {
         model: embedded.model_name(),
+        embeds: embedded.embeds(),
         runs: embedded.describe(),
         values: embedded.values().to_owned(),
         local: embedded.into_local(),
@@ -103,13 +116,15 @@ fn is_given(flags: &ModelFlags) -> bool {
         device,
         dtype,
         quantize,
+        max_model_len,
         kv_cache_memory,
         max_batch_tokens,
         engine_stall_timeout,
     } = flags;
+    let how = [device, dtype, quantize, max_model_len];
     let engine = [kv_cache_memory, max_batch_tokens, engine_stall_timeout];
-    let others = [model, model_name, max_concurrent_requests, device, dtype, quantize];
-    others.iter().chain(&engine).any(|flag| flag.is_some())
+    let what = [model, model_name, max_concurrent_requests];
+    how.iter().chain(&engine).chain(&what).any(|flag| flag.is_some())
 }
 
 #[cfg(test)]
@@ -125,8 +140,10 @@ mod tests {
     #[test]
     fn the_banner_gives_a_line_to_paste() {
         let address: SocketAddr = "127.0.0.1:8000".parse().unwrap();
-        let text = banner("embedded", Some("m"), address, address);
+        let text = banner("embedded", Some(example("m", false)), address, address);
         assert!(text.contains("curl http://127.0.0.1:8000/v1/chat/completions"), "{text}");
         assert!(text.contains("\"model\": \"m\""), "{text}");
+        let text = banner("embedded", Some(example("m", true)), address, address);
+        assert!(text.contains("curl http://127.0.0.1:8000/v1/embeddings"), "{text}");
     }
 }

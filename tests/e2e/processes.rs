@@ -28,6 +28,23 @@ async fn the_embedded_mode_says_what_runs_and_its_curl_line_works() {
     assert!(text.contains("\"object\":\"chat.completion\""), "{text}");
 }
 
+#[tokio::test]
+async fn the_curl_line_of_an_embedding_model_works_too() {
+    let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../backend/tests/fixtures/embeddings/bert_mean");
+    let router = router(&["--model", model]);
+    let base = router.clients().await;
+    let output = router.says("Try it").await;
+    assert!(
+        output.contains("bert_mean (BertModel") && output.contains(&format!("curl {base}/v1/embeddings")),
+        "{output}"
+    );
+    let line: Vec<&str> =
+        output.lines().skip_while(|line| !line.trim_start().starts_with("curl")).take(2).collect();
+    let answer = tokio::process::Command::new("sh").args(["-c", &line.join("\n")]).output().await.unwrap();
+    let answer: serde_json::Value = serde_json::from_slice(&answer.stdout).unwrap();
+    assert_eq!(answer["data"][0]["embedding"].as_array().map(Vec::len), Some(24), "{answer}");
+}
+
 const MODEL: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../backend/demo-model");
 
 /// Starts an embedded router and checks the values that it logs and the pool that it serves.

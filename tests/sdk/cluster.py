@@ -27,6 +27,7 @@ from collector import Collector
 FAILED = 70
 START_LIMIT = 60.0
 DRAIN_LIMIT = 15.0
+EMBEDDING_MODEL = Path(__file__).parents[2] / "backend/tests/fixtures/embeddings/bert_mean"
 
 
 class ClusterError(Exception):
@@ -117,6 +118,9 @@ def start(cluster: Cluster, topology: str) -> dict[str, str]:
         url = f"redis://127.0.0.1:{redis}"
         start_backend(cluster, backend, "--redis-url", url)
         router += ["--redis_url", url, "--max_queue_size", "8"]
+    elif topology == "embeddings":
+        start_backend(cluster, backend, "--model", str(EMBEDDING_MODEL))
+        router += ["--backend", f"http://127.0.0.1:{backend}"]
     cluster.start("router", cluster.binaries / "tidegate-router", *router)
     cluster.wait_until_ready("router", f"http://127.0.0.1:{client}/readyz")
     return {
@@ -127,7 +131,7 @@ def start(cluster: Cluster, topology: str) -> dict[str, str]:
 
 
 def start_backend(cluster: Cluster, port: str, *flags: str) -> None:
-    """A backend with the demo model, ready to answer."""
+    """A backend, with the demo model unless the flags name another, ready to answer."""
     cluster.start("backend", cluster.binaries / "tidegate-backend", "--port", port, *flags)
     cluster.wait_until_ready("backend", f"http://127.0.0.1:{port}/readyz")
 
@@ -153,7 +157,7 @@ def clean_environment(collector: Collector) -> dict[str, str]:
 def main() -> int:
     """Returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("topology", choices=["embedded", "static", "fleet"])
+    parser.add_argument("topology", choices=["embedded", "static", "fleet", "embeddings"])
     parser.add_argument("--bin", type=Path, required=True)
     parser.add_argument("--logs", type=Path, required=True)
     parser.add_argument("command", nargs="+")

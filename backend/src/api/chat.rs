@@ -19,6 +19,7 @@ const LARGE_EFFORT: usize = usize::MAX;
 pub(crate) async fn create(State(backend): State<Backend>, call: Call) -> Result<Response, ApiError> {
     let ChatRequest { model, messages, generation, response_format, tools } = ChatRequest::parse(&call.body)?;
     backend.expect_model(&model)?;
+    backend.expect_generator()?;
     let calls = Calls::of(&backend, tools)?;
     let structure = Structure::of(response_format, calls.as_ref());
     let effort = if structure.is_some() { LARGE_EFFORT } else { call.body.len() };

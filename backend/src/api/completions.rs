@@ -15,6 +15,7 @@ pub(crate) async fn create(State(backend): State<Backend>, call: Call) -> Result
     let CompletionRequest { model, prompts, generation, best_of, echo } =
         CompletionRequest::parse(&call.body)?;
     backend.expect_model(&model)?;
+    backend.expect_generator()?;
     let format = CompletionFormat::new(&backend, &generation);
     let encode = move |backend: &Backend| {
         let prompts = prompts.into_iter().map(|one| prompt::of_prompt(backend, one, echo));

@@ -45,10 +45,10 @@ pub(crate) struct Prepared {
 }
 
 /// Runs `encode` where it cannot keep other requests waiting.
-pub(crate) async fn encode(
+pub(crate) async fn encode<T: Send + 'static>(
     size: usize,
-    encode: impl FnOnce() -> Result<Prepared, ApiError> + Send + 'static,
-) -> Result<Prepared, ApiError> {
+    encode: impl FnOnce() -> Result<T, ApiError> + Send + 'static,
+) -> Result<T, ApiError> {
     if size < LARGE {
         return encode();
     }
@@ -88,7 +88,12 @@ pub(crate) fn of_prompt(backend: &Backend, prompt: Prompt, echo: bool) -> Result
     }
 }
 
-fn tokens_of(backend: &Backend, text: &str, add_special_tokens: bool) -> Result<Vec<u32>, ApiError> {
+/// The tokens of a text, with those that the model puts round it or without.
+pub(crate) fn tokens_of(
+    backend: &Backend,
+    text: &str,
+    add_special_tokens: bool,
+) -> Result<Vec<u32>, ApiError> {
     let encoding = backend
         .tokenizer()
         .encode_fast(text, add_special_tokens)

@@ -47,11 +47,17 @@ pub(crate) struct Tally {
 impl Tally {
     /// A call on `route` that arrived at `arrived`.
     pub(crate) fn new(backend: &Backend, route: &'static str, arrived: Instant) -> Self {
+        // The conventions' names of the operations; the span of both calls that generate is called "chat".
+        let (name, operation) = match route {
+            EMBEDDINGS_PATH => ("embeddings", "embeddings"),
+            CHAT_PATH => ("chat", "chat"),
+            _ => ("chat", "text_completion"),
+        };
         let span = tracing::info_span!(
             "chat",
-            otel.name = format!("chat {}", backend.model_name()),
+            otel.name = format!("{name} {}", backend.model_name()),
             otel.kind = "internal",
-            gen_ai.operation.name = if route == CHAT_PATH { "chat" } else { "text_completion" },
+            gen_ai.operation.name = operation,
             gen_ai.request.model = backend.model_name(),
             tidegate.prompt_tokens = Empty,
             tidegate.tokenize_ms = Empty,

@@ -18,11 +18,11 @@ pub struct Flags {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct ModelFlags {
-    /// Folder of the model (config.json, tokenizer.json, safetensors) or GGUF file [default: the demo model that is
-    /// compiled in]
-    #[arg(long, env = "TIDEGATE_MODEL", value_name = "PATH")]
+    /// Folder of the model (config.json, tokenizer.json, safetensors), GGUF file, or name on the Hugging Face Hub:
+    /// organisation/name or organisation/name@revision [default: the demo model that is compiled in]
+    #[arg(long, env = "TIDEGATE_MODEL", value_name = "PATH|NAME")]
     pub model: Option<String>,
-    /// Name that requests ask for [default: the folder's or the file's name, or tidegate-demo]
+    /// Name that requests ask for [default: the folder's or the file's name, organisation/name, or tidegate-demo]
     #[arg(long, env = "TIDEGATE_MODEL_NAME", value_name = "NAME")]
     pub model_name: Option<String>,
     /// Where the model runs: auto, cpu, cuda:N or metal
@@ -35,6 +35,9 @@ pub struct ModelFlags {
     /// file)
     #[arg(long, env = "TIDEGATE_QUANTIZE", value_name = "TYPE", default_value = "auto")]
     pub quantize: String,
+    /// Tokens that a request may have, prompt and answer together [default: what the model was made for]
+    #[arg(long, env = "TIDEGATE_MAX_MODEL_LEN", value_name = "N", allow_negative_numbers = true)]
+    pub max_model_len: Option<String>,
     /// Requests that run at once; a backend that is full answers 503 concurrency
     #[arg(
         long,

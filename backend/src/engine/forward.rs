@@ -3,7 +3,7 @@
 use candle_core::Result;
 
 use crate::model::cache::KvCache;
-use crate::model::{Chunk, Decoder};
+use crate::model::{Chunk, Decoder, SerialModel};
 
 /// A model that steps many sequences at once.
 pub(super) trait Forward: Send {
@@ -50,6 +50,25 @@ impl Forward for CachedDecoder {
     fn reset(&mut self) -> Result<()> {
         self.cache = None;
         self.cache = Some(self.decoder.new_cache(self.blocks)?);
+        Ok(())
+    }
+}
+
+/// One sequence at a time: the engine runs no more than one, so that every step has one chunk.
+impl Forward for SerialModel {
+    fn forward(&mut self, chunks: &[Chunk<'_>]) -> Result<Vec<f32>> {
+        match chunks {
+            [chunk] => Ok(Self::forward(self, chunk)?.unwrap_or_default()),
+            several => candle_core::bail!("{} sequences in a step of a model that takes one", several.len()),
+        }
+    }
+
+    fn vocab_size(&self) -> usize {
+        Self::vocab_size(self)
+    }
+
+    fn reset(&mut self) -> Result<()> {
+        Self::reset(self);
         Ok(())
     }
 }

@@ -204,6 +204,19 @@ pub enum EngineError {
         /// What is accepted.
         range: &'static str,
     },
+    /// The model makes embeddings and generates nothing, or the other way round.
+    #[error("the model {0}")]
+    OtherTask(&'static str),
+    /// A text to embed with more tokens than the model takes.
+    #[error("text {index} has {tokens} tokens; the model takes {max}")]
+    TextTooLong {
+        /// Its number in the request, from 0.
+        index: usize,
+        /// Its tokens.
+        tokens: usize,
+        /// Tokens that a text may have.
+        max: usize,
+    },
     /// The options make no engine.
     #[error("{0}")]
     Options(String),

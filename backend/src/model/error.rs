@@ -69,6 +69,24 @@ pub enum LoadError {
         /// The shape in the file.
         found: Vec<usize>,
     },
+    /// A model on the hub that cannot be had.
+    #[error("{model}: {problem}")]
+    Hub {
+        /// Its name.
+        model: String,
+        /// What happened, and what to do about it.
+        problem: String,
+    },
+    /// A longer context than the model was made for.
+    #[error("{setting} is {asked}, but the model was made for {trained} tokens")]
+    TooLong {
+        /// The flag.
+        setting: &'static str,
+        /// What was given.
+        asked: usize,
+        /// What the model was made for.
+        trained: usize,
+    },
     /// The device cannot be used.
     #[error("device {device}: {problem}")]
     Device {

@@ -24,6 +24,10 @@ impl ModelFiles {
         match source {
             ModelSource::Folder(path) if path.is_dir() => Ok(Self::Folder(path.clone())),
             ModelSource::Folder(path) => Err(LoadError::NotAFolder { path: path.clone() }),
+            ModelSource::Hub(model) => Err(LoadError::Hub {
+                model: model.to_string(),
+                problem: "its files have not been fetched".to_owned(),
+            }),
             // What lies beside the file.
             ModelSource::Gguf(path) => Ok(Self::Folder(path.parent().unwrap_or(Path::new("")).to_owned())),
             #[cfg(feature = "demo-model")]

@@ -10,7 +10,7 @@ use super::error::LoadError;
 use super::files::ModelFiles;
 use super::generation::GenerationConfig;
 use super::gguf::{self, Gguf, GgufWeights};
-use super::tokenizer::{TOKENIZER, load_chat_template, load_tokenizer};
+use super::tokenizer::{SpecialIds, TOKENIZER, load_chat_template, load_tokenizer};
 use super::weights::{Safetensors, Weights};
 use crate::chat_template::ChatTemplate;
 
@@ -36,8 +36,8 @@ impl Parts {
         let config = files.require(config::FILE, "the model's shape")?;
         let config = DecoderConfig::parse(&config, &files.name(config::FILE))?;
         let generation = GenerationConfig::read(files)?;
-        let tokenizer = load_tokenizer(files, &config)?;
-        let chat_template = load_chat_template(files, None, &config, &tokenizer)?;
+        let tokenizer = load_tokenizer(files, config.vocab_size)?;
+        let chat_template = load_chat_template(files, None, ids(&config), &tokenizer)?;
         let weights = Weights::Safetensors(Safetensors::open(files)?);
         Ok(Self { config, generation, tokenizer, chat_template, weights })
     }
@@ -48,12 +48,16 @@ impl Parts {
         let config = gguf::decoder_config(&gguf)?;
         let generation = GenerationConfig::read(beside)?;
         let tokenizer = match beside.read(TOKENIZER)? {
-            Some(_) => load_tokenizer(beside, &config)?,
+            Some(_) => load_tokenizer(beside, config.vocab_size)?,
             None => gguf::tokenizer(&gguf)?,
         };
         let within = gguf::chat_template(&gguf)?;
-        let chat_template = load_chat_template(beside, within, &config, &tokenizer)?;
+        let chat_template = load_chat_template(beside, within, ids(&config), &tokenizer)?;
         let weights = Weights::Gguf(GgufWeights::new(gguf, config.head_dim)?);
         Ok(Self { config, generation, tokenizer, chat_template, weights })
     }
+}
+
+fn ids(config: &DecoderConfig) -> SpecialIds {
+    SpecialIds { bos: config.bos_token_id, eos: config.eos_token_ids.first().copied() }
 }

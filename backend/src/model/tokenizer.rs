@@ -3,7 +3,6 @@
 use serde::Deserialize;
 use tokenizers::Tokenizer;
 
-use super::config::DecoderConfig;
 use super::error::LoadError;
 use super::files::ModelFiles;
 use crate::chat_template::ChatTemplate;
@@ -58,19 +57,25 @@ impl Templates {
     }
 }
 
+/// The tokens that begin and end a text, by config.json.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SpecialIds {
+    pub(crate) bos: Option<u32>,
+    pub(crate) eos: Option<u32>,
+}
+
 /// Reads the tokenizer and checks that the model has a row for each of its tokens.
-pub(crate) fn load_tokenizer(files: &ModelFiles, config: &DecoderConfig) -> Result<Tokenizer, LoadError> {
+pub(crate) fn load_tokenizer(files: &ModelFiles, vocab_size: usize) -> Result<Tokenizer, LoadError> {
     let file = files.name(TOKENIZER);
     let bytes = files.require(TOKENIZER, "turns text into tokens")?;
     let mut tokenizer = Tokenizer::from_bytes(&bytes)
         .map_err(|error| LoadError::Malformed { file: file.clone(), problem: error.to_string() })?;
     let vocabulary = tokenizer.get_vocab(true);
     if let Some((token, id)) = vocabulary.iter().max_by_key(|(_, id)| **id)
-        && *id as usize >= config.vocab_size
+        && *id as usize >= vocab_size
     {
-        let size = config.vocab_size;
         let problem =
-            format!("token {token:?} has id {id}, but the model's vocabulary (vocab_size) is {size}");
+            format!("token {token:?} has id {id}, but the model's vocabulary (vocab_size) is {vocab_size}");
         return Err(LoadError::Malformed { file, problem });
     }
     // The file may carry the settings of a training run; a prompt is never cut or filled up.
@@ -86,7 +91,7 @@ pub(crate) fn load_tokenizer(files: &ModelFiles, config: &DecoderConfig) -> Resu
 pub(crate) fn load_chat_template(
     files: &ModelFiles,
     within: Option<&str>,
-    config: &DecoderConfig,
+    ids: SpecialIds,
     tokenizer: &Tokenizer,
 ) -> Result<Option<ChatTemplate>, LoadError> {
     let settings: TokenizerConfig = match files.read(CONFIG)? {
@@ -102,8 +107,8 @@ pub(crate) fn load_chat_template(
     let text_of = |written: Option<SpecialToken>, id: Option<u32>| {
         written.map(SpecialToken::into_text).or_else(|| tokenizer.id_to_token(id?))
     };
-    let bos = text_of(settings.bos_token, config.bos_token_id);
-    let eos = text_of(settings.eos_token, config.eos_token_ids.first().copied());
+    let bos = text_of(settings.bos_token, ids.bos);
+    let eos = text_of(settings.eos_token, ids.eos);
     ChatTemplate::new(&source, bos.as_deref(), eos.as_deref())
         .map(Some)
         .map_err(|error| LoadError::Malformed { file: files.name(file), problem: error.to_string() })

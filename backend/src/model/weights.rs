@@ -37,11 +37,16 @@ impl Weights {
         }
     }
 
-    /// Brings a norm or a bias to a device.
-    pub(crate) fn vector(&self, name: &str, width: usize, to: Placement<'_>) -> Result<Tensor, LoadError> {
+    /// Brings a norm, a bias or a table to a device, as numbers.
+    pub(crate) fn numbers(
+        &self,
+        name: &str,
+        shape: &[usize],
+        to: Placement<'_>,
+    ) -> Result<Tensor, LoadError> {
         match self {
-            Self::Safetensors(files) => files.tensor(name, &[width], to),
-            Self::Gguf(file) => file.vector(name, width, to),
+            Self::Safetensors(files) => files.tensor(name, shape, to),
+            Self::Gguf(file) => file.numbers(name, shape, to),
         }
     }
 }

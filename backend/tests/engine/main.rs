@@ -7,6 +7,8 @@ mod chat_templates;
 #[cfg(test)]
 mod demo_gguf;
 #[cfg(test)]
+mod embeddings;
+#[cfg(test)]
 mod gguf_files;
 #[cfg(feature = "demo-model")]
 #[cfg(test)]
@@ -19,6 +21,8 @@ mod loading;
 mod quantized;
 #[cfg(test)]
 mod reference;
+#[cfg(test)]
+mod serial;
 #[cfg(test)]
 mod support;
 #[cfg(test)]

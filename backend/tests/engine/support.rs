@@ -38,7 +38,7 @@ pub(crate) fn load_as(
     source: &ModelSource,
     quantization: Option<Quantization>,
 ) -> Result<LoadedModel, LoadError> {
-    let options = LoadOptions { device: DeviceChoice::Cpu, dtype: None, quantization };
+    let options = LoadOptions { device: DeviceChoice::Cpu, quantization, ..LoadOptions::default() };
     tidegate_backend::model::load(source, &options)
 }
 

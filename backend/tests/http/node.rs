@@ -25,7 +25,7 @@ pub(crate) struct Node {
     pub(crate) client: Client,
     stop: CancellationToken,
     ended: JoinHandle<anyhow::Result<()>>,
-    _model: Arc<TempDir>,
+    _model: Arc<Option<TempDir>>,
 }
 
 impl Node {
@@ -62,8 +62,23 @@ impl Node {
         Self::start_model(model_folder(258, 16_384), flags, change).await
     }
 
+    /// Starts a backend on the model of this folder.
+    pub(crate) async fn serving(folder: &Path, flags: &[&str]) -> Self {
+        Self::start_at(folder, None, flags, |_| {}).await
+    }
+
     async fn start_model(model: TempDir, flags: &[&str], change: impl FnOnce(&mut Config)) -> Self {
-        let folder = model.path().to_str().expect("UTF-8");
+        let folder = model.path().to_owned();
+        Self::start_at(&folder, Some(model), flags, change).await
+    }
+
+    async fn start_at(
+        folder: &Path,
+        kept: Option<TempDir>,
+        flags: &[&str],
+        change: impl FnOnce(&mut Config),
+    ) -> Self {
+        let folder = folder.to_str().expect("UTF-8");
         let named = flags.contains(&"--model-name");
         let name = if named { [].as_slice() } else { &["--model-name", MODEL] };
         let first = ["tidegate-backend", "--model", folder, "--port", "0"];
@@ -74,7 +89,7 @@ impl Node {
         let address = listener.local_addr().expect("an address");
         let stop = CancellationToken::new();
         let ended = tokio::spawn(run(config, listener, stop.clone().cancelled_owned()));
-        let node = Self { client: Client::new(address), stop, ended, _model: Arc::new(model) };
+        let node = Self { client: Client::new(address), stop, ended, _model: Arc::new(kept) };
         node.until("it is ready", async || node.client.get("/readyz").await.status == 200).await;
         node
     }

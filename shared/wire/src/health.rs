@@ -12,6 +12,18 @@ pub struct HealthReport {
     pub status: HealthStatus,
     /// The numbers behind it.
     pub graceful_degradation: GracefulDegradation,
+    /// What runs the model; only a backend says it, and only once the model is loaded.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub engine: Option<EngineHealth>,
+}
+
+/// What runs a backend's model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineHealth {
+    /// As the model's config.json names it.
+    pub architecture: String,
+    /// `continuous`: all sequences that run share each step. `serial`: one sequence runs, and the others wait for its end.
+    pub batching: String,
 }
 
 /// How far the load is from the limits, mildest first.

@@ -12,16 +12,18 @@
 //! 3. [`generation`]: the parameters that chat and plain completions share.
 //! 4. [`message`]: one message of a conversation; [`tools`]: what a model may call; [`response_format`].
 //! 5. [`chat`], [`completion`]: the two requests.
-//! 6. [`answer`]: usage and finish reasons; [`logprobs`]; [`chat_answer`], [`completion_answer`]: whole answers and chunks.
-//! 7. [`model`]: the list of models.
+//! 6. [`embedding`]: the request for embeddings, and its answer.
+//! 7. [`answer`]: usage and finish reasons; [`logprobs`]; [`chat_answer`], [`completion_answer`]: whole answers and chunks.
+//! 8. [`model`]: the list of models.
 //!
-//! Source: the OpenAI API reference (chat completions, legacy completions, models) and the types of the official SDKs.
+//! Source: the OpenAI API reference (chat completions, legacy completions, embeddings, models) and the types of the official SDKs.
 
 pub mod answer;
 pub mod chat;
 pub mod chat_answer;
 pub mod completion;
 pub mod completion_answer;
+pub mod embedding;
 mod fields;
 pub mod generation;
 pub mod invalid;
@@ -37,6 +39,7 @@ pub use chat::ChatRequest;
 pub use chat_answer::{ChatAnswer, ChatChunk};
 pub use completion::{CompletionRequest, Prompt};
 pub use completion_answer::{CompletionAnswer, CompletionChunk};
+pub use embedding::{EmbeddingAnswer, EmbeddingRequest, EncodingFormat};
 pub use generation::Generation;
 pub use invalid::Invalid;
 pub use message::{ChatMessage, Role};
@@ -54,3 +57,5 @@ pub const EMBEDDINGS_PATH: &str = "/v1/embeddings";
 pub const MODELS_PATH: &str = "/v1/models";
 /// Most sequences that one request may ask for: `n` times its prompts.
 pub const MAX_SEQUENCES: u32 = 16;
+/// Most texts that one request for embeddings may hold, as in the OpenAI API.
+pub const MAX_EMBEDDING_INPUTS: usize = 2048;

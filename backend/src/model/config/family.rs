@@ -4,6 +4,7 @@ use serde_json::Value;
 
 use super::unsupported;
 use crate::model::error::LoadError;
+use crate::model::{encoder, serial};
 
 /// An architecture of the Llama family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +42,9 @@ impl Family {
             return Ok((*family, (*architecture).to_owned()));
         }
         let found = named.or(kind).unwrap_or("missing");
-        let supported = FAMILIES.map(|(architecture, _, _)| architecture).join(", ");
+        let generate = FAMILIES.map(|(architecture, _, _)| architecture).join(", ");
+        let (serial, embed) = (serial::names(), encoder::names());
+        let supported = format!("{generate}; one sequence at a time {serial}; for embeddings {embed}");
         Err(unsupported(file, "architectures", found, &supported))
     }
 

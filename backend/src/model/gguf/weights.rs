@@ -62,9 +62,14 @@ impl GgufWeights {
         Weight::from_qtensor(tensor, to.dtype).map_err(|source| self.compute(name, source))
     }
 
-    /// A norm or a bias.
-    pub(crate) fn vector(&self, name: &str, width: usize, to: Placement<'_>) -> Result<Tensor, LoadError> {
-        let tensor = self.tensor(name, &[width], to.device)?.dequantize(to.device);
+    /// A norm, a bias or a table, as numbers.
+    pub(crate) fn numbers(
+        &self,
+        name: &str,
+        shape: &[usize],
+        to: Placement<'_>,
+    ) -> Result<Tensor, LoadError> {
+        let tensor = self.tensor(name, shape, to.device)?.dequantize(to.device);
         tensor.and_then(|tensor| tensor.to_dtype(to.dtype)).map_err(|source| self.compute(name, source))
     }
 

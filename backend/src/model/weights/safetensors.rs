@@ -1,6 +1,6 @@
 //! Weights by name from one safetensors file, or from several with an index.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use candle_core::Tensor;
 use candle_core::safetensors::Load;
@@ -47,9 +47,24 @@ impl Safetensors {
         if let Some(index) = files.read(INDEX)? {
             return Self::open_sharded(files, &index);
         }
-        let shard = open_shard(files, SINGLE)?;
+        Self::open_single(files, SINGLE)
+    }
+
+    /// Maps the one file of this name.
+    pub(crate) fn open_single(files: &ModelFiles, name: &str) -> Result<Self, LoadError> {
+        let shard = open_shard(files, name)?;
         let places = shard.tensors.offset_keys().into_iter().map(|name| (name, 0)).collect();
-        Ok(Self { shards: vec![shard], places, file: files.name(SINGLE) })
+        Ok(Self { shards: vec![shard], places, file: files.name(name) })
+    }
+
+    /// Whether there is a tensor of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.places.contains_key(name)
+    }
+
+    /// Names of all tensors.
+    pub(crate) fn names(&self) -> HashSet<String> {
+        self.places.keys().cloned().collect()
     }
 
     fn open_sharded(files: &ModelFiles, index: &[u8]) -> Result<Self, LoadError> {

@@ -32,7 +32,7 @@ impl CompletionRequest {
     pub fn parse(body: &[u8]) -> Result<Self, Invalid> {
         let mut fields = Fields::parse(body)?;
         let model = fields.required_text("model")?;
-        let prompts = take_prompts(&mut fields)?;
+        let prompts = take_prompts(&mut fields, "prompt")?;
         let logprobs = take_logprobs(&mut fields)?;
         let generation = Generation::take(&mut fields, logprobs)?;
         let best_of = take_best_of(&mut fields, &generation)?;
@@ -63,9 +63,10 @@ impl CompletionRequest {
     }
 }
 
-fn take_prompts(fields: &mut Fields) -> Result<Vec<Prompt>, Invalid> {
-    let path = fields.path("prompt");
-    match fields.take("prompt") {
+/// Takes one text or several, as text or as token ids, none of them empty.
+pub(super) fn take_prompts(fields: &mut Fields, name: &str) -> Result<Vec<Prompt>, Invalid> {
+    let path = fields.path(name);
+    match fields.take(name) {
         None => Err(Invalid::missing(&path)),
         Some(Value::String(text)) => Ok(vec![text_prompt(text, &path)?]),
         Some(Value::Array(items)) if items.is_empty() => Err(empty(&path)),
@@ -111,7 +112,7 @@ fn empty(path: &str) -> Invalid {
     Invalid::param(
         "empty_prompt",
         path,
-        format!("Invalid '{path}': the prompt is empty. Expected some text or tokens."),
+        format!("Invalid '{path}': it is empty. Expected some text or tokens."),
     )
 }
 
