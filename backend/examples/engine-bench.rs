@@ -19,6 +19,10 @@ use tidegate_backend::engine::{
 use tidegate_backend::model::{LoadOptions, ModelSource, Quantization, load};
 use tokio::time::Instant;
 
+/// As in the backend.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 struct Args {
     /// Model folder or GGUF file; the demo model where left out.

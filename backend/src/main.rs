@@ -7,6 +7,9 @@ use tidegate_telemetry::LogOptions;
 use tidegate_wire::flags::normalise_flags;
 use tokio::runtime;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Time that helper threads have to end; a model that is still being loaded does not keep the process.
 const THREADS_END: Duration = Duration::from_secs(1);
 

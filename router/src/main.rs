@@ -10,6 +10,9 @@ use tidegate_router::start::{self, Started};
 use tidegate_telemetry::LogOptions;
 use tidegate_wire::flags::normalise_flags;
 
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse_from(normalise_flags(std::env::args_os()));
