@@ -110,7 +110,7 @@ fn what_candle_would_ignore_is_refused_by_name() {
         ("mixtral", "rope_scaling", yarn, &["rope_type", "yarn"]),
         ("mixtral", "head_dim", json!(16), &["head_dim", "16"]),
         ("mixtral", "tie_word_embeddings", json!(true), &["tie_word_embeddings"]),
-        ("mixtral", "num_local_experts", json!(5), &["experts.4"]),
+        ("mixtral", "num_local_experts", json!(5), &["gate.weight", "[5, 32]"]),
         ("qwen3_moe", "use_sliding_window", json!(true), &["use_sliding_window"]),
         ("qwen3_moe", "mlp_only_layers", json!([1]), &["mlp_only_layers"]),
         ("phi", "qk_layernorm", json!(true), &["qk_layernorm"]),
