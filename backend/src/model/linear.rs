@@ -1,24 +1,27 @@
 //! The linear layer, with weights as numbers or quantised.
 
-use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
-use candle_core::{DType, Module, Result, Tensor};
+mod blocks;
+
+use candle_core::quantized::{GgmlDType, QTensor};
+use candle_core::{DType, Result, Tensor};
 
 use super::cpu::matmul::DotRows;
+pub(crate) use blocks::Blocks;
 
 /// A matrix `[outputs, inputs]`, as checkpoints keep it.
 #[derive(Clone, Debug)]
 pub(crate) enum Weight {
     /// Numbers.
     Dense(Tensor),
-    /// Blocks of small integers with a scale each, as GGUF files keep them.
-    Quantized(QMatMul),
+    /// Small integers with scales.
+    Quantized(Blocks),
 }
 
 impl Weight {
     /// A tensor of a GGUF file: what is not quantised there becomes numbers of `dtype`.
     pub(crate) fn from_qtensor(tensor: QTensor, dtype: DType) -> Result<Self> {
         if is_quantized(tensor.dtype()) {
-            return Ok(Self::Quantized(QMatMul::from_qtensor(tensor)?));
+            return Ok(Self::Quantized(Blocks::new(tensor)?));
         }
         Ok(Self::Dense(tensor.dequantize(&tensor.device())?.to_dtype(dtype)?))
     }
@@ -26,8 +29,8 @@ impl Weight {
     /// The type of quantised weights.
     pub(crate) fn quantized_type(&self) -> Option<GgmlDType> {
         match self {
-            Self::Quantized(QMatMul::QTensor(tensor)) => Some(tensor.dtype()),
-            _ => None,
+            Self::Quantized(blocks) => blocks.kind(),
+            Self::Dense(_) => None,
         }
     }
 
@@ -35,7 +38,7 @@ impl Weight {
     pub(crate) fn rows(&self, numbers: &Tensor, dtype: DType) -> Result<Tensor> {
         match self {
             Self::Dense(tensor) => tensor.index_select(numbers, 0),
-            Self::Quantized(blocks) => blocks.embedding(numbers)?.to_dtype(dtype),
+            Self::Quantized(blocks) => blocks.rows(numbers, dtype),
         }
     }
 
@@ -45,19 +48,8 @@ impl Weight {
                 x.apply_op2_no_bwd(weight, &DotRows)
             }
             Self::Dense(weight) => x.matmul(&weight.t()?),
-            Self::Quantized(weight)
-                if x.device().is_cpu() && x.dim(0)? == 1 && self.sums_alone_otherwise() =>
-            {
-                weight.forward(&Tensor::cat(&[x, x], 0)?)?.narrow(0, 0, 1)?.contiguous()
-            }
-            Self::Quantized(weight) => weight.forward(x),
+            Self::Quantized(blocks) => blocks.forward(x),
         }
-    }
-
-    /// Whether candle's CPU kernels add up in another order when `x` has one row: the bits of a sequence would then
-    /// depend on who shares its batch. Seen with 6 bits only, where the row is therefore computed twice.
-    fn sums_alone_otherwise(&self) -> bool {
-        self.quantized_type() == Some(GgmlDType::Q6K)
     }
 
     /// The matrix with this one above and the other below, where their types allow one.
@@ -66,14 +58,8 @@ impl Weight {
             (Self::Dense(above), Self::Dense(below)) => {
                 Tensor::cat(&[above, below], 0).map(|both| Some(Self::Dense(both)))
             }
-            (Self::Quantized(QMatMul::QTensor(above)), Self::Quantized(QMatMul::QTensor(below)))
-                if above.dtype() == below.dtype() =>
-            {
-                let ((rows, width), (more, _)) = (above.shape().dims2()?, below.shape().dims2()?);
-                let bytes = [above.data()?, below.data()?].concat();
-                let storage = QStorage::from_data(bytes.into(), &above.device(), above.dtype())?;
-                let both = QTensor::new(storage, (rows + more, width))?;
-                QMatMul::from_qtensor(both).map(|both| Some(Self::Quantized(both)))
+            (Self::Quantized(above), Self::Quantized(below)) => {
+                Ok(above.on_top_of(below)?.map(Self::Quantized))
             }
             _ => Ok(None),
         }

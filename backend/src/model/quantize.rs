@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use candle_core::quantized::{GgmlDType, QMatMul, QStorage, QTensor};
+use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{DType, Device, Result, Tensor};
 use rayon::prelude::*;
 
@@ -99,10 +99,8 @@ impl Weight {
     /// The matrix in numbers.
     fn dequantized(self, dtype: DType) -> Result<Self> {
         match self {
-            Self::Quantized(QMatMul::QTensor(tensor)) => {
-                tensor.dequantize(&tensor.device())?.to_dtype(dtype).map(Self::Dense)
-            }
-            dense => Ok(dense),
+            Self::Quantized(blocks) => blocks.dequantized(dtype).map(Self::Dense),
+            Self::Dense(tensor) => Ok(Self::Dense(tensor)),
         }
     }
 }
