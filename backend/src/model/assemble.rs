@@ -5,7 +5,7 @@ use candle_core::Tensor;
 use super::config::DecoderConfig;
 use super::decoder::{Decoder, Layer};
 use super::error::LoadError;
-use super::intake::{Intake, Parts, join};
+use super::intake::{Intake, Parts, join, lay_out};
 use super::linear::Linear;
 use super::quantize::Role;
 use super::rope::Rope;
@@ -25,11 +25,12 @@ impl<'a, 'w> Assembler<'a, 'w> {
     pub(crate) fn decoder(&mut self) -> Result<Decoder, LoadError> {
         let config = self.config;
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
-        let embedding = self.intake.matrix("model.embed_tokens.weight", [vocab, hidden], Role::Table)?;
+        let mut embedding = self.intake.matrix("model.embed_tokens.weight", [vocab, hidden], Role::Table)?;
         let layers = (0..config.layers).map(|index| self.layer(index)).collect::<Result<Vec<_>, _>>()?;
         let norm = self.norm("model.norm", hidden)?;
         // Some checkpoints say "not tied" and leave the output out, or the other way round: config.json decides.
         let output = if config.tied_embeddings {
+            embedding = lay_out("the embedding", embedding)?;
             embedding.clone()
         } else {
             self.intake.matrix("lm_head.weight", [vocab, hidden], Role::Table)?

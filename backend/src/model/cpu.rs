@@ -5,7 +5,8 @@
 //! keys and values from the cache's blocks in place.
 
 pub(crate) mod attention;
-pub(crate) mod matmul;
+pub(crate) mod panels;
+mod team;
 
 use candle_core::{CpuStorage, Layout, Result, bail};
 use pulp::{Simd, WithSimd};
@@ -17,6 +18,15 @@ pub(crate) fn dispatch<K: WithSimd>(kernel: K) -> K::Output {
         return Simd::vectorize(simd, kernel);
     }
     pulp::Arch::new().dispatch(kernel)
+}
+
+/// The same with AVX-512 where there is one: for kernels that gain from more and wider registers.
+pub(crate) fn dispatch_wide<K: WithSimd>(kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    if let Some(simd) = pulp::x86::V4::try_new() {
+        return Simd::vectorize(simd, kernel);
+    }
+    dispatch(kernel)
 }
 
 /// The elements of a tensor that lies in one piece.

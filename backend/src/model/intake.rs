@@ -102,3 +102,8 @@ pub(crate) fn join(
     };
     joined().map_err(|source| LoadError::Compute { what: format!("joining {what}"), source })
 }
+
+/// A matrix in the order that its device's kernels read best.
+pub(crate) fn lay_out(what: &str, weight: Weight) -> Result<Weight, LoadError> {
+    weight.laid_out().map_err(|source| LoadError::Compute { what: what.to_owned(), source })
+}

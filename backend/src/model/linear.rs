@@ -3,9 +3,10 @@
 mod blocks;
 
 use candle_core::quantized::{GgmlDType, QTensor};
-use candle_core::{DType, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor};
+use std::sync::Arc;
 
-use super::cpu::matmul::DotRows;
+use super::cpu::panels::Panels;
 pub(crate) use blocks::Blocks;
 
 /// A matrix `[outputs, inputs]`, as checkpoints keep it.
@@ -13,6 +14,8 @@ pub(crate) use blocks::Blocks;
 pub(crate) enum Weight {
     /// Numbers.
     Dense(Tensor),
+    /// Numbers in the order of the CPU's kernel.
+    Panels(Arc<Panels>),
     /// Small integers with scales.
     Quantized(Blocks),
 }
@@ -30,7 +33,7 @@ impl Weight {
     pub(crate) fn quantized_type(&self) -> Option<GgmlDType> {
         match self {
             Self::Quantized(blocks) => blocks.kind(),
-            Self::Dense(_) => None,
+            Self::Dense(_) | Self::Panels(_) => None,
         }
     }
 
@@ -38,17 +41,32 @@ impl Weight {
     pub(crate) fn rows(&self, numbers: &Tensor, dtype: DType) -> Result<Tensor> {
         match self {
             Self::Dense(tensor) => tensor.index_select(numbers, 0),
+            Self::Panels(panels) => {
+                let rows = panels.rows(&numbers.to_vec1::<u32>()?);
+                Tensor::from_vec(rows, (numbers.elem_count(), panels.dims().1), &Device::Cpu)
+            }
             Self::Quantized(blocks) => blocks.rows(numbers, dtype),
         }
     }
 
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         match self {
-            Self::Dense(weight) if x.device().is_cpu() && x.dtype() == DType::F32 => {
-                x.apply_op2_no_bwd(weight, &DotRows)
-            }
             Self::Dense(weight) => x.matmul(&weight.t()?),
+            Self::Panels(panels) => x.apply_op1_no_bwd(&panels.as_ref()),
             Self::Quantized(blocks) => blocks.forward(x),
+        }
+    }
+
+    /// In the order that this device's kernels read best. To be called last: what is laid out anew is neither joined nor
+    /// quantised any more.
+    pub(crate) fn laid_out(self) -> Result<Self> {
+        match self {
+            Self::Dense(matrix) if matrix.device().is_cpu() && matrix.dtype() == DType::F32 => {
+                let (_, inputs) = matrix.dims2()?;
+                let numbers = matrix.flatten_all()?.to_vec1()?;
+                Ok(Self::Panels(Arc::new(Panels::new(&numbers, inputs))))
+            }
+            other => Ok(other),
         }
     }
 
@@ -93,6 +111,7 @@ impl Linear {
                 None => parts.push(weight),
             }
         }
+        let parts = parts.into_iter().map(Weight::laid_out).collect::<Result<_>>()?;
         Ok(Self { parts, bias })
     }
 

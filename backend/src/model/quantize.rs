@@ -64,7 +64,7 @@ impl Quantization {
                 Some(kind) => quantize(&tensor, kind).and_then(|blocks| Weight::from_qtensor(blocks, dtype)),
                 None => Ok(Weight::Dense(tensor)),
             },
-            (_, quantized) => Ok(quantized),
+            (_, other) => Ok(other),
         }
     }
 
@@ -100,7 +100,7 @@ impl Weight {
     fn dequantized(self, dtype: DType) -> Result<Self> {
         match self {
             Self::Quantized(blocks) => blocks.dequantized(dtype).map(Self::Dense),
-            Self::Dense(tensor) => Ok(Self::Dense(tensor)),
+            numbers => Ok(numbers),
         }
     }
 }
