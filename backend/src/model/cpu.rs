@@ -6,6 +6,7 @@
 
 pub(crate) mod attention;
 pub(crate) mod panels;
+pub(crate) mod q8_0;
 mod team;
 
 use candle_core::{CpuStorage, Layout, Result, bail};

@@ -66,6 +66,7 @@ impl Weight {
                 let numbers = matrix.flatten_all()?.to_vec1()?;
                 Ok(Self::Panels(Arc::new(Panels::new(&numbers, inputs))))
             }
+            Self::Quantized(blocks) => blocks.laid_out().map(Self::Quantized),
             other => Ok(other),
         }
     }

@@ -23,11 +23,11 @@ pub(crate) fn share(items: usize, parallel: bool, task: impl Fn(Range<usize>) + 
 }
 
 /// Calls `task` for every piece of `width` elements of `out`, of which the last may be shorter, with the piece's number.
-pub(crate) fn share_pieces(
-    out: &mut [f32],
+pub(crate) fn share_pieces<T: Send>(
+    out: &mut [T],
     width: usize,
     parallel: bool,
-    task: impl Fn(usize, &mut [f32]) + Sync,
+    task: impl Fn(usize, &mut [T]) + Sync,
 ) {
     let length = out.len();
     let row = Matrix::new(out, length);
@@ -57,7 +57,7 @@ pub(crate) fn share_columns(
 
 /// Neighbouring columns of a matrix, which one task writes.
 pub(crate) struct Strip<'a> {
-    matrix: &'a Matrix<'a>,
+    matrix: &'a Matrix<'a, f32>,
     columns: Range<usize>,
 }
 
@@ -74,18 +74,18 @@ impl Strip<'_> {
 }
 
 /// A row-major matrix of which several threads write disjoint parts.
-struct Matrix<'a> {
-    start: *mut f32,
+struct Matrix<'a, T> {
+    start: *mut T,
     rows: usize,
     width: usize,
-    _out: PhantomData<&'a mut [f32]>,
+    _out: PhantomData<&'a mut [T]>,
 }
 
 // SAFETY: it is only written through `at`, whose callers keep to disjoint parts.
-unsafe impl Sync for Matrix<'_> {}
+unsafe impl<T: Send> Sync for Matrix<'_, T> {}
 
-impl<'a> Matrix<'a> {
-    fn new(out: &'a mut [f32], width: usize) -> Self {
+impl<'a, T> Matrix<'a, T> {
+    fn new(out: &'a mut [T], width: usize) -> Self {
         let rows = out.len().checked_div(width).unwrap_or(0);
         Self { start: out.as_mut_ptr(), rows, width, _out: PhantomData }
     }
@@ -93,7 +93,7 @@ impl<'a> Matrix<'a> {
     /// # Safety
     /// `row` is one of the rows, the elements lie within it, and no other reference to them lives.
     #[expect(clippy::mut_from_ref, reason = "disjoint parts of what the matrix borrows as its own")]
-    unsafe fn at(&self, row: usize, column: usize, count: usize) -> &mut [f32] {
+    unsafe fn at(&self, row: usize, column: usize, count: usize) -> &mut [T] {
         debug_assert!(row < self.rows && column + count <= self.width, "outside of the matrix");
         // SAFETY: as the caller promises.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.width + column), count) }
