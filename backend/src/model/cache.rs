@@ -3,9 +3,10 @@
 //! A block is [`BLOCK_TOKENS`] neighbouring slots. Which sequence holds which block is the engine's affair
 //! (`engine::blocks`); here a block is a number.
 
-use candle_core::{DType, Device, Result, Tensor};
+use candle_core::{DType, Device, Result, Tensor, bail};
 
 use super::config::DecoderConfig;
+use super::cpu;
 
 /// Tokens in a block.
 pub const BLOCK_TOKENS: usize = 16;
@@ -32,15 +33,37 @@ impl KvCache {
         (&self.keys[layer], &self.values[layer])
     }
 
-    /// Where a step's tokens go, in the form that [`KvCache::write`] takes.
-    pub(crate) fn targets(&self, slots: Vec<u32>, device: &Device) -> Result<Tensor> {
+    /// Where a step's tokens go.
+    pub(crate) fn targets(&self, slots: Vec<u32>) -> Result<Targets> {
+        let pool = &self.keys[0];
+        if cpu::takes(pool) {
+            return Ok(Targets { slots, spread: None });
+        }
         let tokens = slots.len();
-        Tensor::from_vec(slots, (tokens, 1), device)?.broadcast_as((tokens, self.width))?.contiguous()
+        let spread =
+            Tensor::from_slice(&slots, (tokens, 1), pool.device())?.broadcast_as((tokens, self.width))?;
+        Ok(Targets { slots, spread: Some(spread.contiguous()?) })
     }
 
     /// Writes a step's keys and values, `[tokens, kv_width]` each, to their slots.
-    pub(crate) fn write(&self, layer: usize, targets: &Tensor, keys: &Tensor, values: &Tensor) -> Result<()> {
-        self.keys[layer].scatter_set(targets, keys, 0)?;
-        self.values[layer].scatter_set(targets, values, 0)
+    pub(crate) fn write(
+        &self,
+        layer: usize,
+        targets: &Targets,
+        keys: &Tensor,
+        values: &Tensor,
+    ) -> Result<()> {
+        let Some(spread) = &targets.spread else { bail!("the cache's kernel writes these slots") };
+        self.keys[layer].scatter_set(spread, keys, 0)?;
+        self.values[layer].scatter_set(spread, values, 0)
     }
+}
+
+/// The slots of a step's tokens.
+#[derive(Debug)]
+pub(crate) struct Targets {
+    /// One for each token.
+    pub(crate) slots: Vec<u32>,
+    /// `[tokens, kv_width]`, as candle's operations take them; none where a kernel of ours writes.
+    spread: Option<Tensor>,
 }

@@ -1,18 +1,20 @@
 //! The forward pass of the Llama family over a packed step: the tokens of all sequences, decodes and chunks of
 //! prompts alike, are rows of one matrix; only attention knows which sequence a row belongs to.
 
+mod heads;
 mod layer;
+mod pieces;
 
 use candle_core::{DType, Device, Result, Tensor, bail};
-use candle_nn::ops::rms_norm;
 
 use super::attention::{Geometry, Span, StepAttention};
-use super::cache::{BLOCK_TOKENS, KvCache};
+use super::cache::{BLOCK_TOKENS, KvCache, Targets};
 use super::config::DecoderConfig;
 use super::linear::{Linear, Weight};
 use super::rope::{Angles, Rope};
 pub(crate) use layer::Layer;
 use layer::Pass;
+use pieces::rms_norm;
 
 /// A model's weights and how to step them.
 #[derive(Debug)]
@@ -48,7 +50,7 @@ struct Step<'a> {
     attention: StepAttention<'a>,
     angles: Angles,
     window_angles: Option<Angles>,
-    targets: Tensor,
+    targets: Targets,
 }
 
 impl Step<'_> {
@@ -112,7 +114,7 @@ impl Decoder {
     }
 
     fn logits(&self, x: &Tensor) -> Result<Tensor> {
-        let x = rms_norm(x, &self.norm, self.config.norms.eps as f32)?;
+        let x = rms_norm(x, &self.norm, self.config.norms.eps)?;
         let logits = self.output.forward(&x)?.to_dtype(DType::F32)?;
         match self.config.scales.logit_cap {
             Some(cap) => (logits / cap)?.tanh()? * cap,
@@ -131,7 +133,7 @@ impl Decoder {
             attention: StepAttention::new(self.geometry(), spans),
             angles: angles(&self.rope)?,
             window_angles: self.window_rope.as_ref().map(angles).transpose()?,
-            targets: cache.targets(slots, &self.device)?,
+            targets: cache.targets(slots)?,
         })
     }
 

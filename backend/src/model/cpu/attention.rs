@@ -3,10 +3,13 @@
 //! One task is one query head of one token. Its keys are visited in the order of their positions, so that the
 //! result depends on the sequence alone: not on how its prompt was cut into chunks, nor on the batch.
 
+use std::cell::RefCell;
+
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape};
 use pulp::{Simd, WithSimd};
-use rayon::prelude::*;
 
+use super::exponential::exp;
+use super::team::share_pieces;
 use super::{PARALLEL_FROM, contiguous, dispatch};
 use crate::model::attention::{Geometry, Row};
 use crate::model::cache::BLOCK_TOKENS;
@@ -52,21 +55,20 @@ impl BlockAttention<'_> {
         let Geometry { heads, head_dim, .. } = self.geometry;
         let visited: usize =
             self.rows.iter().map(|row| row.visible - self.geometry.first_visible(row.visible)).sum();
-        let task = |scores: &mut Vec<f32>, index: usize, out: &mut [f32]| {
+        let parallel = visited * heads * head_dim >= PARALLEL_FROM;
+        share_pieces(out, head_dim, parallel, |index, out| {
             let (row, head) = (&self.rows[index / heads], index % heads);
             let query = &queries[index * head_dim..(index + 1) * head_dim];
-            dispatch(Head { geometry: self.geometry, row, head, query, pool, scores, out });
-        };
-        if visited * heads * head_dim < PARALLEL_FROM {
-            let mut scores = Vec::new();
-            for (index, out) in out.chunks_mut(head_dim).enumerate() {
-                task(&mut scores, index, out);
-            }
-        } else {
-            let tasks = out.par_chunks_mut(head_dim).enumerate();
-            tasks.for_each_init(Vec::new, |scores, (index, out)| task(scores, index, out));
-        }
+            SCORES.with_borrow_mut(|scores| {
+                dispatch(Head { geometry: self.geometry, row, head, query, pool, scores, out });
+            });
+        });
     }
+}
+
+thread_local! {
+    /// Room for the scores of one head, kept from one to the next.
+    static SCORES: RefCell<Vec<f32>> = const { RefCell::new(Vec::new()) };
 }
 
 /// One query head of one token.
@@ -135,12 +137,10 @@ fn dot<S: Simd>(simd: S, a: &[f32], b: &[f32]) -> f32 {
 #[inline(always)]
 fn softmax_numerators(scores: &mut [f32]) -> f32 {
     let max = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut total = 0.0;
-    for score in scores {
-        *score = (*score - max).exp();
-        total += *score;
+    for score in scores.iter_mut() {
+        *score = exp(*score - max);
     }
-    total
+    scores.iter().sum()
 }
 
 /// Adds a block's values, each times its weight, to `out`.

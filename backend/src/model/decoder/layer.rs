@@ -1,14 +1,12 @@
 //! One block of the decoder: attention and the feed-forward part, each with its norms, added to the stream.
 
-use candle_core::{D, Result, Tensor};
-use candle_nn::ops::{rms_norm, silu};
-use candle_nn::rotary_emb::rope_thd;
+use candle_core::{Result, Tensor};
 
 use super::Step;
+use super::pieces::{gated, rms_norm};
 use crate::model::cache::KvCache;
-use crate::model::config::{Activation, DecoderConfig};
+use crate::model::config::DecoderConfig;
 use crate::model::linear::Linear;
-use crate::model::rope::Angles;
 
 /// The weights of one block. Norms that not every model has are options.
 #[derive(Debug)]
@@ -49,46 +47,18 @@ impl Pass<'_> {
     }
 
     fn attend(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
-        let (query_width, kv_width) = (self.config.query_width(), self.config.kv_width());
         let window = self.config.windows[self.index];
-        let angles = self.step.angles(window);
-        let qkv = layer.qkv.forward(x)?;
-        let queries = self.heads(&qkv.narrow(1, 0, query_width)?, layer.query_norm.as_ref(), angles)?;
-        let keys = self.heads(&qkv.narrow(1, query_width, kv_width)?, layer.key_norm.as_ref(), angles)?;
-        let values = qkv.narrow(1, query_width + kv_width, kv_width)?.contiguous()?;
-        self.cache.write(self.index, &self.step.targets, &keys, &values)?;
+        let queries = self.place(layer, &layer.qkv.forward(x)?, self.step.angles(window))?;
         let (keys, values) = self.cache.layer(self.index);
         layer.attention_output.forward(&self.step.attention.forward(window, &queries, keys, values)?)
     }
 
-    /// `[tokens, heads * head_dim]`, each head normed where the model does, and turned by its token's position.
-    fn heads(&self, x: &Tensor, norm: Option<&Tensor>, angles: &Angles) -> Result<Tensor> {
-        let ((tokens, width), head_dim) = (x.dims2()?, self.config.head_dim);
-        let heads = x.contiguous()?.reshape((1, tokens, width / head_dim, head_dim))?;
-        let heads = self.optional_norm(&heads, norm)?;
-        let turned = 2 * angles.cosines.dim(D::Minus1)?;
-        if turned == head_dim {
-            return rope_thd(&heads, &angles.cosines, &angles.sines)?.reshape((tokens, width));
-        }
-        let first = heads.narrow(3, 0, turned)?.contiguous()?;
-        let first = rope_thd(&first, &angles.cosines, &angles.sines)?;
-        let rest = heads.narrow(3, turned, head_dim - turned)?;
-        Tensor::cat(&[&first, &rest], 3)?.reshape((tokens, width))
-    }
-
     fn feed_forward(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
-        let width = self.config.intermediate_size;
-        let both = layer.gate_up.forward(x)?;
-        let gate = both.narrow(1, 0, width)?.contiguous()?;
-        let gate = match self.config.activation {
-            Activation::Silu => silu(&gate)?,
-            Activation::GeluTanh => gate.gelu()?,
-        };
-        layer.down.forward(&(gate * both.narrow(1, width, width)?.contiguous()?)?)
+        layer.down.forward(&gated(&layer.gate_up.forward(x)?, self.config.activation)?)
     }
 
     fn norm(&self, x: &Tensor, weight: &Tensor) -> Result<Tensor> {
-        rms_norm(x, weight, self.config.norms.eps as f32)
+        rms_norm(x, weight, self.config.norms.eps)
     }
 
     fn optional_norm(&self, x: &Tensor, weight: Option<&Tensor>) -> Result<Tensor> {
