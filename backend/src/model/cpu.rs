@@ -2,7 +2,8 @@
 //!
 //! All of them compute every output element by the same additions in the same order, whatever else is in the batch: a sequence
 //! gives bit for bit what it gives alone. In the order of a layer's work: `norm`; `panels` and `q8_0`, the linear layers; `heads`,
-//! which puts keys and values into the cache; `attention`, which reads them from its blocks in place; `gate`. `team` shares work out.
+//! which puts keys and values into the cache; `attention`, which reads them from its blocks in place; `gate`; `sum`. `share` cuts work
+//! into pieces for the threads of the `team`.
 
 pub(crate) mod attention;
 mod exponential;
@@ -11,6 +12,8 @@ pub(crate) mod heads;
 pub(crate) mod norm;
 pub(crate) mod panels;
 pub(crate) mod q8_0;
+mod share;
+pub(crate) mod sum;
 mod team;
 
 use std::ops::{Deref, Range};

@@ -6,7 +6,9 @@ use candle_core::quantized::{GgmlDType, QTensor};
 use candle_core::{DType, Device, Result, Tensor};
 use std::sync::Arc;
 
+use super::cpu;
 use super::cpu::panels::Panels;
+use super::cpu::sum::Add;
 pub(crate) use blocks::Blocks;
 
 /// A matrix `[outputs, inputs]`, as checkpoints keep it.
@@ -126,6 +128,10 @@ impl Linear {
             }
         };
         match &self.bias {
+            Some(bias) if cpu::takes(&product) && cpu::takes(bias) => {
+                product.inplace_op2(bias, &Add)?;
+                Ok(product)
+            }
             Some(bias) => product.broadcast_add(bias),
             None => Ok(product),
         }

@@ -9,7 +9,7 @@ use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape};
 use pulp::{Simd, WithSimd};
 
 use super::exponential::exp;
-use super::team::share_pieces;
+use super::share::share_pieces;
 use super::{PARALLEL_FROM, contiguous, dispatch};
 use crate::model::attention::{Geometry, Row};
 use crate::model::cache::BLOCK_TOKENS;

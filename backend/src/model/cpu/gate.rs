@@ -4,7 +4,7 @@ use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape};
 use pulp::{Simd, WithSimd};
 
 use super::exponential::exp;
-use super::team::share_pieces;
+use super::share::share_pieces;
 use super::{PARALLEL_FROM, contiguous, dispatch};
 use crate::model::config::Activation;
 

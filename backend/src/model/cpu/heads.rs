@@ -5,7 +5,7 @@ use candle_core::{CpuStorage, CustomOp1, InplaceOp2, Layout, Result, Shape, bail
 use pulp::{Simd, WithSimd};
 
 use super::norm::rms_norm;
-use super::team::share_pieces;
+use super::share::share_pieces;
 use super::{PARALLEL_FROM, contiguous, dispatch};
 
 /// Heads of one kind within rows of the joined product.

@@ -3,7 +3,7 @@
 use candle_core::{CpuStorage, CustomOp2, Layout, Result, Shape, bail};
 use pulp::{Simd, WithSimd};
 
-use super::team::share_pieces;
+use super::share::share_pieces;
 use super::{PARALLEL_FROM, contiguous, dispatch};
 
 /// `x [rows, width]` and `weight [width]` to the shape of `x`.

@@ -14,7 +14,7 @@ use std::ops::Range;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, bail};
 use pulp::{Simd, WithSimd};
 
-use super::team::{Strip, share_columns, share_pieces};
+use super::share::{Strip, share_columns, share_pieces};
 use super::{PARALLEL_FROM, contiguous, dispatch_wide};
 
 /// Outputs of a panel.

@@ -16,7 +16,7 @@ use std::ops::Range;
 use candle_core::{CpuStorage, CustomOp1, Layout, Result, Shape, bail};
 use half::f16;
 
-use super::team::{Strip, share_columns, share_pieces};
+use super::share::{Strip, share_columns, share_pieces};
 use super::{PARALLEL_FROM, contiguous};
 use rounding::{Rounded, Tiled};
 

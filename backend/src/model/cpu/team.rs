@@ -1,127 +1,230 @@
-//! Work that all threads share: candle's own pool, so that its operations and ours never fight for the cores.
+//! The threads of the CPU kernels, which a step of a model calls some hundred times for some microseconds each.
 //!
-//! The pool spins for a while before it sleeps: a step of a small model has some fifty shared pieces of work of a few
-//! microseconds each, which waking a sleeping thread costs alone.
+//! Waking a sleeping thread takes longer than many such pieces of work, so that the threads look out for the next one for a while
+//! before they sleep. And a core may be wanted by others, so that nobody waits for a thread that has no core: whoever calls does
+//! the work itself, others help if they come in time, and only those who have come are waited for.
 
 #![expect(
     unsafe_code,
-    reason = "threads write disjoint parts of one result, which no safe splitting of columns expresses"
+    reason = "threads that live on run a closure that borrows from its caller, who waits for them"
 )]
 
-use std::marker::PhantomData;
-use std::ops::Range;
+use std::any::Any;
+use std::cell::UnsafeCell;
+use std::hint::spin_loop;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::thread::{self, Thread};
 
-use candle_core::utils::barrier_pool;
+use candle_core::utils::get_num_threads;
 
-/// Calls `task` for ranges that together are `0..items`, each item once, on all threads where `parallel`.
-pub(crate) fn share(items: usize, parallel: bool, task: impl Fn(Range<usize>) + Sync) {
-    if parallel {
-        barrier_pool().execute_chunked(items, task);
-    } else if items > 0 {
-        task(0..items);
-    }
+/// Looks at the gate before a thread lets others have its core: some 50 microseconds.
+const SPINS: u32 = 1500;
+/// Looks after that, each of which lets others have the core, before a thread sleeps.
+const YIELDS: u32 = 50;
+
+/// The gate: the number of the call in the upper half; whether one may still come; how many have come and not left.
+const CALL: u64 = 1 << 32;
+const OPEN: u64 = 1 << 31;
+
+type Work<'a> = dyn Fn() + Sync + 'a;
+
+/// Threads that help with work.
+pub(super) struct Team {
+    hall: Arc<Hall>,
+    helpers: Vec<Thread>,
+    /// Held by who calls.
+    calling: Mutex<()>,
 }
 
-/// Calls `task` for every piece of `width` elements of `out`, of which the last may be shorter, with the piece's number.
-pub(crate) fn share_pieces<T: Send>(
-    out: &mut [T],
-    width: usize,
-    parallel: bool,
-    task: impl Fn(usize, &mut [T]) + Sync,
-) {
-    let length = out.len();
-    let row = Matrix::new(out, length);
-    share(length.div_ceil(width.max(1)), parallel, |pieces| {
-        for piece in pieces {
-            let (start, end) = (piece * width, (piece * width + width).min(length));
-            // SAFETY: `share` gives each piece to one call, so that nobody else writes it.
-            task(piece, unsafe { row.at(0, start, end - start) });
+/// Where work is laid out.
+struct Hall {
+    gate: AtomicU64,
+    /// What to do; written while the gate is shut and nobody is in, read by those who have come in.
+    work: UnsafeCell<Option<&'static Work<'static>>>,
+    panic: Mutex<Option<Box<dyn Any + Send>>>,
+}
+
+// SAFETY: `work` is written and read in turns, which the gate keeps apart.
+unsafe impl Sync for Hall {}
+
+impl Team {
+    /// The team of this process: as many threads as candle uses, the caller included.
+    pub(super) fn of_process() -> &'static Self {
+        static TEAM: OnceLock<Team> = OnceLock::new();
+        TEAM.get_or_init(|| Self::new(get_num_threads().saturating_sub(1)))
+    }
+
+    /// So many threads beside the caller; fewer where the system gives no more.
+    fn new(helpers: usize) -> Self {
+        let hall =
+            Arc::new(Hall { gate: AtomicU64::new(0), work: UnsafeCell::new(None), panic: Mutex::default() });
+        let start = |number: usize| {
+            let hall = Arc::clone(&hall);
+            let named = thread::Builder::new().name(format!("cpu-kernels-{number}"));
+            named.spawn(move || hall.help()).map(|handle| handle.thread().clone())
+        };
+        let helpers = (0..helpers).map_while(|number| start(number).ok()).collect();
+        Self { hall, helpers, calling: Mutex::new(()) }
+    }
+
+    /// How many threads there are, the caller included.
+    pub(super) fn threads(&self) -> usize {
+        self.helpers.len() + 1
+    }
+
+    /// Runs `work` on the calling thread, and on every other that comes before it is done. Work calls this again, or another thread
+    /// does meanwhile: then it runs on the caller alone.
+    ///
+    /// # Panics
+    /// When `work` does, on whichever thread.
+    pub(super) fn run(&self, work: &Work<'_>) {
+        let calling = match self.calling.try_lock() {
+            Ok(calling) => calling,
+            Err(std::sync::TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(std::sync::TryLockError::WouldBlock) => return work(),
+        };
+        // SAFETY: nobody is in and the gate is shut, as the last caller left it. The reference is used by those only who come in,
+        // and `shut` waits for them before this call ends, be it by a panic.
+        unsafe {
+            *self.hall.work.get() = Some(std::mem::transmute::<&Work<'_>, &'static Work<'static>>(work));
         }
-    });
-}
-
-/// Calls `task` for strips of the matrix `out [rows, width]`: `step` columns wide each, or some such side by side.
-pub(crate) fn share_columns(
-    out: &mut [f32],
-    width: usize,
-    step: usize,
-    parallel: bool,
-    task: impl Fn(Range<usize>, &Strip<'_>) + Sync,
-) {
-    let matrix = Matrix::new(out, width);
-    share(width.div_ceil(step), parallel, |steps| {
-        let columns = steps.start * step..(steps.end * step).min(width);
-        task(steps, &Strip { matrix: &matrix, columns });
-    });
-}
-
-/// Neighbouring columns of a matrix, which one task writes.
-pub(crate) struct Strip<'a> {
-    matrix: &'a Matrix<'a, f32>,
-    columns: Range<usize>,
-}
-
-impl Strip<'_> {
-    /// Writes `values` to a row, from a column of the matrix on; what would go beyond the strip is left out.
-    #[inline(always)]
-    pub(crate) fn put(&self, row: usize, column: usize, values: &[f32]) {
-        assert!(row < self.matrix.rows && self.columns.contains(&column), "outside of the strip");
-        let count = values.len().min(self.columns.end - column);
-        // SAFETY: the place is within the matrix and within this strip; `share` gives each strip to one call, and the
-        // reference ends here.
-        unsafe { self.matrix.at(row, column, count) }.copy_from_slice(&values[..count]);
+        self.hall.open();
+        self.helpers.iter().for_each(Thread::unpark);
+        let own = catch_unwind(AssertUnwindSafe(work));
+        self.hall.shut();
+        let helpers = self.hall.panic.lock().unwrap_or_else(PoisonError::into_inner).take();
+        drop(calling);
+        if let Some(panic) = own.err().or(helpers) {
+            resume_unwind(panic);
+        }
     }
 }
 
-/// A row-major matrix of which several threads write disjoint parts.
-struct Matrix<'a, T> {
-    start: *mut T,
-    rows: usize,
-    width: usize,
-    _out: PhantomData<&'a mut [T]>,
+impl Hall {
+    fn open(&self) {
+        let gate = self.gate.load(Ordering::Relaxed);
+        self.gate.store((gate / CALL).wrapping_add(1) * CALL + OPEN, Ordering::Release);
+    }
+
+    /// Lets nobody in any more, and waits until all have left.
+    fn shut(&self) {
+        let mut gate = self.gate.fetch_and(!OPEN, Ordering::AcqRel);
+        let mut looks = 0;
+        while !gate.is_multiple_of(OPEN) {
+            pause(&mut looks);
+            gate = self.gate.load(Ordering::Acquire);
+        }
+    }
+
+    /// What a helper does all its life.
+    fn help(&self) {
+        let mut seen = 0;
+        loop {
+            seen = self.next_call(seen);
+            if self.come_in(seen) {
+                // SAFETY: written before the gate opened; not written again before this helper leaves.
+                if let Some(work) = unsafe { *self.work.get() }
+                    && let Err(panic) = catch_unwind(AssertUnwindSafe(work))
+                {
+                    *self.panic.lock().unwrap_or_else(PoisonError::into_inner) = Some(panic);
+                }
+                self.gate.fetch_sub(1, Ordering::Release);
+            }
+        }
+    }
+
+    /// Waits for a call after the one of this number.
+    fn next_call(&self, seen: u64) -> u64 {
+        let mut looks = 0;
+        loop {
+            let call = self.gate.load(Ordering::Acquire) / CALL;
+            if call != seen {
+                return call;
+            }
+            if looks < SPINS + YIELDS {
+                pause(&mut looks);
+            } else {
+                // Whoever opens the gate wakes all: before this, and it does not sleep; or after.
+                thread::park();
+                looks = 0;
+            }
+        }
+    }
+
+    /// Comes in to this call unless it is over.
+    fn come_in(&self, call: u64) -> bool {
+        let enter = |gate: u64| (gate / CALL == call && gate & OPEN != 0).then_some(gate + 1);
+        self.gate.fetch_update(Ordering::Acquire, Ordering::Relaxed, enter).is_ok()
+    }
 }
 
-// SAFETY: it is only written through `at`, whose callers keep to disjoint parts.
-unsafe impl<T: Send> Sync for Matrix<'_, T> {}
-
-impl<'a, T> Matrix<'a, T> {
-    fn new(out: &'a mut [T], width: usize) -> Self {
-        let rows = out.len().checked_div(width).unwrap_or(0);
-        Self { start: out.as_mut_ptr(), rows, width, _out: PhantomData }
+fn pause(looks: &mut u32) {
+    if *looks < SPINS {
+        spin_loop();
+    } else {
+        thread::yield_now();
     }
-
-    /// # Safety
-    /// `row` is one of the rows, the elements lie within it, and no other reference to them lives.
-    #[expect(clippy::mut_from_ref, reason = "disjoint parts of what the matrix borrows as its own")]
-    unsafe fn at(&self, row: usize, column: usize, count: usize) -> &mut [T] {
-        debug_assert!(row < self.rows && column + count <= self.width, "outside of the matrix");
-        // SAFETY: as the caller promises.
-        unsafe { std::slice::from_raw_parts_mut(self.start.add(row * self.width + column), count) }
-    }
+    *looks = looks.saturating_add(1);
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{share_columns, share_pieces};
+    use std::panic::{AssertUnwindSafe, catch_unwind};
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::thread;
+
+    use super::Team;
+
+    /// Numbers from 0 on, each given to one thread.
+    fn count(team: &Team, items: usize) -> usize {
+        let (cursor, sum) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        team.run(&|| {
+            loop {
+                let item = cursor.fetch_add(1, Ordering::Relaxed);
+                if item >= items {
+                    break;
+                }
+                sum.fetch_add(item, Ordering::Relaxed);
+            }
+        });
+        sum.into_inner()
+    }
 
     #[test]
-    fn every_piece_and_every_column_is_written_once() {
-        for (rows, width, step, parallel) in
-            [(1, 1, 16, false), (3, 50, 16, true), (40, 7, 3, true), (2, 640, 16, true)]
-        {
-            let mut by_rows = vec![0f32; rows * width];
-            share_pieces(&mut by_rows, width, parallel, |row, out| {
-                out.iter_mut().for_each(|v| *v += row as f32);
-            });
-            let mut by_columns = vec![-1f32; rows * width];
-            share_columns(&mut by_columns, width, step, parallel, |steps, strip| {
-                for step_number in steps {
-                    for row in 0..rows {
-                        strip.put(row, step_number * step, &vec![row as f32; step]);
+    fn all_work_is_done_when_a_call_returns() {
+        for helpers in [0, 1, 3, 7] {
+            let team = Team::new(helpers);
+            assert_eq!(team.threads(), helpers + 1);
+            for items in (0..2000).chain([100_000]) {
+                assert_eq!(count(&team, items), items * items.saturating_sub(1) / 2);
+            }
+        }
+    }
+
+    #[test]
+    fn who_finds_the_team_busy_works_alone() {
+        let team = Team::new(2);
+        thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for items in 1..500 {
+                        assert_eq!(count(&team, items), items * (items - 1) / 2);
                     }
-                }
-            });
-            assert_eq!(by_rows, by_columns, "{rows} x {width}");
+                });
+            }
+        });
+        team.run(&|| assert_eq!(count(&team, 100), 4950));
+    }
+
+    #[test]
+    fn a_panic_reaches_the_caller_and_the_team_works_on() {
+        let team = Team::new(2);
+        for _ in 0..50 {
+            let all_panic = catch_unwind(AssertUnwindSafe(|| team.run(&|| panic!("on purpose"))));
+            assert!(all_panic.is_err());
+            assert_eq!(count(&team, 1000), 499_500);
         }
     }
 }

@@ -3,7 +3,7 @@
 use candle_core::{Result, Tensor};
 
 use super::Step;
-use super::pieces::{gated, rms_norm};
+use super::pieces::{add, gated, rms_norm};
 use crate::model::cache::KvCache;
 use crate::model::config::DecoderConfig;
 use crate::model::linear::Linear;
@@ -41,9 +41,9 @@ impl Pass<'_> {
     /// The stream `x [tokens, hidden]` after the block.
     pub(super) fn forward(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
         let attended = self.attend(layer, &self.norm(x, &layer.attention_norm)?)?;
-        let x = (x + self.optional_norm(&attended, layer.attention_output_norm.as_ref())?)?;
+        let x = add(x, self.optional_norm(attended, layer.attention_output_norm.as_ref())?)?;
         let fed = self.feed_forward(layer, &self.norm(&x, &layer.feed_forward_norm)?)?;
-        &x + self.optional_norm(&fed, layer.feed_forward_output_norm.as_ref())?
+        add(&x, self.optional_norm(fed, layer.feed_forward_output_norm.as_ref())?)
     }
 
     fn attend(&self, layer: &Layer, x: &Tensor) -> Result<Tensor> {
@@ -61,7 +61,10 @@ impl Pass<'_> {
         rms_norm(x, weight, self.config.norms.eps)
     }
 
-    fn optional_norm(&self, x: &Tensor, weight: Option<&Tensor>) -> Result<Tensor> {
-        weight.map_or(Ok(x.clone()), |weight| self.norm(x, weight))
+    fn optional_norm(&self, x: Tensor, weight: Option<&Tensor>) -> Result<Tensor> {
+        match weight {
+            Some(weight) => self.norm(&x, weight),
+            None => Ok(x),
+        }
     }
 }

@@ -4,7 +4,7 @@ use pulp::{Simd, WithSimd};
 
 use super::{BLOCK, TILE};
 use crate::model::cpu::dispatch;
-use crate::model::cpu::team::share_pieces;
+use crate::model::cpu::share::share_pieces;
 
 /// 32 neighbouring numbers of a row.
 #[derive(Clone, Copy, Default)]
