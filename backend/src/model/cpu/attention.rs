@@ -4,13 +4,14 @@
 //! result depends on the sequence alone: not on how its prompt was cut into chunks, nor on the batch.
 
 use std::cell::RefCell;
+use std::ops::Range;
 
 use candle_core::{CpuStorage, CustomOp3, Layout, Result, Shape};
 use pulp::{Simd, WithSimd};
 
 use super::exponential::exp;
 use super::share::share_pieces;
-use super::{PARALLEL_FROM, contiguous, dispatch};
+use super::{PARALLEL_FROM, contiguous, dispatch_wide};
 use crate::model::attention::{Geometry, Row};
 use crate::model::cache::BLOCK_TOKENS;
 
@@ -60,7 +61,7 @@ impl BlockAttention<'_> {
             let (row, head) = (&self.rows[index / heads], index % heads);
             let query = &queries[index * head_dim..(index + 1) * head_dim];
             SCORES.with_borrow_mut(|scores| {
-                dispatch(Head { geometry: self.geometry, row, head, query, pool, scores, out });
+                dispatch_wide(Head { geometry: self.geometry, row, head, query, pool, scores, out });
             });
         });
     }
@@ -103,14 +104,17 @@ impl WithSimd for Head<'_> {
             scores.iter_mut().for_each(|score| *score = cap * (*score / cap).tanh());
         }
         let total = softmax_numerators(scores);
-        out.fill(0.0);
-        let mut weights = scores.as_slice();
-        for (block, tokens) in row.spans(first) {
-            let at = block * BLOCK_TOKENS;
-            let values = &pool.values[(at + tokens.start) * width..(at + tokens.end) * width];
-            let (now, later) = weights.split_at(tokens.len());
-            add_weighted(simd, values, width, column, now, out);
-            weights = later;
+        let mut mixed = 0;
+        while mixed < out.len() {
+            let from = Columns { values: pool.values, width, start: column + mixed };
+            let out = &mut out[mixed..];
+            mixed += match out.len() / S::F32_LANES {
+                8.. => mix::<S, 8>(simd, row.spans(first), from, scores, out),
+                4.. => mix::<S, 4>(simd, row.spans(first), from, scores, out),
+                2.. => mix::<S, 2>(simd, row.spans(first), from, scores, out),
+                1 => mix::<S, 1>(simd, row.spans(first), from, scores, out),
+                _ => mix_one(row.spans(first), from, scores, out),
+            };
         }
         for value in out.iter_mut() {
             *value /= total;
@@ -143,27 +147,56 @@ fn softmax_numerators(scores: &mut [f32]) -> f32 {
     scores.iter().sum()
 }
 
-/// Adds a block's values, each times its weight, to `out`.
-#[inline(always)]
-fn add_weighted<S: Simd>(
-    simd: S,
-    values: &[f32],
+/// Values of all slots, from a column on.
+#[derive(Clone, Copy)]
+struct Columns<'a> {
+    values: &'a [f32],
+    /// Of a slot.
     width: usize,
-    column: usize,
+    start: usize,
+}
+
+impl<'a> Columns<'a> {
+    /// The values of some tokens of a block.
+    #[inline(always)]
+    fn of(self, (block, tokens): (usize, Range<usize>)) -> impl Iterator<Item = &'a [f32]> {
+        let at = block * BLOCK_TOKENS;
+        let rows = &self.values[(at + tokens.start) * self.width..(at + tokens.end) * self.width];
+        rows.chunks_exact(self.width).map(move |row| &row[self.start..])
+    }
+}
+
+/// The sum of all values, each times its weight, over `V` vectors of columns, which stay in the registers; gives their number of
+/// elements.
+#[inline(always)]
+fn mix<S: Simd, const V: usize>(
+    simd: S,
+    spans: impl Iterator<Item = (usize, Range<usize>)>,
+    from: Columns<'_>,
     weights: &[f32],
     out: &mut [f32],
-) {
-    let head_dim = out.len();
-    let (out_vectors, out_rest) = S::as_mut_simd_f32s(out);
-    let vectors = out_vectors.len();
-    for (value, weight) in values.chunks_exact(width).zip(weights) {
-        let (value_vectors, value_rest) = S::as_simd_f32s(&value[column..column + head_dim]);
-        let splat = simd.splat_f32s(*weight);
-        for (sum, value) in out_vectors.iter_mut().zip(&value_vectors[..vectors]) {
-            *sum = simd.mul_add_e_f32s(*value, splat, *sum);
-        }
-        for (sum, value) in out_rest.iter_mut().zip(value_rest) {
-            *sum += value * weight;
+) -> usize {
+    let mut sums = [simd.splat_f32s(0.0); V];
+    let values = spans.flat_map(|span| from.of(span));
+    for (value, weight) in values.zip(weights) {
+        let (value, weight) = (&S::as_simd_f32s(value).0[..V], simd.splat_f32s(*weight));
+        for v in 0..V {
+            sums[v] = simd.mul_add_e_f32s(value[v], weight, sums[v]);
         }
     }
+    S::as_mut_simd_f32s(out).0[..V].copy_from_slice(&sums);
+    V * S::F32_LANES
+}
+
+/// The same for a single column, where no vector is left.
+#[inline(always)]
+fn mix_one(
+    spans: impl Iterator<Item = (usize, Range<usize>)>,
+    from: Columns<'_>,
+    weights: &[f32],
+    out: &mut [f32],
+) -> usize {
+    let values = spans.flat_map(|span| from.of(span));
+    out[0] = values.zip(weights).map(|(value, weight)| value[0] * weight).sum();
+    1
 }
