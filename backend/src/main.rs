@@ -3,6 +3,7 @@
 use clap::Parser;
 use std::{io::Write, process::ExitCode, time::Duration};
 use tidegate_backend::{Config, Flags, run};
+use tidegate_serve::causes::with_causes;
 use tidegate_telemetry::LogOptions;
 use tidegate_wire::flags::normalise_flags;
 use tokio::runtime;
@@ -19,7 +20,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error may be closed; there is nobody else to tell.
-            let _ = writeln!(std::io::stderr(), "tidegate-backend: {error:#}");
+            let _ = writeln!(std::io::stderr(), "tidegate-backend: {}", with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }

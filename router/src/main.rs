@@ -7,6 +7,7 @@ use tidegate_router::config::Config;
 use tidegate_router::flags::Flags;
 use tidegate_router::run::{Listeners, run};
 use tidegate_router::start::{self, Started};
+use tidegate_serve::causes::with_causes;
 use tidegate_telemetry::LogOptions;
 use tidegate_wire::flags::normalise_flags;
 
@@ -20,7 +21,7 @@ async fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error may be closed; there is nobody else to tell.
-            let _ = writeln!(std::io::stderr(), "tidegate-router: {error:#}");
+            let _ = writeln!(std::io::stderr(), "tidegate-router: {}", with_causes(error.as_ref()));
             ExitCode::FAILURE
         }
     }
