@@ -1,10 +1,12 @@
 //! GGUF files: one file that holds a model's shape, tokenizer and (mostly quantised) weights.
 //!
-//! Reading order: [`Gguf`] (the file, mapped, and its metadata), `config` (metadata to a shape), `weights`
+//! Reading order: [`Gguf`] (the file, mapped, and its metadata), `config` (metadata to a shape,
+//! with what `family` adds), `weights`
 //! (tensors under Hugging Face's names), `tokenizer` and `sentencepiece` (for files that have no tokenizer.json
 //! beside them).
 
 mod config;
+mod family;
 mod sentencepiece;
 mod tokenizer;
 mod weights;

@@ -120,7 +120,7 @@ async fn sequences_with_quantised_weights_equal_the_same_alone() {
         let subject = Subject::fixture(name, Some(Quantization::Q8_0));
         random_sequences_equal_the_same_alone(&subject, None).await;
     }
-    for name in ["llama_mixed", "qwen2_q8_0", "qwen3_q8_0"] {
+    for name in ["llama_mixed", "qwen2_q8_0", "qwen3_q8_0", "gemma3_q8_0"] {
         random_sequences_equal_the_same_alone(&Subject::gguf(name), None).await;
     }
 }

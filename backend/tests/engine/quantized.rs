@@ -7,7 +7,18 @@ use tidegate_backend::model::{Decoder, ModelSource, Quantization};
 use crate::reference::{Reference, TOLERANCE, assert_same_bits, in_chunks, references_in, worst_difference};
 use crate::support::{engine_on, fixture, fixtures, gguf, greedy, load_as, tokens};
 
-const NAMES: [&str; 5] = ["llama_f16", "llama_q8_0", "llama_mixed", "qwen2_q8_0", "qwen3_q8_0"];
+const NAMES: [&str; 10] = [
+    "llama_f16",
+    "llama_q8_0",
+    "llama_mixed",
+    "llama_window",
+    "qwen2_q8_0",
+    "qwen3_q8_0",
+    "phi3_q8_0",
+    "phi3_long",
+    "gemma2_q8_0",
+    "gemma3_q8_0",
+];
 
 fn decoder(name: &str, quantization: Option<Quantization>) -> Decoder {
     load_as(&ModelSource::Gguf(gguf(name).join("model.gguf")), quantization).unwrap().decoder
@@ -60,7 +71,7 @@ fn quantised_products_are_near_those_of_the_dequantised_weights() {
     for name in NAMES {
         let error = relative_error(&decoder(name, None), &references_in(&gguf(name)));
         println!("{name}, as it is: relative error of logits {error:.1e}");
-        assert!(error < 0.03, "{name}: {error}");
+        assert!(error < 0.05, "{name}: {error}");
         let quantised = name != "llama_f16";
         assert_eq!(error > 1e-5, quantised, "{name} was not computed as it is in the file: {error}");
     }

@@ -7,6 +7,7 @@ use candle_core::quantized::{GgmlDType, QStorage, QTensor};
 use candle_core::{Device, Tensor};
 
 use super::Gguf;
+use super::family::Family;
 use crate::model::error::LoadError;
 use crate::model::linear::Weight;
 use crate::model::weights::Placement;
@@ -15,6 +16,9 @@ pub(super) const EMBEDDING: &str = "token_embd.weight";
 pub(super) const OUTPUT: &str = "output.weight";
 /// What each frequency of rotary positions is divided by (Llama 3.1 and later).
 pub(super) const ROPE_FACTORS: &str = "rope_freqs.weight";
+/// The same within the original context (Phi-3 with a long one), and beyond it.
+pub(super) const SHORT_ROPE_FACTORS: &str = "rope_factors_short.weight";
+pub(super) const LONG_ROPE_FACTORS: &str = "rope_factors_long.weight";
 
 /// Names outside the layers: Hugging Face's and GGUF's.
 const NAMES: [(&str, &str); 3] = [
@@ -22,33 +26,16 @@ const NAMES: [(&str, &str); 3] = [
     ("model.norm.weight", "output_norm.weight"),
     ("lm_head.weight", OUTPUT),
 ];
-/// Names within a layer, between its number and `.weight` or `.bias`.
-const LAYER_NAMES: [(&str, &str); 11] = [
-    ("input_layernorm", "attn_norm"),
-    ("self_attn.q_proj", "attn_q"),
-    ("self_attn.k_proj", "attn_k"),
-    ("self_attn.v_proj", "attn_v"),
-    ("self_attn.q_norm", "attn_q_norm"),
-    ("self_attn.k_norm", "attn_k_norm"),
-    ("self_attn.o_proj", "attn_output"),
-    ("post_attention_layernorm", "ffn_norm"),
-    ("mlp.gate_proj", "ffn_gate"),
-    ("mlp.up_proj", "ffn_up"),
-    ("mlp.down_proj", "ffn_down"),
-];
-
 /// The file as a source of weights.
 pub(crate) struct GgufWeights {
     gguf: Gguf,
-    /// Rows of queries and keys lie so that neighbours are turned together (the `llama` architecture).
-    interleaved: bool,
+    family: Family,
     head_dim: usize,
 }
 
 impl GgufWeights {
     pub(crate) fn new(gguf: Gguf, head_dim: usize) -> Result<Self, LoadError> {
-        let interleaved = gguf.architecture()? == "llama";
-        Ok(Self { gguf, interleaved, head_dim })
+        Ok(Self { family: Family::of(&gguf)?, gguf, head_dim })
     }
 
     /// A matrix, quantised if it is so in the file.
@@ -74,10 +61,10 @@ impl GgufWeights {
     }
 
     fn tensor(&self, name: &str, shape: &[usize], device: &Device) -> Result<QTensor, LoadError> {
-        let there = name_in_gguf(name);
+        let there = name_in_gguf(name, self.family);
         let (info, bytes) = find(&self.gguf, &there, shape)?;
         let turned = name.contains("q_proj") || name.contains("k_proj");
-        let bytes = if self.interleaved && turned {
+        let bytes = if self.family.is_interleaved() && turned {
             Cow::Owned(halves_from_neighbours(bytes, shape[0], self.head_dim))
         } else if bytes.as_ptr().align_offset(align_of::<f32>()) > 0 {
             // candle takes bytes only where its blocks could lie, and a file may be packed without gaps.
@@ -96,36 +83,31 @@ impl GgufWeights {
 }
 
 /// The name of Hugging Face's checkpoints as GGUF has it; a name that GGUF does not have stays as it is.
-fn name_in_gguf(name: &str) -> String {
+fn name_in_gguf(name: &str, family: Family) -> String {
     if let Some((_, there)) = NAMES.iter().find(|(here, _)| *here == name) {
         return (*there).to_owned();
     }
     let parts = name.strip_prefix("model.layers.").and_then(|rest| rest.split_once('.'));
     let Some((layer, rest)) = parts else { return name.to_owned() };
     let Some((here, kind)) = rest.rsplit_once('.') else { return name.to_owned() };
-    match LAYER_NAMES.iter().find(|(known, _)| *known == here) {
+    match family.layer_names().find(|(known, _)| *known == here) {
         Some((_, there)) => format!("blk.{layer}.{there}.{kind}"),
         None => name.to_owned(),
     }
 }
 
 /// A tensor that nothing asks for would change the answer unseen.
-pub(super) fn refuse_unknown(gguf: &Gguf) -> Result<(), LoadError> {
-    let head_norms = gguf.architecture()? == "qwen3";
+pub(super) fn refuse_unknown(gguf: &Gguf, family: Family) -> Result<(), LoadError> {
+    const FACTORS: [&str; 3] = [ROPE_FACTORS, SHORT_ROPE_FACTORS, LONG_ROPE_FACTORS];
     let known = |name: &str| {
         let layer = name.strip_prefix("blk.").and_then(|rest| rest.split_once('.')).map(|(_, rest)| rest);
         match layer.and_then(|rest| rest.rsplit_once('.')) {
-            Some((there, _))
-                if there.ends_with("_norm") && there.starts_with("attn_") && there != "attn_norm" =>
-            {
-                head_norms && LAYER_NAMES.iter().any(|(_, known)| *known == there)
-            }
-            Some((there, _)) => LAYER_NAMES.iter().any(|(_, known)| *known == there),
-            None => name == ROPE_FACTORS || NAMES.iter().any(|(_, known)| *known == name),
+            Some((there, _)) => family.layer_names().any(|(_, known)| *known == there),
+            None => FACTORS.contains(&name) || NAMES.iter().any(|(_, known)| *known == name),
         }
     };
     match gguf.content.tensor_infos.keys().filter(|name| !known(name)).min() {
-        Some(name) => Err(gguf.unsupported("a tensor", name, "those of the llama, qwen2 and qwen3 layers")),
+        Some(name) => Err(gguf.unsupported("a tensor", name, "those of this architecture's layers")),
         None => Ok(()),
     }
 }
