@@ -96,7 +96,8 @@ fn lines<W>(
 where
     W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
 {
-    let filter = LineFilter(EnvFilter::try_new(environment.get("RUST_LOG").map_or(options.level, str::to_owned))?);
+    let filter =
+        LineFilter(EnvFilter::try_new(environment.get("RUST_LOG").map_or(options.level, str::to_owned))?);
     let text = match options.format {
         LogFormat::Auto => terminal,
         LogFormat::Text => true,
@@ -164,7 +165,9 @@ mod tests {
             ids::note(&request, RequestIds { request: "req-1".to_owned(), trace: Some(trace) });
             request.in_scope(|| {
                 let below = tracing::info_span!(target: "tidegate_test", "below", secret = "nor this");
-                below.in_scope(|| tracing::warn!(target: "tidegate_test", waited_ms = 1.5, code = "a\"b", "slow"));
+                below.in_scope(
+                    || tracing::warn!(target: "tidegate_test", waited_ms = 1.5, code = "a\"b", "slow"),
+                );
             });
             tracing::info!(target: "tidegate_test", "beside");
         });
@@ -178,7 +181,10 @@ mod tests {
         let lines: Vec<serde_json::Value> =
             text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         let [slow, beside] = lines.as_slice() else { panic!("{text}") };
-        assert_eq!((&slow["message"], &slow["level"], &slow["target"]), (&"slow".into(), &"WARN".into(), &"tidegate_test".into()));
+        assert_eq!(
+            (&slow["message"], &slow["level"], &slow["target"]),
+            (&"slow".into(), &"WARN".into(), &"tidegate_test".into())
+        );
         assert_eq!((&slow["waited_ms"], &slow["code"]), (&1.5.into(), &"a\"b".into()));
         assert_eq!(slow["request_id"], "req-1");
         assert_eq!(slow["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");

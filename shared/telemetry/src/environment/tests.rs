@@ -131,7 +131,11 @@ fn samplers_are_those_of_the_specification() {
     ] {
         assert_eq!(sampling(name, "0.25"), (expected, Vec::new()), "{name}");
     }
-    assert_eq!(sampling("traceidratio", ""), (with(false, 1.0), Vec::new()), "the share is 1 where none is given");
+    assert_eq!(
+        sampling("traceidratio", ""),
+        (with(false, 1.0), Vec::new()),
+        "the share is 1 where none is given"
+    );
 }
 
 #[test]
