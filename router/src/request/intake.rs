@@ -4,12 +4,13 @@
 //! else is the backend's to check, since it has the tokenizer.
 
 use super::Job;
+use super::access::Notes;
 use crate::catalogue::{Catalogue, UnknownModel};
 use crate::error::{Error, ErrorKind};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Request, Response, header, request::Parts};
 use serde::Deserialize;
 use serde_json::Value;
 use std::task::{Context, Poll};
@@ -93,6 +94,11 @@ impl IntakeLayer {
         }
         timeout?;
         check_content_type(&parts.headers)?;
+        self.job(parts, body, arrived, deadline)
+    }
+
+    /// What a request that was read whole asks for.
+    fn job(&self, parts: Parts, body: Bytes, arrived: Instant, deadline: Instant) -> Result<Job, Error> {
         let envelope = Envelope::parse(&body)?;
         let pool = self
             .catalogue
@@ -100,18 +106,23 @@ impl IntakeLayer {
             .map_err(|unknown| unknown_model(&envelope.model, unknown))?;
         let asked = asked_priority(&parts.headers, envelope.tier.as_deref())?;
         let priority = capped(asked, self.max_priority);
+        let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_else(Notes::begin);
+        notes.asked(&envelope.model, priority, envelope.stream);
         Ok(Job {
             target: parts.uri,
             headers: parts.headers,
             body,
+            model: envelope.model,
             pool,
             stream: envelope.stream,
             priority,
+            max_tokens: envelope.bound,
             class: Class::of(envelope.bound),
             arrived,
             deadline,
             draw: rand::random(),
             jitter: rand::random(),
+            notes,
         })
     }
 

@@ -1,9 +1,14 @@
 //! What the `OTEL_*` variables ask for.
 //!
-//! The Rust SDK reads some of them itself (sampler, batch sizes, headers, timeout, resource attributes) and ignores
-//! others: `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_PROPAGATORS`. Those, and the choice of endpoint and
-//! protocol, are decided here, without touching the process: the same map gives the same [`Settings`].
+//! The Rust SDK reads some of them itself (batch sizes, headers, timeout, resource attributes) and ignores others:
+//! `OTEL_SDK_DISABLED`, `OTEL_TRACES_EXPORTER`, `OTEL_PROPAGATORS`. Those, the choice of endpoint and protocol, and the
+//! sampler, whose bad values the SDK takes in silence, are decided here, without touching the process: the same map gives
+//! the same [`Settings`].
 //! Meaning of each variable: OpenTelemetry specification, "Environment Variable Specification" and "OTLP exporter".
+
+mod sampling;
+
+pub use sampling::Sampling;
 
 use std::collections::BTreeMap;
 
@@ -74,10 +79,12 @@ pub enum Propagator {
 }
 
 /// What the environment asks for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The collector, or none: then spans are only propagated.
     pub otlp: Option<Otlp>,
+    /// Which requests are traced.
+    pub sampling: Sampling,
     /// The formats read from requests and written to them.
     pub propagators: Vec<Propagator>,
     /// `OTEL_SERVICE_NAME`, if set.
@@ -119,6 +126,7 @@ impl Settings {
         };
         Ok(Self {
             otlp,
+            sampling: Sampling::read(environment, &mut warnings),
             propagators: propagators(environment, &mut warnings),
             service_name: environment.get("OTEL_SERVICE_NAME").map(str::to_owned),
             warnings,
