@@ -7,7 +7,8 @@ use axum::{
     response::Response,
 };
 use std::time::Duration;
-use tidegate_wire::openai::{CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH};
+use tidegate_telemetry::metrics::TraceLabel;
+use tidegate_wire::openai::{CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH, FinishReason};
 use tokio::time::Instant;
 use tracing::{Span, field::Empty};
 
@@ -19,7 +20,9 @@ pub(crate) async fn refusals(State(backend): State<Backend>, request: Request, n
     let (route, arrived) = (route(request.uri().path()), Instant::now());
     let answer = next.run(request).await;
     if !answer.status().is_success() {
-        backend.metrics().answered(route, answer.status().as_u16(), arrived.elapsed());
+        let trace = TraceLabel::of(&Span::current());
+        let status = answer.status().as_u16();
+        backend.metrics().answered(route, operation(route), status, arrived.elapsed(), trace);
     }
     answer
 }
@@ -30,6 +33,15 @@ pub(crate) fn route(path: &str) -> &'static str {
         .into_iter()
         .find(|known| *known == path)
         .unwrap_or("unknown")
+}
+
+/// The word of the GenAI conventions for what a route does.
+fn operation(route: &str) -> &'static str {
+    match route {
+        EMBEDDINGS_PATH => "embeddings",
+        CHAT_PATH => "chat",
+        _ => "text_completion",
+    }
 }
 
 /// The times of one call that got a slot.
@@ -48,11 +60,8 @@ impl Tally {
     /// A call on `route` that arrived at `arrived`.
     pub(crate) fn new(backend: &Backend, route: &'static str, arrived: Instant) -> Self {
         // The conventions' names of the operations; the span of both calls that generate is called "chat".
-        let (name, operation) = match route {
-            EMBEDDINGS_PATH => ("embeddings", "embeddings"),
-            CHAT_PATH => ("chat", "chat"),
-            _ => ("chat", "text_completion"),
-        };
+        let operation = operation(route);
+        let name = if route == EMBEDDINGS_PATH { "embeddings" } else { "chat" };
         let span = tracing::info_span!(
             "chat",
             otel.name = format!("{name} {}", backend.model_name()),
@@ -70,16 +79,21 @@ impl Tally {
 
     /// The prompts are tokens now.
     pub(crate) fn tokenized(&self, prompt_tokens: usize) {
+        self.backend.metrics().prompt(prompt_tokens as u64);
         self.span.record("tidegate.prompt_tokens", prompt_tokens);
         self.span.record("tidegate.tokenize_ms", milliseconds(self.arrived.elapsed()));
     }
 
-    /// A piece of the answer is there.
-    pub(crate) fn piece(&mut self) {
+    /// A piece of the answer is there; where it is the last one of an answer, `reason` is why.
+    pub(crate) fn piece(&mut self, reason: Option<FinishReason>) {
+        if let Some(reason) = reason {
+            self.backend.metrics().finished(reason.as_str());
+        }
         if self.first.is_none() {
             self.first = Some(Instant::now());
             let took = self.arrived.elapsed();
-            self.backend.metrics().first_token(took);
+            let trace = TraceLabel::of(&self.span);
+            self.backend.metrics().first_token(operation(self.route), took, trace);
             self.span.record("tidegate.prefill_ms", milliseconds(took));
         }
     }
@@ -87,8 +101,8 @@ impl Tally {
     /// The whole answer is made, of `tokens` tokens in all.
     pub(crate) fn succeeded(&self, tokens: u64) {
         if let Some(first) = self.first {
-            let later = u32::try_from(tokens.saturating_sub(1)).unwrap_or(u32::MAX);
-            self.backend.metrics().next_tokens(later, first.elapsed());
+            let trace = TraceLabel::of(&self.span);
+            self.backend.metrics().generated(operation(self.route), tokens, first.elapsed(), trace);
         }
         self.ended(200);
     }
@@ -99,7 +113,8 @@ impl Tally {
             self.span.record("tidegate.decode_ms", milliseconds(first.elapsed()));
         }
         self.span.record("tidegate.status", status);
-        self.backend.metrics().answered(self.route, status, self.arrived.elapsed());
+        let (trace, took) = (TraceLabel::of(&self.span), self.arrived.elapsed());
+        self.backend.metrics().answered(self.route, operation(self.route), status, took, trace);
     }
 }
 

@@ -4,6 +4,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
+use tidegate_telemetry::metrics::EngineMetrics;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
@@ -13,6 +14,7 @@ use super::sampler::{SampleError, Sampled, Sampler};
 use super::stats::Unfinished;
 use super::stream::{EngineEvent, FinishReason};
 use super::table::BlockTable;
+use super::timeline::Timeline;
 use crate::model::Chunk;
 
 /// A sequence in the engine, waiting or running.
@@ -37,6 +39,8 @@ pub(super) struct Sequence {
     /// It was preempted: what it finds in the cache from then on may be its own, and is not told.
     preempted: bool,
     events: Sender<EngineEvent>,
+    /// When it arrived, entered and got its tokens.
+    pub(super) timeline: Timeline,
     /// Set when the answer is complete; the sequence leaves at the end of the step.
     ending: Option<EngineEvent>,
     /// The caller's, dropped when the sequence leaves.
@@ -67,6 +71,7 @@ impl Sequence {
             cached_told,
             preempted: false,
             events,
+            timeline: Timeline::new(),
             ending: None,
             _hold: request.hold,
             _unfinished: unfinished,
@@ -191,6 +196,11 @@ impl Sequence {
             Err(error) => self.ending = Some(EngineEvent::Failed(error.to_string())),
         }
         false
+    }
+
+    /// Notes when its latest token came, where the step that ended `now` has made one.
+    pub(super) fn stepped(&mut self, now: Instant, metrics: &EngineMetrics) {
+        self.timeline.stepped(now, self.tokens.len() - self.prompt, metrics);
     }
 
     pub(super) fn cancelled(&self) -> bool {

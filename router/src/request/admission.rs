@@ -15,6 +15,7 @@ use http::Response;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tidegate_admission::Reason;
+use tidegate_telemetry::metrics::WaitEnd;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 use tracing::{Instrument, Span};
@@ -112,7 +113,7 @@ where
     S: Service<Admitted, Response = Response<Body>, Error = Undelivered>,
 {
     let mut permit = first_permit(desk, &job).instrument(admission_span(&job)).await?;
-    desk.metrics.granted(&job.pool, job.arrived.elapsed());
+    desk.metrics.granted(&job.pool, job.priority.as_str(), job.arrived.elapsed());
     let mut unreachable = 0;
     loop {
         std::future::poll_fn(|cx| deliver.poll_ready(cx)).await.map_err(failure)?;
@@ -160,7 +161,7 @@ async fn next_permit(desk: &Arc<Desk>, job: &Job, refused: Permit, why: HandBack
     let (old, mut claim) = refused.successor().ok_or_else(used_up)?;
     let next = attempt_of(&claim)?;
     tracing::debug!(attempt = %old, ?why, "a backend did not take the request; it waits in its old place");
-    desk.metrics.resent(&job.pool);
+    desk.metrics.resent(&job.pool, why.as_str());
     let verdict = before_deadline(job, &mut claim, desk.ledger.hand_back(&job.pool, &old, why, next)).await?;
     if verdict.is_ok() {
         refused.handed_back(why);
@@ -178,15 +179,21 @@ async fn settle(
     match verdict {
         Ok(Verdict::Granted(grant)) => permit_of(claim, grant),
         Ok(Verdict::Queued(ticket)) => {
-            let _waiting = desk.metrics.waiting(&job.pool);
-            wait(job, claim, ticket).await
+            let mut waiting = desk.metrics.waiting(&job.pool, job.priority.as_str());
+            let waited = wait(job, claim, ticket).await;
+            waiting.ended(wait_end(&waited));
+            waited
         }
         Ok(Verdict::Rejected(rejection)) => {
             claim.refused();
             desk.metrics.rejected(&job.pool, job.priority.as_str(), rejection.reason.as_str());
             Err(rejected(&rejection))
         }
-        Err(error) => Err(ledger_away(&error)),
+        Err(error) => {
+            let code = ErrorKind::LedgerUnavailable.code();
+            desk.metrics.rejected(&job.pool, job.priority.as_str(), code);
+            Err(ledger_away(&error))
+        }
     }
 }
 
@@ -207,6 +214,16 @@ async fn wait(job: &Job, mut claim: Claim, ticket: Ticket) -> Result<Permit, Err
         Err(_) => {
             Err(Error::new(ErrorKind::LedgerUnavailable, "the ledger was lost while the request waited"))
         }
+    }
+}
+
+/// How a wait ended, for the count of waits.
+fn wait_end(waited: &Result<Permit, Error>) -> WaitEnd {
+    match waited.as_ref().map_err(|error| error.kind) {
+        Ok(_) => WaitEnd::Granted,
+        Err(ErrorKind::Timeout) => WaitEnd::Deadline,
+        Err(ErrorKind::Rejected(_)) => WaitEnd::Dropped,
+        Err(_) => WaitEnd::GivenUp,
     }
 }
 

@@ -11,9 +11,10 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tidegate_telemetry::metrics::RouterMetrics;
+use tidegate_telemetry::metrics::{RouterMetrics, TraceLabel};
 use tokio::time::Instant;
 use tower::{Layer, Service};
+use tracing::Span;
 
 /// Turns errors into answers and counts both.
 #[derive(Debug, Clone)]
@@ -63,6 +64,10 @@ where
                 Ok(response) => (response.extensions().get::<Pool>().map(|pool| pool.0.clone()), response),
                 Err(mut error) => {
                     tracing::info!(code = error.kind.code(), %error, "request ended with an error");
+                    if error.pool.is_none() && error.kind.is_refusal() {
+                        // Admission counts what it refuses itself; this one did not come so far.
+                        settings.metrics.rejected("", "", error.kind.code());
+                    }
                     (error.pool.take(), error.into_response(settings.overload_status))
                 }
             };
@@ -78,6 +83,7 @@ impl AnswerLayer {
             Body::new(CountedBody {
                 inner,
                 metrics: self.metrics,
+                trace: TraceLabel::of(&Span::current()),
                 pool,
                 route: self.route,
                 status,
@@ -93,6 +99,7 @@ impl AnswerLayer {
 struct CountedBody {
     inner: Body,
     metrics: Arc<RouterMetrics>,
+    trace: Option<TraceLabel>,
     pool: String,
     route: &'static str,
     status: StatusCode,
@@ -102,7 +109,8 @@ struct CountedBody {
 
 impl Drop for CountedBody {
     fn drop(&mut self) {
-        self.metrics.answered(&self.pool, self.route, self.status.as_u16(), self.arrived.elapsed());
+        let (status, took) = (self.status.as_u16(), self.arrived.elapsed());
+        self.metrics.answered(&self.pool, self.route, status, took, self.trace.take());
     }
 }
 
@@ -117,7 +125,7 @@ impl HttpBody for CountedBody {
         let frame = std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if !self.begun && self.status.is_success() && matches!(frame, Some(Ok(_))) {
             self.begun = true;
-            self.metrics.first_token(&self.pool, self.arrived.elapsed());
+            self.metrics.first_token(&self.pool, self.arrived.elapsed(), self.trace.clone());
         }
         Poll::Ready(frame)
     }

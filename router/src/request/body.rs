@@ -13,6 +13,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tidegate_telemetry::metrics::BackendError;
 use tidegate_wire::sse;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -67,6 +68,8 @@ impl GuardedBody {
     /// Ends the body with an error: an event in a stream, a broken connection elsewhere.
     fn fail(&mut self, error: Error, end: End) -> Option<Result<Frame<Bytes>, axum::Error>> {
         self.inner = None;
+        let late = end == End::TimedOut;
+        self.permit.backend_error(if late { BackendError::Timeout } else { BackendError::BrokenOff });
         self.permit.abandon(end);
         match self.stream {
             Some(_) => Some(Ok(Frame::data(error.event()))),

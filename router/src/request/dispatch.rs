@@ -14,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::{BodyExt, Limited};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tidegate_telemetry::metrics::BackendError;
 use tidegate_wire::error::ErrorBody;
 use tidegate_wire::header as names;
 use tokio::time::Instant;
@@ -96,6 +97,9 @@ impl Dispatch {
             parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         let succeeded = parts.status.is_success();
+        if parts.status.is_server_error() {
+            permit.backend_error(BackendError::Status);
+        }
         let body = GuardedBody::new(body, permit, job.deadline).failed_if(!succeeded);
         let body = if is_stream { body.streaming(self.keep_alive) } else { body };
         Response::from_parts(parts, Body::new(body))
@@ -114,6 +118,7 @@ impl Dispatch {
         let body = match read {
             Err(_) => return Err(expired(permit)),
             Ok(Err(error)) => {
+                permit.backend_error(BackendError::BrokenOff);
                 permit.finish(End::Failed);
                 return Err(Undelivered::Failed(Error::new(
                     ErrorKind::Backend,
@@ -123,11 +128,11 @@ impl Dispatch {
             Ok(Ok(body)) => body.to_bytes(),
         };
         match refusal(&body) {
-            Some(why) => Err(Undelivered::Refused {
-                permit,
-                why,
-                message: "every backend refused the request".to_owned(),
-            }),
+            Some(why) => {
+                permit.backend_error(BackendError::Refused);
+                let message = "every backend refused the request".to_owned();
+                Err(Undelivered::Refused { permit, why, message })
+            }
             None => Ok(self.guard(job, permit, Response::from_parts(parts, Body::from(body)))),
         }
     }
@@ -145,12 +150,14 @@ fn refusal(body: &Bytes) -> Option<HandBack> {
 
 /// The deadline passed while the backend was working.
 fn expired(mut permit: Permit) -> Undelivered {
+    permit.backend_error(BackendError::Timeout);
     permit.abandon(End::TimedOut);
     Undelivered::Failed(timed_out())
 }
 
 fn unreachable(permit: Permit, error: &UpstreamError) -> Undelivered {
     tracing::warn!(%error, "a backend could not be reached");
+    permit.backend_error(BackendError::Unreachable);
     Undelivered::Refused {
         permit,
         why: HandBack::Unreachable,

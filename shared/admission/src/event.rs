@@ -79,6 +79,16 @@ pub enum HandBack {
     Unreachable,
 }
 
+impl HandBack {
+    /// The word for it in the account and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HandBack::Concurrency => "concurrency",
+            HandBack::Unreachable => "unreachable",
+        }
+    }
+}
+
 /// A ticket's place: what it keeps when it is handed back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Place {
@@ -277,6 +287,19 @@ pub enum Event {
 }
 
 impl Event {
+    /// The word for its kind in metrics.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Event::Admit(_) => "admit",
+            Event::Release(..) | Event::Cancel(..) | Event::Abandon(..) | Event::Confirm(_) => "finish",
+            Event::HandBack(_) => "hand_back",
+            Event::PutBackend(_) | Event::RemoveBackend(_) | Event::Reconcile(..) => "backend",
+            Event::Renew(_) => "renew",
+            Event::Reenter(_) => "reenter",
+            Event::Refused(_) | Event::Tick => "look",
+        }
+    }
+
     /// Whether it opens a pool that does not exist yet.
     pub fn opens(&self) -> bool {
         matches!(self, Event::PutBackend(_) | Event::Reenter(_))
@@ -367,11 +390,39 @@ pub enum Reply {
     },
 }
 
+/// What a step put right by itself: work that nobody gave back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Mended {
+    /// Routers whose lease had run out.
+    pub routers: u32,
+    /// Backends whose lease had run out.
+    pub backends: u32,
+    /// Tickets taken back from routers that died, or that did not know them at two renewals.
+    pub tickets: u32,
+    /// Slots taken back from such routers.
+    pub slots: u32,
+    /// Slots of abandoned work that the reset found unproven: the account had drifted by as many.
+    pub drift: u32,
+}
+
+impl Mended {
+    /// Adds what another step put right.
+    pub fn add(&mut self, other: Mended) {
+        self.routers += other.routers;
+        self.backends += other.backends;
+        self.tickets += other.tickets;
+        self.slots += other.slots;
+        self.drift += other.drift;
+    }
+}
+
 /// All that one event caused.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Outcome {
     /// For the caller.
     pub reply: Reply,
+    /// For people: what should not have been.
+    pub mended: Mended,
     /// For the routers that are named in them, in the order in which they happened.
     pub actions: Vec<Action>,
 }

@@ -39,8 +39,8 @@ mod tests;
 
 pub use decide::{Asked, Decision, Measured, Numbers, Reason, Refusal, Verdict};
 pub use event::{
-    Action, Admit, AttemptId, Backend, End, Event, Granted, HandBack, Held, Outcome, Place, Reentry, Renewal,
-    Reply, Return, Roll, Seat, Stage,
+    Action, Admit, AttemptId, Backend, End, Event, Granted, HandBack, Held, Mended, Outcome, Place, Reentry,
+    Renewal, Reply, Return, Roll, Seat, Stage,
 };
 pub use history::{Class, History};
 pub use limits::Limits;

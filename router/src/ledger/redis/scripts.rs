@@ -2,7 +2,7 @@
 
 use redis::{Script, ScriptInvocation};
 use tidegate_admission::{
-    Admit, AttemptId, Backend, End, Event, HandBack, Held, Limits, Reentry, Renewal, Return, Seat, Stage,
+    Admit, AttemptId, Backend, End, Event, Held, Limits, Reentry, Renewal, Return, Seat, Stage,
 };
 
 use super::source;
@@ -135,10 +135,7 @@ fn admit(call: &mut ScriptInvocation<'_>, ask: &Admit) {
 }
 
 fn hand_back(call: &mut ScriptInvocation<'_>, returned: &Return) {
-    let why = match returned.why {
-        HandBack::Concurrency => "concurrency",
-        HandBack::Unreachable => "unreachable",
-    };
+    let why = returned.why.as_str();
     let place = &returned.place;
     call.arg(&returned.attempt.0).arg(&returned.next.0).arg(&returned.router);
     remembered(call, &returned.limits);
