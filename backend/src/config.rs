@@ -70,6 +70,8 @@ pub struct Config {
     pub keep_alive: Duration,
     /// Shape of log lines.
     pub log_format: LogFormat,
+    /// Whether each finished request gets a log line; a router that embeds this backend writes them itself.
+    pub access_log: bool,
 }
 
 impl Config {
@@ -99,6 +101,7 @@ impl Config {
             checks.refuse("log-format", &server.log_format, "auto, text or json");
             LogFormat::default()
         });
+        config.access_log = true;
         config.redis_prefix.clone_from(&server.redis_prefix);
         config.advertise_url = read_url(checks, "advertise-url", server.advertise_url.as_deref(), &["http"]);
         config
@@ -138,6 +141,7 @@ impl Config {
             body_limit: BODY_LIMIT,
             keep_alive: KEEP_ALIVE,
             log_format: LogFormat::default(),
+            access_log: false,
         }
     }
 }

@@ -7,7 +7,7 @@
 //! Reading order: [`request`] (what is asked), [`stream`] (what comes back), `sequence` (one request at work),
 //! `step_loop` (the thread), `scheduler` (who runs, and what the next step computes), `forward` (the model as the loop
 //! sees it), `sampler` (logits to a token), `blocks` and `table` (who holds which block of the cache), `budget` (how
-//! many there are), [`stats`] and `timeline` (what can be seen from outside). [`embedding`] is the other kind of engine, for models that make embeddings.
+//! many there are), [`stats`], `timeline` and `told` (what can be seen from outside, of all and of one). [`embedding`] is the other kind of engine, for models that make embeddings.
 
 mod blocks;
 mod budget;
@@ -22,10 +22,10 @@ mod step_loop;
 pub mod stream;
 mod table;
 mod timeline;
+mod told;
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::model::cache::BLOCK_TOKENS;
@@ -42,6 +42,7 @@ use stats::{Counters, Unfinished};
 use step_loop::StepLoop;
 pub use stream::{EngineEvent, FinishReason, ScoredToken, TokenStream};
 use tidegate_telemetry::metrics::EngineMetrics;
+pub(crate) use told::Told;
 
 /// How much the engine does at once.
 #[derive(Clone, Copy, Debug)]
@@ -199,11 +200,11 @@ impl Engine {
         let limit = request.prompt.len().saturating_add(request.max_tokens).min(self.context_length);
         // Room for every event that can come, so that the engine never waits for a reader.
         let (events, stream) = tokio::sync::mpsc::channel(limit - request.prompt.len() + 1);
-        let cached = Arc::new(AtomicUsize::new(0));
+        let told = Arc::<Told>::default();
         let unfinished = Unfinished::new(&self.counters);
-        let sequence = Sequence::new(request, limit, events, Arc::clone(&cached), unfinished);
+        let sequence = Sequence::new(request, limit, events, Arc::clone(&told), unfinished);
         arrivals.send(sequence).map_err(|_| EngineError::Stopped)?;
-        Ok(TokenStream::new(stream, cached))
+        Ok(TokenStream::new(stream, told))
     }
 
     fn check(&self, request: &GenerateRequest) -> Result<(), EngineError> {

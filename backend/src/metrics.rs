@@ -6,7 +6,10 @@ use axum::{
     extract::State,
     response::{IntoResponse, Response},
 };
+use futures_util::future::{BoxFuture, FutureExt, ready};
 use http::{HeaderMap, HeaderValue, header};
+use std::sync::Arc;
+use tidegate_telemetry::metrics::push::{self, Pushing};
 use tidegate_telemetry::metrics::{EngineSample, Exposition, Format};
 
 /// All metrics as text.
@@ -16,6 +19,13 @@ pub(crate) async fn metrics(State(backend): State<Backend>, headers: HeaderMap) 
     let text = scrape(&backend);
     let content_type = HeaderValue::from_static(format.content_type());
     ([(header::CONTENT_TYPE, content_type)], Exposition::read(&text).write(format)).into_response()
+}
+
+/// Pushes the same to a collector where the environment asks for it.
+pub(crate) fn push(backend: &Backend) -> anyhow::Result<Option<Pushing>> {
+    let backend = backend.clone();
+    let source = move || -> BoxFuture<'static, String> { ready(scrape(&backend)).boxed() };
+    Ok(push::push(Arc::new(source))?)
 }
 
 /// All metrics as OpenMetrics text.

@@ -79,6 +79,7 @@ pub(crate) struct Settings {
     pub(crate) engine_stall_timeout: Duration,
     pub(crate) body_limit: usize,
     pub(crate) keep_alive: Duration,
+    pub(crate) access_log: bool,
 }
 
 /// Why a backend does not start.
@@ -329,6 +330,7 @@ impl Settings {
             engine_stall_timeout: config.engine_stall_timeout,
             body_limit: config.body_limit,
             keep_alive: config.keep_alive,
+            access_log: config.access_log,
         }
     }
 }

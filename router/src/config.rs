@@ -69,6 +69,8 @@ pub struct Config {
     pub abandon_grace: Duration,
     /// Form of the log.
     pub log_format: LogFormat,
+    /// Whether prompts and answers are written into log and spans.
+    pub log_content: bool,
 }
 
 impl Config {
@@ -96,6 +98,7 @@ impl Config {
             pools: flags.pool.clone(),
             abandon_grace: checks.seconds("abandon-grace", &flags.abandon_grace, 0.0..=3600.0),
             log_format: log_format(&mut checks, &flags.log_format),
+            log_content: flags.log_content,
         };
         checks.finish().map(|()| config)
     }

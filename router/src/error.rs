@@ -96,6 +96,11 @@ impl ErrorKind {
         }
     }
 
+    /// True where something broke, here or behind: an operator wants to read how.
+    pub fn is_fault(self) -> bool {
+        matches!(self, Self::Backend | Self::LedgerUnavailable | Self::Internal)
+    }
+
     /// True for refusals that carry the reason and the retry headers.
     pub fn is_refusal(self) -> bool {
         matches!(self, Self::Rejected(_) | Self::Draining | Self::LedgerUnavailable)

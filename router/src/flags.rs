@@ -142,6 +142,9 @@ pub struct Flags {
     /// Form of the log: auto (text on a terminal, JSON elsewhere), text or json.
     #[arg(long, env = "TIDEGATE_LOG_FORMAT", default_value = "auto", help_heading = "Telemetry")]
     pub log_format: String,
+    /// Writes prompts and answers into the log and into spans. Without it neither ever holds any of them.
+    #[arg(long, env = "TIDEGATE_LOG_CONTENT", help_heading = "Telemetry")]
+    pub log_content: bool,
 
     /// The embedded backend's own flags.
     #[command(flatten)]

@@ -1,7 +1,7 @@
 //! `tidegate-router`: flags, telemetry, sockets, and then [`tidegate_router::run`].
 
 use clap::Parser;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use tidegate_router::config::Config;
 use tidegate_router::flags::Flags;
@@ -38,7 +38,10 @@ async fn serve(flags: &Flags) -> anyhow::Result<()> {
         admin: tidegate_serve::listen::bind(config.admin_host, config.admin_port, "admin-port").await?,
     };
     let Started { local, banner } = start::prepare(flags, &config, &listeners)?;
-    std::io::stdout().write_all(banner.as_bytes())?;
+    // Elsewhere the log has said it: what stands between its lines would be no JSON.
+    if std::io::stdout().is_terminal() {
+        std::io::stdout().write_all(banner.as_bytes())?;
+    }
     let ended = run(config, local, listeners, shutdown).await;
     telemetry.shutdown();
     ended

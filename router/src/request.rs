@@ -8,16 +8,25 @@
 //! 5. [`lengths`]: what this router has learnt of how long requests take.
 //! 6. [`dispatch`]: the job goes to the backend of the slot.
 //! 7. [`body`]: the answer flows back and holds the slot to its last byte.
+//!
+//! What the way says of a request: [`access`] is what all layers note and the line that comes of it, `decision` and [`call`] are the
+//! spans of an admission and of an attempt; `usage` and `content` read the answer as it passes.
 
+pub mod access;
 pub mod admission;
 pub mod answer;
 pub mod body;
+pub mod call;
+mod content;
+mod decision;
 pub mod dispatch;
 pub mod intake;
 pub mod lengths;
 pub mod permit;
 pub mod stream_open;
+mod usage;
 
+use access::Notes;
 use bytes::Bytes;
 use http::{HeaderMap, Uri};
 use tidegate_admission::{Class, Priority};
@@ -32,12 +41,16 @@ pub struct Job {
     pub headers: HeaderMap,
     /// The body, forwarded byte for byte.
     pub body: Bytes,
-    /// The pool that serves the model which the client named.
+    /// The model that the client named.
+    pub model: String,
+    /// The pool that serves it.
     pub pool: String,
     /// True where the client asked for server-sent events.
     pub stream: bool,
     /// Its class in the queue.
     pub priority: Priority,
+    /// Tokens that its answer may have at most, where it says so.
+    pub max_tokens: Option<u64>,
     /// The requests that its length is told by: those that declare as many tokens.
     pub class: Class,
     /// When its head had been read.
@@ -48,4 +61,6 @@ pub struct Job {
     pub draw: f64,
     /// The uniform draw in `[0, 1)` that spreads `retry-after`.
     pub jitter: f64,
+    /// What is known of it so far.
+    pub notes: Notes,
 }

@@ -8,6 +8,7 @@ use crate::discovery::{Discovery, RegistrationWatch, look_listed, watch_listed};
 use crate::fleet_watch::FleetWatch;
 use crate::ledger::{Ledger, LedgerOptions, MemoryLedger, RedisLedger};
 use crate::request::permit::Desk;
+use crate::scrape;
 use crate::server::client_paths;
 use crate::shared::{Shared, unix_seconds};
 use crate::upstream::{EMBEDDED_URL, Upstream};
@@ -70,7 +71,11 @@ pub async fn run(
     let mut watchers = watch(&config, embedded, &discovery).await?;
     watchers.spawn(shared.fleet.clone().compare_flags());
 
+    let pushing = scrape::push(shared.clone())?;
     let ended = serve(shared, listeners, shutdown, broken).await;
+    if let Some(pushing) = pushing {
+        pushing.finish().await;
+    }
     watchers.shutdown().await;
     ended
 }

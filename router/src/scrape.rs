@@ -7,9 +7,12 @@ use crate::upstream::EMBEDDED_URL;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, header};
 use http_body_util::BodyExt;
+use std::sync::Arc;
 use std::time::Duration;
+use tidegate_telemetry::metrics::push::{self, Pushing};
 use tidegate_telemetry::metrics::{BackendSample, Exposition, FleetSample, Format, PoolSample};
 
 /// All metrics, in the format that the scraper asks for.
@@ -20,6 +23,20 @@ pub(crate) async fn metrics(State(shared): State<Shared>, headers: HeaderMap) ->
     let mut text = Exposition::read(&own);
     text.join(Exposition::read(&embedded));
     ([(header::CONTENT_TYPE, format.content_type())], text.write(format)).into_response()
+}
+
+/// Pushes the same to a collector where the environment asks for it.
+pub(crate) fn push(shared: Shared) -> anyhow::Result<Option<Pushing>> {
+    let source = move || -> BoxFuture<'static, String> {
+        let shared = shared.clone();
+        Box::pin(async move {
+            let (own, embedded) = scrape(&shared).await;
+            let mut text = Exposition::read(&own);
+            text.join(Exposition::read(&embedded));
+            text.write(Format::OpenMetrics)
+        })
+    };
+    Ok(push::push(Arc::new(source))?)
 }
 
 /// This router's OpenMetrics text, and the embedded backend's; the latter is empty where there is none.

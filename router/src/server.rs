@@ -54,7 +54,11 @@ fn way(route: &'static str, shared: &Shared) -> MethodRouter<Shared> {
         // A slot, a ticket or a refusal; the permit goes down with the job and ends inside the body.
         .layer(AdmissionLayer { desk: shared.desk.clone() })
         // One attempt on the backend of the slot.
-        .service(Dispatch { upstream: shared.upstream.clone(), keep_alive: config.keep_alive });
+        .service(Dispatch {
+            upstream: shared.upstream.clone(),
+            keep_alive: config.keep_alive,
+            log_content: config.log_content,
+        });
     post_service(service)
 }
 

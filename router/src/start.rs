@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 pub struct Started {
     /// The embedded backend, where there is one.
     pub local: Option<Local>,
-    /// The first lines of the output.
+    /// The first lines of the output on a terminal.
     pub banner: String,
 }
 
@@ -39,6 +39,12 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
             "the backend's flags (--model and others) do nothing here: this router is not embedded"
         );
     }
+    tracing::info!(
+        clients = format!("http://{client}"),
+        operators = format!("http://{admin}"),
+        version = env!("CARGO_PKG_VERSION"),
+        "listening: {runs}"
+    );
     Ok(Started { local, banner: banner(&runs, example, client, admin) })
 }
 

@@ -15,9 +15,9 @@ fn router(flags: &[&str]) -> Process {
 
 #[tokio::test]
 async fn the_embedded_mode_says_what_runs_and_its_curl_line_works() {
-    let router = router(&[]);
+    let router = Process::start_on_terminal(ROUTER, &FREE);
+    let output = router.says("17 + 25?").await;
     let base = router.clients().await;
-    let output = router.says("Try it").await;
     assert!(output.contains("tidegate-demo (LlamaForCausalLM") && output.contains("on cpu"), "{output}");
     let line: Vec<&str> =
         output.lines().skip_while(|line| !line.trim_start().starts_with("curl")).take(2).collect();
@@ -31,9 +31,9 @@ async fn the_embedded_mode_says_what_runs_and_its_curl_line_works() {
 #[tokio::test]
 async fn the_curl_line_of_an_embedding_model_works_too() {
     let model = concat!(env!("CARGO_MANIFEST_DIR"), "/../backend/tests/fixtures/embeddings/bert_mean");
-    let router = router(&["--model", model]);
+    let router = Process::start_on_terminal(ROUTER, &[&FREE[..], &["--model", model]].concat());
+    let output = router.says("17 + 25?").await;
     let base = router.clients().await;
-    let output = router.says("Try it").await;
     assert!(
         output.contains("bert_mean (BertModel") && output.contains(&format!("curl {base}/v1/embeddings")),
         "{output}"

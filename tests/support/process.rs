@@ -29,15 +29,26 @@ fn folder() -> PathBuf {
 impl Process {
     /// Starts a binary of this workspace, such as `tidegate-router`, with these arguments.
     pub fn start(binary: &str, arguments: &[impl AsRef<OsStr>]) -> Self {
+        Self::start_with(binary, arguments, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub fn start_with(binary: &str, arguments: &[impl AsRef<OsStr>], variables: &[(String, String)]) -> Self {
         let path = folder().join(binary);
-        let mut child = Command::new(&path)
-            .args(arguments)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap_or_else(|error| {
-                panic!("{} does not start ({error}): cargo build --release --workspace", path.display())
-            });
+        Self::spawn(Command::new(&path).args(arguments).envs(variables.iter().cloned()))
+    }
+
+    /// The same on a terminal of its own, as people see it.
+    pub fn start_on_terminal(binary: &str, arguments: &[&str]) -> Self {
+        let line = format!("exec {} {}", folder().join(binary).display(), arguments.join(" "));
+        Self::spawn(Command::new("script").args(["--quiet", "--flush", "--command", &line, "/dev/null"]))
+    }
+
+    fn spawn(command: &mut Command) -> Self {
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+        let mut child = child.unwrap_or_else(|error| {
+            panic!("{command:?} does not start ({error}): cargo build --release --workspace")
+        });
         let output = Arc::new(Mutex::new(String::new()));
         gather(child.stdout.take().unwrap(), &output);
         gather(child.stderr.take().unwrap(), &output);
@@ -58,7 +69,7 @@ impl Process {
         .await
     }
 
-    /// The URL behind the first word `label` of a line, once there is one.
+    /// The URL behind the first word `label` of a line, or in the member `label` of a JSON line, once there is one.
     pub async fn url(&self, label: &str) -> String {
         wait::until(&format!("a URL behind '{label}' in the output"), || async {
             url_after(&self.output(), label)
@@ -66,15 +77,13 @@ impl Process {
         .await
     }
 
-    /// The router's base URL for clients, from its first lines.
+    /// The router's base URL for clients, from what it says at its start.
     pub async fn clients(&self) -> String {
-        self.says("/fleet").await;
         self.url("clients").await.trim_end_matches("/v1").to_owned()
     }
 
-    /// The router's base URL for operators, from its first lines.
+    /// The router's base URL for operators, from what it says at its start.
     pub async fn operators(&self) -> String {
-        self.says("/fleet").await;
         self.url("operators").await.trim_end_matches("/fleet").to_owned()
     }
 
@@ -109,11 +118,14 @@ pub(crate) fn signal(id: u32, name: &str) {
     assert!(status.success(), "kill -s {name}");
 }
 
-/// The second word of the first whole line that begins with `label`.
+/// The second word of the first whole line that begins with `label`, or the member `label` of the first JSON line that has it.
 fn url_after(output: &str, label: &str) -> Option<String> {
     let whole = &output[..=output.rfind('\n')?];
-    let line = whole.lines().find(|line| line.trim_start().starts_with(label))?;
-    line.split_whitespace().nth(1).map(str::to_owned)
+    whole.lines().find_map(|line| match serde_json::from_str::<serde_json::Value>(line) {
+        Ok(line) => line[label].as_str().map(str::to_owned),
+        Err(_) if line.trim_start().starts_with(label) => line.split_whitespace().nth(1).map(str::to_owned),
+        Err(_) => None,
+    })
 }
 
 fn gather(mut from: impl Read + Send + 'static, into: &Arc<Mutex<String>>) {

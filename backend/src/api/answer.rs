@@ -45,6 +45,8 @@ pub(crate) struct Started<F> {
     n: usize,
     /// Answers that are drawn for each prompt.
     best_of: usize,
+    /// Whether a stream's usage is told behind its last byte.
+    pub(crate) tell_usage: bool,
 }
 
 /// Takes a slot, runs the work, and answers whole or as a stream.
@@ -54,7 +56,7 @@ where
     F: Format,
 {
     let Work { generation, best_of, effort, prompt_param, encode, format } = work;
-    let running = Running::admit(&backend, &call)?;
+    let mut running = Running::admit(&backend, &call)?;
     let span = running.tally.span.clone();
     let keep_alive = backend.settings().keep_alive;
     let deadline = call.deadline;
@@ -73,8 +75,10 @@ where
             Ok(choices) => choices,
             Err(error) => return Err(running.failed(error)),
         };
+        running.tally.started(choices.told());
         let (n, best_of) = (generation.n as usize, best_of as usize);
-        let started = Started { running, choices, format, deadline, n, best_of };
+        let tell_usage = call.takes_trailers;
+        let started = Started { running, choices, format, deadline, n, best_of, tell_usage };
         if generation.stream { stream::open(started, keep_alive).await } else { whole(started).await }
     };
     answered.instrument(span).await
@@ -87,7 +91,7 @@ async fn whole<F: Format>(mut started: Started<F>) -> Result<Response, ApiError>
     let usage = started.choices.usage();
     match collected.unwrap_or_else(|_| Err(timeout())) {
         Ok(finished) => {
-            started.running.succeeded(usage.completion_tokens);
+            started.running.succeeded(usage);
             let finished = likeliest(finished, started.n, started.best_of);
             let json = HeaderValue::from_static("application/json");
             Ok(([(header::CONTENT_TYPE, json)], started.format.whole(finished, usage)).into_response())
@@ -122,7 +126,7 @@ async fn collect<F>(started: &mut Started<F>) -> Result<Finished, ApiError> {
     let mut answers: Vec<(Said, Option<FinishReason>)> =
         vec![(Said::default(), None); started.choices.asked()];
     while let Some(piece) = started.choices.next().await {
-        started.running.tally.piece(piece.reason());
+        started.running.tally.piece(started.choices.usage(), piece.reason());
         let (index, said, reason) = match piece {
             Piece::Text { index, said } => (index, said, None),
             Piece::End { index, said, reason } => (index, said, Some(reason)),

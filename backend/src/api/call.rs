@@ -14,7 +14,10 @@ use bytes::Bytes;
 use http::{HeaderMap, header};
 use std::time::Duration;
 use tidegate_serve::body::BodyError;
-use tidegate_wire::header::{ATTEMPT, PRIORITY, REQUEST_TIMEOUT_MS};
+use tidegate_wire::{
+    header::{ATTEMPT, PRIORITY, REQUEST_TIMEOUT_MS},
+    usage::takes_trailers,
+};
 use tokio::time::{Instant, timeout_at};
 
 /// A call whose body has arrived in full.
@@ -32,6 +35,8 @@ pub(crate) struct Call {
     pub(crate) attempt: String,
     /// The priority that the router served the request with.
     pub(crate) priority: Option<Priority>,
+    /// Whether the caller takes what stands behind the last byte of an answer.
+    pub(crate) takes_trailers: bool,
 }
 
 impl FromRequest<Backend> for Call {
@@ -44,7 +49,8 @@ impl FromRequest<Backend> for Call {
         let deadline = deadline(&parts.headers, arrived, backend.settings().request_timeout)?;
         let body = read(&parts.headers, body, backend.settings().body_limit, deadline).await?;
         let (attempt, priority) = (attempt(&parts.headers), priority(&parts.headers)?);
-        Ok(Self { body, route: route(parts.uri.path()), arrived, deadline, attempt, priority })
+        let (route, takes_trailers) = (route(parts.uri.path()), takes_trailers(&parts.headers));
+        Ok(Self { body, route, arrived, deadline, attempt, priority, takes_trailers })
     }
 }
 
@@ -136,7 +142,7 @@ mod tests {
         headers.extend(header.map(|value| (PRIORITY, http::HeaderValue::from_static(value))));
         let (arrived, deadline) = (Instant::now(), Instant::now() + Duration::from_secs(1));
         let (body, attempt, priority) = (Bytes::new(), String::new(), priority(&headers)?);
-        Ok(Call { body, route: "", arrived, deadline, attempt, priority })
+        Ok(Call { body, route: "", arrived, deadline, attempt, priority, takes_trailers: false })
     }
 
     #[test]

@@ -8,7 +8,12 @@ pub(crate) use choice::Piece;
 pub(crate) use said::{Said, Score};
 
 use super::prompt::Prepared;
-use crate::{engine::Service, error::ApiError, node::Backend, slots::Slot};
+use crate::{
+    engine::{Service, Told},
+    error::ApiError,
+    node::Backend,
+    slots::Slot,
+};
 use choice::Choice;
 use futures_util::Stream;
 use std::{
@@ -72,6 +77,11 @@ impl Choices {
     /// Answers asked for, those that have ended included.
     pub(crate) fn asked(&self) -> usize {
         self.asked
+    }
+
+    /// What the engine tells of each sequence that runs.
+    pub(crate) fn told(&self) -> Vec<Arc<Told>> {
+        self.running.iter().map(Choice::told).collect()
     }
 
     /// Tokens so far.

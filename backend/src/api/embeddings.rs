@@ -15,7 +15,9 @@ use crate::{
 };
 use axum::{extract::State, response::Response};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use tidegate_wire::openai::{EmbeddingAnswer, EmbeddingRequest, EncodingFormat, Prompt, embedding::Numbers};
+use tidegate_wire::openai::{
+    EmbeddingAnswer, EmbeddingRequest, EncodingFormat, Prompt, Usage, embedding::Numbers,
+};
 use tokio::time::timeout_at;
 use tracing::Instrument;
 
@@ -25,10 +27,10 @@ pub(crate) async fn create(State(backend): State<Backend>, call: Call) -> Result
     backend.expect_model(&request.model)?;
     let width = width(backend.expect_embeddings()?, request.dimensions)?;
     let EmbeddingRequest { inputs, several, encoding_format, .. } = request;
-    let running = Running::admit(&backend, &call)?;
+    let mut running = Running::admit(&backend, &call)?;
     let span = running.tally.span.clone();
     let answered = async {
-        let started = timeout_at(call.deadline, start(&backend, &call, &running, inputs, several));
+        let started = timeout_at(call.deadline, start(&backend, &call, &mut running, inputs, several));
         let (tokens, embeddings) = match started.await.unwrap_or_else(|_| Err(timeout())) {
             Ok(started) => started,
             Err(error) => return Err(running.failed(error)),
@@ -40,7 +42,7 @@ pub(crate) async fn create(State(backend): State<Backend>, call: Call) -> Result
                 Ok(embeddings) => embeddings,
                 Err(error) => return Err(running.failed(error)),
             };
-        running.succeeded(0);
+        running.succeeded(Usage::new(tokens, 0));
         let numbers = embeddings.into_iter().map(|embedding| numbers(embedding, &width, encoding_format));
         Ok(json(&EmbeddingAnswer::new(backend.model_name(), tokens, numbers)))
     };
@@ -84,7 +86,7 @@ fn width(info: &EmbeddingInfo, asked: Option<usize>) -> Result<Width, ApiError> 
 async fn start(
     backend: &Backend,
     call: &Call,
-    running: &Running,
+    running: &mut Running,
     inputs: Vec<Prompt>,
     several: bool,
 ) -> Result<(u64, Embeddings), ApiError> {

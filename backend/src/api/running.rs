@@ -12,6 +12,7 @@ use crate::{
     slots::{Slot, Waiter},
 };
 use std::sync::Arc;
+use tidegate_wire::openai::Usage;
 use tokio::time::Instant;
 
 /// A request that got a slot. Dropped before it has [succeeded](Running::succeeded) or [failed](Running::failed), it
@@ -47,7 +48,7 @@ impl Running {
             let message = format!("All {} slots of this backend are taken.", backend.slots().capacity());
             return Err(ApiError::new(ErrorKind::Concurrency, message));
         };
-        let tally = Tally::new(backend, call.route, call.arrived);
+        let tally = Tally::new(backend, call.route, &call.attempt, call.arrived);
         Ok(Self { backend: backend.clone(), slot, waiter: Some(waiter), opened: false, tally })
     }
 
@@ -61,11 +62,11 @@ impl Running {
         self.opened = true;
     }
 
-    /// The whole answer is made, of `tokens` tokens.
-    pub(crate) fn succeeded(mut self, tokens: u64) {
+    /// The whole answer is made, at this cost.
+    pub(crate) fn succeeded(mut self, usage: Usage) {
         if let Some(waiter) = self.waiter.take() {
             waiter.served();
-            self.tally.succeeded(tokens);
+            self.tally.succeeded(usage);
             self.backend.outcomes().record(Outcome::Succeeded);
         }
     }
@@ -79,8 +80,10 @@ impl Running {
             ErrorKind::Timeout => self.backend.outcomes().record(Outcome::TimedOut),
             _ => self.backend.outcomes().record(Outcome::Failed),
         }
-        if self.opened {
-            self.tally.ended(error.kind().status().as_u16());
+        let status = error.kind().status().as_u16();
+        match self.opened {
+            true => self.tally.ended(status),
+            false => self.tally.close(status),
         }
         error
     }

@@ -16,7 +16,11 @@ use axum::{
 use events::{Cut, Events};
 use http::{HeaderValue, header};
 use std::time::Duration;
-use tidegate_wire::{header::ACCEL_BUFFERING, sse};
+use tidegate_wire::{
+    header::ACCEL_BUFFERING,
+    sse,
+    usage::{self, USAGE},
+};
 use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 
@@ -39,6 +43,7 @@ pub(super) async fn open<F: Format>(
         Err(error) => return Err(started.running.failed(error)),
     };
     let (events, body) = events::channel(started.deadline, keep_alive);
+    let tell_usage = started.tell_usage;
     started.running.opened();
     let span = started.running.tally.span.clone();
     tokio::spawn(send(started, events, first).instrument(span));
@@ -47,12 +52,22 @@ pub(super) async fn open<F: Format>(
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         (ACCEL_BUFFERING, HeaderValue::from_static("no")),
     ];
-    Ok((headers, Body::new(body)).into_response())
+    let mut answer = (headers, Body::new(body)).into_response();
+    if tell_usage {
+        answer.headers_mut().insert(header::TRAILER, HeaderValue::from_name(USAGE));
+    }
+    Ok(answer)
 }
 
 async fn send<F: Format>(mut started: Started<F>, events: Events, first: Option<Piece>) {
     match send_all(&mut started, &events, first).await {
-        Ok(()) => started.running.succeeded(started.choices.usage().completion_tokens),
+        Ok(()) => {
+            let usage = started.choices.usage();
+            if started.tell_usage {
+                events.trailer(usage::trailer(&usage));
+            }
+            started.running.succeeded(usage);
+        }
         Err(Cut::Left) => drop(started),
         Err(Cut::Failed(error)) => {
             // The work is cancelled before the client hears of it: a retry then finds the slot free.
@@ -80,7 +95,7 @@ async fn send_all<F: Format>(
             Some(piece) => Some(piece),
             None => events.unless_cut(choices.next()).await?,
         };
-        running.tally.piece(piece.as_ref().and_then(Piece::reason));
+        running.tally.piece(choices.usage(), piece.as_ref().and_then(Piece::reason));
         let next = match piece {
             Some(Piece::Text { index, said }) => format.text(index, said),
             Some(Piece::End { index, said, reason }) => format.closing(index, said, reason),

@@ -2,7 +2,6 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use tidegate_telemetry::metrics::EngineMetrics;
 use tokio::sync::mpsc::Sender;
@@ -15,6 +14,7 @@ use super::stats::Unfinished;
 use super::stream::{EngineEvent, FinishReason};
 use super::table::BlockTable;
 use super::timeline::Timeline;
+use super::told::Told;
 use crate::model::Chunk;
 
 /// A sequence in the engine, waiting or running.
@@ -34,8 +34,10 @@ pub(super) struct Sequence {
     service: Service,
     /// Tokens of the prompt that the cache had.
     cached: usize,
-    /// `cached`, for whoever reads the stream.
-    cached_told: Arc<AtomicUsize>,
+    /// For whoever reads the stream.
+    told: Arc<Told>,
+    /// When it came; none once it has had a place in the batch.
+    waiting_since: Option<Instant>,
     /// It was preempted: what it finds in the cache from then on may be its own, and is not told.
     preempted: bool,
     events: Sender<EngineEvent>,
@@ -54,7 +56,7 @@ impl Sequence {
         request: GenerateRequest,
         limit: usize,
         events: Sender<EngineEvent>,
-        cached_told: Arc<AtomicUsize>,
+        told: Arc<Told>,
         unfinished: Unfinished,
     ) -> Self {
         let sampler = Sampler::new(request.sampling, &request.prompt, &request.eos);
@@ -68,7 +70,8 @@ impl Sequence {
             table: BlockTable::default(),
             service: request.service,
             cached: 0,
-            cached_told,
+            told,
+            waiting_since: Some(Instant::now()),
             preempted: false,
             events,
             timeline: Timeline::new(),
@@ -95,6 +98,8 @@ impl Sequence {
         let entered = self.table.cover(pool, self.tokens.len(), spare);
         if !entered {
             self.release(pool);
+        } else if let Some(came) = self.waiting_since.take() {
+            self.told.entered(came.elapsed());
         }
         entered
     }
@@ -118,6 +123,7 @@ impl Sequence {
         let cached = self.cached;
         self.release(pool);
         (self.cached, self.preempted) = (cached, true);
+        self.told.preempted();
     }
 
     /// Gives up its blocks.
@@ -162,7 +168,7 @@ impl Sequence {
         if self.tokens.len() > self.prompt {
             return None;
         }
-        self.cached_told.store(self.cached, Relaxed);
+        self.told.prompt_read(self.cached);
         Some((self.prompt, self.cached))
     }
 

@@ -2,11 +2,12 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::task::{Context, Poll};
 
 use futures_util::Stream;
 use tokio::sync::mpsc::Receiver;
+
+use super::told::Told;
 
 /// What the engine says about a sequence.
 #[derive(Clone, Debug, PartialEq)]
@@ -49,19 +50,23 @@ pub enum FinishReason {
 pub struct TokenStream {
     events: Receiver<EngineEvent>,
     ended: bool,
-    /// Written by the engine before the first token is sent.
-    cached: Arc<AtomicUsize>,
+    told: Arc<Told>,
 }
 
 impl TokenStream {
-    pub(crate) fn new(events: Receiver<EngineEvent>, cached: Arc<AtomicUsize>) -> Self {
-        Self { events, ended: false, cached }
+    pub(crate) fn new(events: Receiver<EngineEvent>, told: Arc<Told>) -> Self {
+        Self { events, ended: false, told }
     }
 
     /// Tokens of the prompt that were in the cache already and needed no computing; 0 until the first token is there.
     #[must_use]
     pub fn cached_tokens(&self) -> usize {
-        self.cached.load(Relaxed)
+        self.told.cached()
+    }
+
+    /// What the engine tells beside the tokens.
+    pub(crate) fn told(&self) -> &Arc<Told> {
+        &self.told
     }
 
     /// The next event; `None` after one that nothing follows.

@@ -4,6 +4,7 @@
 //! ticket: the request keeps its place.
 
 use super::Job;
+use super::decision::Decision;
 use super::permit::{Claim, Desk, Permit};
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{
@@ -18,7 +19,6 @@ use tidegate_admission::Reason;
 use tidegate_telemetry::metrics::WaitEnd;
 use tokio::time::Instant;
 use tower::{Layer, Service};
-use tracing::{Instrument, Span};
 
 /// How often a request is tried on backends that cannot be reached before it fails.
 const MAX_UNREACHABLE: u32 = 3;
@@ -41,6 +41,8 @@ pub struct Admitted {
     pub job: Arc<Job>,
     /// The slot.
     pub permit: Permit,
+    /// How many backends have not taken it before.
+    pub resends: u32,
 }
 
 /// An attempt that ended before a byte of the answer was there.
@@ -112,12 +114,13 @@ async fn deliver_admitted<S>(desk: &Arc<Desk>, mut deliver: S, job: Arc<Job>) ->
 where
     S: Service<Admitted, Response = Response<Body>, Error = Undelivered>,
 {
-    let mut permit = first_permit(desk, &job).instrument(admission_span(&job)).await?;
+    let mut permit = first_permit(desk, &job).await?;
     desk.metrics.granted(&job.pool, job.priority.as_str(), job.arrived.elapsed());
     let mut unreachable = 0;
+    let mut resends = 0;
     loop {
         std::future::poll_fn(|cx| deliver.poll_ready(cx)).await.map_err(failure)?;
-        match deliver.call(Admitted { job: job.clone(), permit }).await {
+        match deliver.call(Admitted { job: job.clone(), permit, resends }).await {
             Ok(response) => return Ok(response),
             Err(Undelivered::Failed(error)) => return Err(error),
             Err(Undelivered::Refused { permit: refused, why, message }) => {
@@ -125,7 +128,8 @@ where
                 if unreachable >= MAX_UNREACHABLE {
                     return Err(Error::new(ErrorKind::Backend, message));
                 }
-                permit = next_permit(desk, &job, refused, why).await?;
+                resends += 1;
+                permit = next_permit(desk, &job, refused, why, resends).await?;
             }
         }
     }
@@ -140,7 +144,7 @@ fn failure(undelivered: Undelivered) -> Error {
 
 /// Asks the ledger for the first time.
 async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
-    let mut claim = desk.claim(&job.pool, job.class);
+    let claim = desk.claim(&job.pool, job.class);
     let attempt = attempt_of(&claim)?;
     let ask = Ask {
         attempt,
@@ -151,22 +155,49 @@ async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
         jitter: job.jitter,
         prefer: None,
     };
-    let verdict = before_deadline(job, &mut claim, desk.ledger.admit(&job.pool, ask)).await?;
-    record(&verdict);
+    let mut decision = Decision::begin(job, 0);
+    let asked = desk.ledger.admit(&job.pool, ask);
+    let permit = decide(desk, job, claim, asked, &decision).await;
+    decision.ended(&permit);
+    permit
+}
+
+/// Awaits the ledger's verdict, and the grant where that is a ticket.
+async fn decide(
+    desk: &Arc<Desk>,
+    job: &Job,
+    mut claim: Claim,
+    asked: impl Future<Output = Result<Verdict, LedgerError>>,
+    decision: &Decision,
+) -> Result<Permit, Error> {
+    let verdict = before_deadline(job, &mut claim, asked).await?;
+    decision.decided(&verdict);
     settle(desk, job, claim, verdict).await
 }
 
 /// Puts a refused attempt's ticket back and waits for its next grant.
-async fn next_permit(desk: &Arc<Desk>, job: &Job, refused: Permit, why: HandBack) -> Result<Permit, Error> {
-    let (old, mut claim) = refused.successor().ok_or_else(used_up)?;
+async fn next_permit(
+    desk: &Arc<Desk>,
+    job: &Job,
+    refused: Permit,
+    why: HandBack,
+    resends: u32,
+) -> Result<Permit, Error> {
+    let (old, claim) = refused.successor().ok_or_else(used_up)?;
     let next = attempt_of(&claim)?;
     tracing::debug!(attempt = %old, ?why, "a backend did not take the request; it waits in its old place");
     desk.metrics.resent(&job.pool, why.as_str());
-    let verdict = before_deadline(job, &mut claim, desk.ledger.hand_back(&job.pool, &old, why, next)).await?;
-    if verdict.is_ok() {
-        refused.handed_back(why);
-    }
-    settle(desk, job, claim, verdict).await
+    let mut decision = Decision::begin(job, resends);
+    let asked = async {
+        let verdict = desk.ledger.hand_back(&job.pool, &old, why, next).await;
+        if verdict.is_ok() {
+            refused.handed_back(why);
+        }
+        verdict
+    };
+    let permit = decide(desk, job, claim, asked, &decision).await;
+    decision.ended(&permit);
+    permit
 }
 
 /// Turns the ledger's verdict into a permit or an error, waiting where it is a ticket.
@@ -237,42 +268,6 @@ async fn before_deadline<T>(
         claim.expired();
         timed_out()
     })
-}
-
-/// The span of the decision and the wait; what was decided on is recorded when it is known.
-fn admission_span(job: &Job) -> Span {
-    tracing::info_span!(
-        "tidegate.admission",
-        otel.kind = "internal",
-        tidegate.pool = job.pool,
-        tidegate.priority = job.priority.as_str(),
-        tidegate.draw = job.draw,
-        tidegate.verdict = tracing::field::Empty,
-        tidegate.queue_position = tracing::field::Empty,
-        tidegate.slots = tracing::field::Empty,
-        tidegate.held = tracing::field::Empty,
-        tidegate.p = tracing::field::Empty,
-    )
-}
-
-/// Writes what a verdict says into the current span.
-fn record(verdict: &Result<Verdict, LedgerError>) {
-    let span = Span::current();
-    let (word, numbers) = match verdict {
-        Ok(Verdict::Granted(grant)) => ("granted", grant.numbers),
-        Ok(Verdict::Queued(ticket)) => {
-            span.record("tidegate.queue_position", ticket.position);
-            ("queued", ticket.numbers)
-        }
-        Ok(Verdict::Rejected(rejection)) => (rejection.reason.as_str(), rejection.numbers),
-        Err(_) => ("ledger_unavailable", None),
-    };
-    span.record("tidegate.verdict", word);
-    if let Some(numbers) = numbers {
-        span.record("tidegate.slots", numbers.slots);
-        span.record("tidegate.held", numbers.held);
-        span.record("tidegate.p", numbers.p);
-    }
 }
 
 /// The error of a request whose deadline passed before its answer began.

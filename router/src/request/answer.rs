@@ -1,5 +1,6 @@
 //! The outermost layer of the way: any error becomes an answer in OpenAI's shape, and every answer is counted.
 
+use super::access::{AccessLine, Notes};
 use super::admission::Pool;
 use crate::error::Error;
 use axum::body::Body;
@@ -55,29 +56,43 @@ where
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let settings = self.settings.clone();
         let arrived = Instant::now();
+        let notes = Notes::begin();
+        request.extensions_mut().insert(notes.clone());
+        // Written when this future or the answer's body is dropped, whichever comes last.
+        let mut line = AccessLine::begin(settings.route, notes);
         let answer = self.inner.call(request);
         Box::pin(async move {
             let (pool, response) = match answer.await {
                 Ok(response) => (response.extensions().get::<Pool>().map(|pool| pool.0.clone()), response),
                 Err(mut error) => {
-                    tracing::info!(code = error.kind.code(), %error, "request ended with an error");
+                    line.notes.failed(error.kind);
                     if error.pool.is_none() && error.kind.is_refusal() {
                         // Admission counts what it refuses itself; this one did not come so far.
                         settings.metrics.rejected("", "", error.kind.code());
                     }
+                    if error.kind.is_fault() {
+                        tracing::warn!(code = error.kind.code(), %error, "a request failed");
+                    }
                     (error.pool.take(), error.into_response(settings.overload_status))
                 }
             };
-            Ok(settings.counted(arrived, pool.unwrap_or_default(), response))
+            line.status = Some(response.status().as_u16());
+            Ok(settings.counted(arrived, pool.unwrap_or_default(), line, response))
         })
     }
 }
 
 impl AnswerLayer {
-    fn counted(self, arrived: Instant, pool: String, response: Response<Body>) -> Response<Body> {
+    fn counted(
+        self,
+        arrived: Instant,
+        pool: String,
+        line: AccessLine,
+        response: Response<Body>,
+    ) -> Response<Body> {
         let status = response.status();
         response.map(|inner| {
             Body::new(CountedBody {
@@ -89,6 +104,7 @@ impl AnswerLayer {
                 status,
                 arrived,
                 begun: false,
+                _line: line,
             })
         })
     }
@@ -105,6 +121,8 @@ struct CountedBody {
     status: StatusCode,
     arrived: Instant,
     begun: bool,
+    /// The last field: what is below has noted all that it knows when it is dropped.
+    _line: AccessLine,
 }
 
 impl Drop for CountedBody {

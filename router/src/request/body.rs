@@ -4,6 +4,7 @@
 //! work has only begun then.
 
 use super::admission::timed_out;
+use super::call::Call;
 use super::permit::Permit;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::End;
@@ -23,6 +24,8 @@ pub struct GuardedBody {
     /// `None` once it has ended.
     inner: Option<Body>,
     permit: Permit,
+    /// Reads along.
+    call: Call,
     deadline: Pin<Box<Sleep>>,
     /// Present for streams: comments in silence, errors as events.
     stream: Option<StreamState>,
@@ -40,9 +43,9 @@ struct StreamState {
 
 impl GuardedBody {
     /// Guards `inner` with `permit` until it ends or `deadline` passes.
-    pub fn new(inner: Body, permit: Permit, deadline: Instant) -> Self {
+    pub fn new(inner: Body, permit: Permit, call: Call, deadline: Instant) -> Self {
         let deadline = Box::pin(sleep_until(deadline));
-        Self { inner: Some(inner), permit, deadline, stream: None, failed: false }
+        Self { inner: Some(inner), permit, call, deadline, stream: None, failed: false }
     }
 
     /// Marks an answer that is not a success.
@@ -62,6 +65,7 @@ impl GuardedBody {
 
     fn finish(&mut self) {
         self.inner = None;
+        self.call.finished();
         self.permit.release(if self.failed { End::Failed } else { End::Finished });
     }
 
@@ -70,6 +74,7 @@ impl GuardedBody {
         self.inner = None;
         let late = end == End::TimedOut;
         self.permit.backend_error(if late { BackendError::Timeout } else { BackendError::BrokenOff });
+        self.call.broken(error.kind);
         self.permit.abandon(end);
         match self.stream {
             Some(_) => Some(Ok(Frame::data(error.event()))),
@@ -77,15 +82,21 @@ impl GuardedBody {
         }
     }
 
-    fn forward(&mut self, frame: Frame<Bytes>) -> Option<Result<Frame<Bytes>, axum::Error>> {
-        if let (Some(stream), Some(data)) = (&mut self.stream, frame.data_ref()) {
-            stream.passed(data);
+    /// Passes a piece on; nothing where it is for this router only.
+    fn forward(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        if let Some(data) = frame.data_ref() {
+            self.call.passed(data);
+            if let Some(stream) = &mut self.stream {
+                stream.passed(data);
+            }
         }
         // hyper does not ask again after the last byte of a body whose length it knows.
         if self.inner.as_ref().is_some_and(HttpBody::is_end_stream) {
             self.finish();
         }
-        Some(Ok(frame))
+        let Some(trailers) = frame.trailers_ref() else { return Some(frame) };
+        self.call.trailers(trailers);
+        None
     }
 }
 
@@ -116,27 +127,22 @@ impl HttpBody for GuardedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let this = &mut *self;
-        let Some(inner) = &mut this.inner else { return Poll::Ready(None) };
-        match Pin::new(inner).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => return Poll::Ready(this.forward(frame)),
-            Poll::Ready(Some(Err(error))) => {
-                let error =
-                    Error::new(ErrorKind::Backend, format!("the backend broke off its answer: {error}"));
-                return Poll::Ready(this.fail(error, End::Failed));
+        while let Some(inner) = &mut this.inner {
+            match Pin::new(inner).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    if let Some(frame) = this.forward(frame) {
+                        return Poll::Ready(Some(Ok(frame)));
+                    }
+                }
+                Poll::Ready(Some(Err(error))) => {
+                    let why = format!("the backend broke off its answer: {error}");
+                    return Poll::Ready(this.fail(Error::new(ErrorKind::Backend, why), End::Failed));
+                }
+                Poll::Ready(None) => this.finish(),
+                Poll::Pending => return this.poll_silent(cx),
             }
-            Poll::Ready(None) => {
-                this.finish();
-                return Poll::Ready(None);
-            }
-            Poll::Pending => {}
         }
-        if this.deadline.as_mut().poll(cx).is_ready() {
-            return Poll::Ready(this.fail(timed_out(), End::TimedOut));
-        }
-        match &mut this.stream {
-            Some(stream) => stream.poll_comment(cx).map(|comment| Some(Ok(Frame::data(comment)))),
-            None => Poll::Pending,
-        }
+        Poll::Ready(None)
     }
 
     fn is_end_stream(&self) -> bool {
@@ -148,6 +154,19 @@ impl HttpBody for GuardedBody {
             (Some(inner), None) => inner.size_hint(),
             (Some(_), Some(_)) => SizeHint::default(),
             (None, _) => SizeHint::with_exact(0),
+        }
+    }
+}
+
+impl GuardedBody {
+    /// Nothing comes at the moment: looks at the deadline, and keeps a stream alive.
+    fn poll_silent(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        if self.deadline.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(self.fail(timed_out(), End::TimedOut));
+        }
+        match &mut self.stream {
+            Some(stream) => stream.poll_comment(cx).map(|comment| Some(Ok(Frame::data(comment)))),
+            None => Poll::Pending,
         }
     }
 }

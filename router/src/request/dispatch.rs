@@ -3,6 +3,7 @@
 use super::Job;
 use super::admission::{Admitted, Undelivered, timed_out};
 use super::body::GuardedBody;
+use super::call::Call;
 use super::permit::Permit;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{End, Grant, HandBack};
@@ -45,6 +46,8 @@ pub struct Dispatch {
     pub upstream: Upstream,
     /// `--keep-alive`: silence in a stream after which a comment is sent.
     pub keep_alive: Duration,
+    /// `--log-content`: prompts and answers are written down.
+    pub log_content: bool,
 }
 
 impl Service<Admitted> for Dispatch {
@@ -63,13 +66,16 @@ impl Service<Admitted> for Dispatch {
 }
 
 impl Dispatch {
-    async fn deliver(&self, Admitted { job, permit }: Admitted) -> Result<Response<Body>, Undelivered> {
+    async fn deliver(&self, admitted: Admitted) -> Result<Response<Body>, Undelivered> {
+        let Admitted { job, permit, resends } = admitted;
         let Some(grant) = permit.grant() else {
             return Err(Undelivered::Failed(Error::new(ErrorKind::Internal, "a permit was used twice")));
         };
-        let request = match upstream_request(&job, grant) {
+        let mut call = Call::begin(&job, grant, resends, self.log_content);
+        let request = match upstream_request(&job, grant, &call) {
             Ok(request) => request,
             Err(error) => {
+                call.failed(error.kind.code());
                 // Nothing was sent, so nothing can still be running.
                 permit.finish(End::Failed);
                 return Err(Undelivered::Failed(error));
@@ -77,17 +83,20 @@ impl Dispatch {
         };
         let answer = tokio::time::timeout_at(job.deadline, self.upstream.send(&grant.url, request)).await;
         match answer {
-            Err(_) => Err(expired(permit)),
-            Ok(Err(error)) => Err(unreachable(permit, &error)),
-            Ok(Ok(response)) if response.status() == StatusCode::SERVICE_UNAVAILABLE => {
-                self.refused_or_passed(&job, permit, response).await
+            Err(_) => Err(expired(permit, &mut call)),
+            Ok(Err(error)) => Err(unreachable(permit, call, &error)),
+            Ok(Ok(response)) => {
+                call.answered(response.status());
+                if response.status() == StatusCode::SERVICE_UNAVAILABLE {
+                    return self.refused_or_passed(&job, permit, call, response).await;
+                }
+                Ok(self.guard(&job, permit, call, response))
             }
-            Ok(Ok(response)) => Ok(self.guard(&job, permit, response)),
         }
     }
 
     /// Puts the slot into the body, so that it is held to the last byte.
-    fn guard(&self, job: &Job, permit: Permit, response: Response<Body>) -> Response<Body> {
+    fn guard(&self, job: &Job, permit: Permit, call: Call, response: Response<Body>) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
         strip(&mut parts.headers);
         let is_stream = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
@@ -100,7 +109,7 @@ impl Dispatch {
         if parts.status.is_server_error() {
             permit.backend_error(BackendError::Status);
         }
-        let body = GuardedBody::new(body, permit, job.deadline).failed_if(!succeeded);
+        let body = GuardedBody::new(body, permit, call, job.deadline).failed_if(!succeeded);
         let body = if is_stream { body.streaming(self.keep_alive) } else { body };
         Response::from_parts(parts, Body::new(body))
     }
@@ -110,16 +119,18 @@ impl Dispatch {
         &self,
         job: &Job,
         permit: Permit,
+        mut call: Call,
         response: Response<Body>,
     ) -> Result<Response<Body>, Undelivered> {
         let (parts, body) = response.into_parts();
         let read =
             tokio::time::timeout_at(job.deadline, Limited::new(body, MAX_REFUSAL_BODY).collect()).await;
         let body = match read {
-            Err(_) => return Err(expired(permit)),
+            Err(_) => return Err(expired(permit, &mut call)),
             Ok(Err(error)) => {
                 permit.backend_error(BackendError::BrokenOff);
                 permit.finish(End::Failed);
+                call.failed(ErrorKind::Backend.code());
                 return Err(Undelivered::Failed(Error::new(
                     ErrorKind::Backend,
                     format!("the backend broke off: {error}"),
@@ -130,10 +141,11 @@ impl Dispatch {
         match refusal(&body) {
             Some(why) => {
                 permit.backend_error(BackendError::Refused);
+                call.refused(if why == HandBack::Concurrency { "concurrency" } else { "not_ready" });
                 let message = "every backend refused the request".to_owned();
                 Err(Undelivered::Refused { permit, why, message })
             }
-            None => Ok(self.guard(job, permit, Response::from_parts(parts, Body::from(body)))),
+            None => Ok(self.guard(job, permit, call, Response::from_parts(parts, Body::from(body)))),
         }
     }
 }
@@ -149,14 +161,17 @@ fn refusal(body: &Bytes) -> Option<HandBack> {
 }
 
 /// The deadline passed while the backend was working.
-fn expired(mut permit: Permit) -> Undelivered {
+fn expired(mut permit: Permit, call: &mut Call) -> Undelivered {
     permit.backend_error(BackendError::Timeout);
+    call.failed(ErrorKind::Timeout.code());
     permit.abandon(End::TimedOut);
     Undelivered::Failed(timed_out())
 }
 
-fn unreachable(permit: Permit, error: &UpstreamError) -> Undelivered {
-    tracing::warn!(%error, "a backend could not be reached");
+fn unreachable(permit: Permit, call: Call, error: &UpstreamError) -> Undelivered {
+    let backend = permit.grant().map(|grant| grant.backend.as_str());
+    tracing::warn!(%error, backend, "a backend could not be reached");
+    call.refused("unreachable");
     permit.backend_error(BackendError::Unreachable);
     Undelivered::Refused {
         permit,
@@ -166,7 +181,7 @@ fn unreachable(permit: Permit, error: &UpstreamError) -> Undelivered {
 }
 
 /// The request as the backend gets it.
-fn upstream_request(job: &Job, grant: &Grant) -> Result<Request<Body>, Error> {
+fn upstream_request(job: &Job, grant: &Grant, call: &Call) -> Result<Request<Body>, Error> {
     let mut request = Request::new(Body::from(job.body.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = target(&grant.url, &job.target)?;
@@ -184,7 +199,12 @@ fn upstream_request(job: &Job, grant: &Grant) -> Result<Request<Body>, Error> {
     headers.insert(names::ATTEMPT, attempt);
     // What it was served with, which may be less than the client asked for.
     headers.insert(names::PRIORITY, HeaderValue::from_static(job.priority.as_str()));
-    tidegate_telemetry::inject_current(&tracing::Span::current(), headers);
+    if job.stream {
+        // Our own backends tell the usage of a stream behind its last byte: see `tidegate_wire::usage`.
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    call.inject(headers);
     Ok(request)
 }
 

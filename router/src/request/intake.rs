@@ -4,6 +4,7 @@
 //! else is the backend's to check, since it has the tokenizer.
 
 use super::Job;
+use super::access::Notes;
 use crate::catalogue::{Catalogue, UnknownModel};
 use crate::error::{Error, ErrorKind};
 use axum::body::Body;
@@ -77,7 +78,8 @@ where
 
 impl IntakeLayer {
     async fn read(&self, request: Request<Body>, arrived: Instant) -> Result<Job, Error> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
+        let notes = parts.extensions.remove::<Notes>().unwrap_or_else(Notes::begin);
         let timeout = self.timeout(&parts.headers);
         let deadline = arrived + timeout.as_ref().copied().unwrap_or(self.request_timeout);
         // The body comes first, whatever else is wrong: a refusal while the client still writes would cut itself off.
@@ -100,18 +102,22 @@ impl IntakeLayer {
             .map_err(|unknown| unknown_model(&envelope.model, unknown))?;
         let asked = asked_priority(&parts.headers, envelope.tier.as_deref())?;
         let priority = capped(asked, self.max_priority);
+        notes.asked(&envelope.model, priority, envelope.stream);
         Ok(Job {
             target: parts.uri,
             headers: parts.headers,
             body,
+            model: envelope.model,
             pool,
             stream: envelope.stream,
             priority,
+            max_tokens: envelope.bound,
             class: Class::of(envelope.bound),
             arrived,
             deadline,
             draw: rand::random(),
             jitter: rand::random(),
+            notes,
         })
     }
 

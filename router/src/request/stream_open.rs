@@ -4,6 +4,7 @@
 //! interval it opens with 200 and comments flow; what goes wrong from then on is the last event of the stream.
 
 use super::Job;
+use super::access::Notes;
 use crate::error::Error;
 use axum::body::Body;
 use bytes::Bytes;
@@ -54,7 +55,7 @@ where
     }
 
     fn call(&mut self, job: Job) -> Answer {
-        let (stream, keep_alive) = (job.stream, self.keep_alive);
+        let (stream, keep_alive, notes) = (job.stream, self.keep_alive, job.notes.clone());
         let mut answer: Answer = Box::pin(self.inner.call(job));
         if !stream {
             return answer;
@@ -62,7 +63,7 @@ where
         Box::pin(async move {
             match tokio::time::timeout(keep_alive, &mut answer).await {
                 Ok(answered) => answered,
-                Err(_) => Ok(open(LateStream::new(answer, keep_alive))),
+                Err(_) => Ok(open(LateStream::new(answer, keep_alive, notes))),
             }
         })
     }
@@ -82,6 +83,7 @@ struct LateStream {
     state: State,
     keep_alive: Duration,
     silence: Pin<Box<Sleep>>,
+    notes: Notes,
 }
 
 enum State {
@@ -91,9 +93,10 @@ enum State {
 }
 
 impl LateStream {
-    fn new(answer: Answer, keep_alive: Duration) -> Self {
+    fn new(answer: Answer, keep_alive: Duration, notes: Notes) -> Self {
         // The first comment goes out at once: the interval has just passed.
-        Self { state: State::Waiting(answer), keep_alive, silence: Box::pin(sleep_until(Instant::now())) }
+        let silence = Box::pin(sleep_until(Instant::now()));
+        Self { state: State::Waiting(answer), keep_alive, silence, notes }
     }
 
     fn answered(&mut self, answer: Result<Response<Body>, Error>) -> Option<Frame<Bytes>> {
@@ -108,6 +111,7 @@ impl LateStream {
                 None
             }
             Err(error) => {
+                self.notes.failed(error.kind);
                 self.state = State::Ended;
                 Some(Frame::data(error.event()))
             }

@@ -10,9 +10,10 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::MatchedPath;
 use axum::middleware::Next;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
 use std::any::Any;
 use std::time::Duration;
+use tidegate_telemetry::{KeyValue, span};
 use tidegate_wire::error::ErrorBody;
 use tidegate_wire::header::REQUEST_ID;
 use tower::ServiceBuilder;
@@ -122,26 +123,43 @@ fn request_span(request: &Request<Body>) -> Span {
     if UNTRACED.contains(&route) {
         return Span::none();
     }
-    let span = tracing::info_span!(
-        "request",
-        otel.name = format!("{} {route}", request.method()),
-        otel.kind = "server",
-        http.request.method = %request.method(),
-        http.route = route,
-        url.path = request.uri().path(),
-        http.response.status_code = tracing::field::Empty,
-        request_id = text(request.headers(), &REQUEST_ID),
-        trace_id = tracing::field::Empty,
-    );
-    tidegate_telemetry::set_parent_from(request.headers(), &span);
-    if let Some(trace_id) = tidegate_telemetry::trace_id(&span) {
-        span.record("trace_id", trace_id);
+    let name = format!("{} {route}", request.method());
+    let span = tracing::info_span!("request", otel.name = name, otel.kind = "server");
+    let id = text(request.headers(), &REQUEST_ID);
+    if span::begin(&span, request.headers(), id) {
+        span::annotate(&span, attributes(request, route.to_owned(), id.to_owned()));
     }
     span
 }
 
+/// What the HTTP conventions want of a server's span, and the request's id.
+fn attributes(request: &Request<Body>, route: String, id: String) -> [KeyValue; 7] {
+    let agent = text(request.headers(), &header::USER_AGENT).to_owned();
+    [
+        KeyValue::new("http.request.method", request.method().to_string()),
+        KeyValue::new("http.route", route),
+        KeyValue::new("url.path", request.uri().path().to_owned()),
+        KeyValue::new("url.scheme", "http"),
+        KeyValue::new("network.protocol.version", version(request.version())),
+        KeyValue::new("user_agent.original", agent),
+        KeyValue::new("tidegate.request_id", id),
+    ]
+}
+
+fn version(version: Version) -> &'static str {
+    if version == Version::HTTP_10 { "1.0" } else { "1.1" }
+}
+
 fn record_status<B>(response: &Response<B>, _took: Duration, span: &Span) {
-    span.record("http.response.status_code", response.status().as_u16());
+    if !span::is_traced(span) {
+        return;
+    }
+    let status = response.status();
+    span::annotate(span, [KeyValue::new("http.response.status_code", i64::from(status.as_u16()))]);
+    // A refusal is no failure of the server (4xx); what broke is.
+    if status.is_server_error() {
+        span::fail(span, status.as_str().to_owned());
+    }
 }
 
 fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> &'a str {

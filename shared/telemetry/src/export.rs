@@ -2,7 +2,9 @@
 //!
 //! A request only puts its finished spans into the SDK's bounded queue, which drops what does not fit; it never waits.
 //! One thread with its own small runtime does all the talking to the collector. That thread has no tracing
-//! subscriber, so what hyper, h2 and tonic say while they export can never become spans or log lines again.
+//! subscriber, so what hyper, h2 and tonic say while they export can never become spans or log lines again. A batch that
+//! the collector refuses for now is sent again by the exporter, with growing pauses, within its time
+//! (`OTEL_EXPORTER_OTLP_TIMEOUT`); what is lost in the end is lost, since keeping it would be a queue without a limit.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,7 +19,7 @@ use tokio::runtime::{Builder, Handle};
 use tokio::sync::oneshot;
 use tracing::dispatcher::{self, Dispatch};
 
-use crate::environment::{Otlp, Protocol};
+use crate::environment::{Otlp, Protocol, Sampling};
 
 /// How long [`Export::shutdown`] may take: what the collector has not taken by then is lost.
 pub(crate) const FLUSH_LIMIT: Duration = Duration::from_secs(3);
@@ -30,11 +32,14 @@ pub(crate) struct Export {
 }
 
 impl Export {
-    pub(crate) fn start(otlp: &Otlp, resource: Resource) -> Result<Self, ExportError> {
+    pub(crate) fn start(otlp: &Otlp, sampling: Sampling, resource: Resource) -> Result<Self, ExportError> {
         let thread = ExportThread::start()?;
         let exporter = ElsewhereExporter::new(otlp, &thread.handle)?;
-        let provider =
-            SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).build();
+        let provider = SdkTracerProvider::builder()
+            .with_batch_exporter(exporter)
+            .with_sampler(sampling.sampler())
+            .with_resource(resource)
+            .build();
         Ok(Self { provider, _thread: thread })
     }
 
@@ -79,15 +84,15 @@ pub(crate) fn resource(
     }
 }
 
-/// A thread with a runtime on which only the exporter works.
-struct ExportThread {
-    handle: Handle,
+/// A thread with a runtime on which only an exporter works.
+pub(crate) struct ExportThread {
+    pub(crate) handle: Handle,
     /// Dropping it wakes the thread to its end.
     _stop: oneshot::Sender<()>,
 }
 
 impl ExportThread {
-    fn start() -> std::io::Result<Self> {
+    pub(crate) fn start() -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();

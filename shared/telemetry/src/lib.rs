@@ -7,7 +7,8 @@
 //! 3. [`log`]: how a log line looks and which lines are written.
 //! 4. [`export`]: spans leave over OTLP on a thread of their own, so that no request ever waits for a collector.
 //! 5. [`propagation`]: `traceparent`, `tracestate` and `baggage`, in and out.
-//! 6. [`metrics`]: every metric's name, once, and the registries of router and backend.
+//! 6. [`span`]: what the spans of a request are asked for and told.
+//! 7. [`metrics`]: every metric's name, once, and the registries of router and backend.
 //!
 //! Spans that Tidegate's crates open at level INFO or above become OpenTelemetry spans, whatever the log level is:
 //! propagation hangs on them. Spans of libraries (hyper, tower-http) do not.
@@ -17,8 +18,11 @@ pub mod export;
 pub mod log;
 pub mod metrics;
 pub mod propagation;
+pub mod span;
 pub mod start;
 
 pub use log::{LogFormat, LogOptions};
-pub use propagation::{inject_current, set_parent_from, trace_id};
+pub use opentelemetry::KeyValue;
+pub use propagation::{inject_current, set_parent_from};
+pub use span::trace_id;
 pub use start::{Telemetry, TelemetryError, init};

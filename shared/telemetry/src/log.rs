@@ -1,12 +1,29 @@
 //! How a log line looks and which lines are written: text for people at a terminal, JSON for machines elsewhere.
 
+mod filter;
+pub(crate) mod ids;
+mod json;
+mod text;
+
+pub use filter::REQUEST_SPAN;
+
 use std::io::IsTerminal;
 use std::str::FromStr;
 
 use tracing_subscriber::filter::{EnvFilter, ParseError};
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::{Layer, Registry, fmt};
 
 use crate::environment::Environment;
+use filter::LineFilter;
+use json::JsonLines;
+use text::TextLines;
+
+/// Target of the lines that say how a request ended, one for each. They are no events of spans: spans say it themselves.
+pub const ACCESS: &str = "tidegate::access";
+/// Target of the lines that hold prompts and answers: written only where the operator asks for them (`--log-content`).
+pub const CONTENT: &str = "tidegate::content";
 
 /// A layer of the subscriber that [`init`](crate::init) builds.
 pub(crate) type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -19,7 +36,7 @@ pub enum LogFormat {
     Auto,
     /// One line for people, coloured on a terminal unless `NO_COLOR` is set.
     Text,
-    /// One JSON object a line, with the fields of the innermost span under `span`.
+    /// One JSON object a line.
     Json,
 }
 
@@ -61,25 +78,48 @@ impl Default for LogOptions {
     }
 }
 
-/// The layer that writes log lines.
+/// The layer that writes log lines to standard error.
 pub(crate) fn layer(options: LogOptions, environment: &Environment) -> Result<BoxLayer, ParseError> {
-    let filter = EnvFilter::try_new(environment.get("RUST_LOG").map_or(options.level, str::to_owned))?;
     let terminal = std::io::stderr().is_terminal();
+    let colour = terminal && environment.get("NO_COLOR").is_none();
+    lines(options, environment, terminal, colour, std::io::stderr)
+}
+
+/// The same with any writer, which is a terminal or not and shows colours or not.
+fn lines<W>(
+    options: LogOptions,
+    environment: &Environment,
+    terminal: bool,
+    colour: bool,
+    writer: W,
+) -> Result<BoxLayer, ParseError>
+where
+    W: for<'writer> MakeWriter<'writer> + Send + Sync + 'static,
+{
+    let filter =
+        LineFilter(EnvFilter::try_new(environment.get("RUST_LOG").map_or(options.level, str::to_owned))?);
     let text = match options.format {
         LogFormat::Auto => terminal,
         LogFormat::Text => true,
         LogFormat::Json => false,
     };
-    let lines = fmt::layer().with_writer(std::io::stderr);
+    let lines = fmt::layer().with_writer(writer);
     if text {
-        let colour = terminal && environment.get("NO_COLOR").is_none();
-        return Ok(lines.with_ansi(colour).with_filter(filter).boxed());
+        return Ok(lines.with_ansi(colour).event_format(TextLines).with_filter(filter).boxed());
     }
-    Ok(lines.json().flatten_event(true).with_span_list(false).with_filter(filter).boxed())
+    // The fields of spans are not shown: they need not be formatted.
+    let lines = lines.fmt_fields(debug_fn(|_, _, _| Ok(())));
+    Ok(lines.event_format(JsonLines).with_filter(filter).boxed())
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use opentelemetry::TraceId;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    use super::ids::RequestIds;
     use super::*;
 
     #[test]
@@ -96,5 +136,75 @@ mod tests {
         assert!(layer(nonsense.clone(), &Environment::default()).is_err());
         let variable = [("RUST_LOG", "debug")].into_iter().collect();
         assert!(layer(nonsense, &variable).is_ok());
+    }
+
+    /// Collects what is written.
+    #[derive(Clone, Default)]
+    struct Sink(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Sink {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// What is logged of a request and beside it.
+    fn logged(format: LogFormat, terminal: bool, filter: &str) -> String {
+        let sink = Sink::default();
+        let writer = sink.clone();
+        let options = LogOptions { format, level: filter.to_owned() };
+        let layer = lines(options, &Environment::default(), terminal, false, move || writer.clone()).unwrap();
+        tracing::subscriber::with_default(Registry::default().with(layer), || {
+            let request = tracing::info_span!(target: "tidegate_test", "request", secret = "not shown");
+            let trace = TraceId::from_hex("4bf92f3577b34da6a3ce929d0e0e4736").unwrap();
+            ids::note(&request, RequestIds { request: "req-1".to_owned(), trace: Some(trace) });
+            request.in_scope(|| {
+                let below = tracing::info_span!(target: "tidegate_test", "below", secret = "nor this");
+                below.in_scope(
+                    || tracing::warn!(target: "tidegate_test", waited_ms = 1.5, code = "a\"b", "slow"),
+                );
+            });
+            tracing::info!(target: "tidegate_test", "beside");
+        });
+        let bytes = sink.0.lock().unwrap().clone();
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn a_json_line_has_the_events_fields_and_the_requests_ids_and_nothing_of_spans() {
+        let text = logged(LogFormat::Auto, false, "info");
+        let lines: Vec<serde_json::Value> =
+            text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let [slow, beside] = lines.as_slice() else { panic!("{text}") };
+        assert_eq!(
+            (&slow["message"], &slow["level"], &slow["target"]),
+            (&"slow".into(), &"WARN".into(), &"tidegate_test".into())
+        );
+        assert_eq!((&slow["waited_ms"], &slow["code"]), (&1.5.into(), &"a\"b".into()));
+        assert_eq!(slow["request_id"], "req-1");
+        assert_eq!(slow["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
+        assert!(beside.get("request_id").is_none() && beside.get("trace_id").is_none(), "{beside}");
+        assert!(!text.contains("not shown") && !text.contains("nor this"), "{text}");
+    }
+
+    #[test]
+    fn a_text_line_ends_with_the_ids() {
+        let text = logged(LogFormat::Auto, true, "info");
+        let slow = text.lines().next().unwrap();
+        assert!(slow.contains(" WARN tidegate_test: slow waited_ms=1.5"), "{slow}");
+        assert!(slow.ends_with("request_id=req-1 trace_id=4bf92f3577b34da6a3ce929d0e0e4736"), "{slow}");
+        assert!(!text.contains("not shown"), "{text}");
+    }
+
+    #[test]
+    fn a_filter_that_hides_the_requests_span_does_not_take_the_ids() {
+        let text = logged(LogFormat::Json, true, "warn");
+        assert_eq!(text.lines().count(), 1, "{text}");
+        assert!(text.contains("req-1"), "{text}");
     }
 }

@@ -4,11 +4,11 @@
 //! only another prefix; `docs/metrics.md` has them all.
 //!
 //! 1. [`name`]: the names.
-//! 2. [`label`]: the label sets; every label value comes from configuration or from Tidegate, never from a client, and [`bound`]
+//! 2. `label`: the label sets; every label value comes from configuration or from Tidegate, never from a client, and `bound`
 //!    keeps their number down.
-//! 3. [`router`]: what a router counts, with [`ledger`] and [`account`].
-//! 4. [`backend`]: what a backend counts, with [`engine`] and [`gen_ai`].
-//! 5. [`exposition`]: the text in the format that a scraper asks for.
+//! 3. `router`: what a router counts, with `ledger` and `account`.
+//! 4. `backend`: what a backend counts, with `engine` and `gen_ai`.
+//! 5. `exposition`: the text in the format that a scraper asks for; [`push`](mod@push): to a collector, over OTLP.
 
 mod account;
 mod backend;
@@ -23,6 +23,7 @@ mod label;
 mod ledger;
 pub mod name;
 mod process;
+pub mod push;
 mod router;
 
 pub use account::{BackendSample, FleetSample, PoolSample};

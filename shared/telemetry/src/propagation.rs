@@ -5,7 +5,6 @@
 
 use http::HeaderMap;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
-use opentelemetry::trace::TraceContextExt;
 use opentelemetry::{Context, global};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
 use opentelemetry_sdk::propagation::{BaggagePropagator, TraceContextPropagator};
@@ -33,15 +32,6 @@ pub fn inject_current(span: &Span, headers: &mut HeaderMap) {
     global::get_text_map_propagator(|propagator| {
         propagator.inject_context(&context, &mut HeaderInjector(headers));
     });
-}
-
-/// The trace id of `span` as 32 hex digits; none where nothing is exported and the client sent none.
-#[must_use]
-pub fn trace_id(span: &Span) -> Option<String> {
-    let context = span.context();
-    let reference = context.span();
-    let identity = reference.span_context();
-    identity.is_valid().then(|| identity.trace_id().to_string())
 }
 
 /// One propagator that speaks all the given formats.

@@ -6,6 +6,7 @@ use opentelemetry::trace::noop::NoopTracer;
 use thiserror::Error;
 use tracing::Level;
 use tracing::dispatcher::{self, Dispatch};
+use tracing::level_filters::LevelFilter;
 use tracing_opentelemetry::OpenTelemetryLayer;
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt;
@@ -14,6 +15,7 @@ use tracing_subscriber::{Layer, Registry};
 use crate::environment::{EndpointError, Environment, Settings};
 use crate::export::{self, Export, ExportError};
 use crate::log::{self, BoxLayer, LogOptions};
+use crate::metrics;
 use crate::propagation;
 
 /// The running telemetry of this process. Keep it until the end, then call [`shutdown`](Self::shutdown).
@@ -78,7 +80,11 @@ pub fn assemble(
     let lines = log::layer(log, environment)?;
     let resource =
         || export::resource(service_name, uuid::Uuid::new_v4().to_string(), settings.service_name.as_deref());
-    let export = settings.otlp.as_ref().map(|otlp| Export::start(otlp, resource())).transpose()?;
+    let export = settings.otlp.as_ref();
+    let export = export.map(|otlp| Export::start(otlp, settings.sampling, resource())).transpose()?;
+    if let Some(push) = settings.push {
+        metrics::push::ask(push, resource());
+    }
     global::set_text_map_propagator(propagation::composite(&settings.propagators));
     let subscriber = Registry::default().with(vec![span_layer(export.as_ref()), lines]);
     Ok((Dispatch::new(subscriber), Telemetry { export }, settings.warnings))
@@ -89,7 +95,10 @@ pub fn assemble(
 /// Without an exporter the no-op tracer hands the client's context on as it came: making up span ids that nobody
 /// will ever see would leave the next process with a parent that does not exist.
 fn span_layer(export: Option<&Export>) -> BoxLayer {
-    let own_spans = Targets::new().with_target("tidegate", Level::INFO);
+    let own_spans = Targets::new()
+        .with_target("tidegate", Level::INFO)
+        .with_target(log::ACCESS, LevelFilter::OFF)
+        .with_target(log::CONTENT, LevelFilter::OFF);
     match export {
         Some(export) => {
             lean(OpenTelemetryLayer::new(export.provider.tracer("tidegate"))).with_filter(own_spans).boxed()

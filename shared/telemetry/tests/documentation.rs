@@ -1,13 +1,17 @@
 //! docs/metrics.md says what the registries show, all of it and nothing else: a table that is not checked rots.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "a page that cannot be read should stop the test at once, loudly")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a page that cannot be read should stop the test at once, loudly"
+)]
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 use tidegate_telemetry::metrics::{
-    BackendError, BackendMetrics, BackendSample, EngineMetrics, EngineSample, Exposition, FleetSample, Format,
-    PoolSample, RouterMetrics, Served,
+    BackendError, BackendMetrics, BackendSample, EngineMetrics, EngineSample, Exposition, FleetSample,
+    Format, PoolSample, RouterMetrics, Served,
 };
 
 /// The text of a router that has met everything there is.
@@ -45,7 +49,13 @@ fn rows(text: &str) -> BTreeSet<(String, String)> {
         let sample = family.samples.first().unwrap_or_else(|| panic!("{} was not met", family.name));
         let labels: Vec<String> = sample.pairs().iter().map(|(name, _)| format!("`{name}`")).collect();
         let labels: Vec<String> = labels.into_iter().filter(|name| name != "`le`").collect();
-        let cells = format!("| `{}` | {} | {} | {} |", family.name, family.kind, labels.join(", "), unit(family.name));
+        let cells = format!(
+            "| `{}` | {} | {} | {} |",
+            family.name,
+            family.kind,
+            labels.join(", "),
+            unit(family.name)
+        );
         (cells.replace("  ", " "), family.help.trim_end_matches('.').to_owned())
     };
     Exposition::read(&plain).families.iter().map(row).collect()

@@ -8,7 +8,8 @@
 //! 6. [`overload`]: what comes out at up to ten times the capacity. [`idle`]: how long a slot stands idle while tickets wait.
 //!    [`report`]: the page that shows both.
 //! 7. [`cost`]: what the account costs Redis.
-//! 8. [`chaos`]: a fleet whose processes are killed and stopped under load, and what it promised.
+//! 8. [`trace_cost`]: what tracing costs a router.
+//! 9. [`chaos`]: a fleet whose processes are killed and stopped under load, and what it promised.
 
 #![expect(
     clippy::unwrap_used,
@@ -30,3 +31,4 @@ pub mod overload;
 pub mod report;
 pub mod retry;
 pub mod service;
+pub mod trace_cost;

@@ -2,12 +2,13 @@
 
 use super::said::{Pending, Said};
 use crate::{
-    engine::{self, EngineEvent, ScoredToken, TokenStream},
+    engine::{self, EngineEvent, ScoredToken, TokenStream, Told},
     text::{StopMatcher, StopOutput, TextStream},
 };
 use futures_util::Stream;
 use std::{
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll, ready},
 };
 use tidegate_wire::openai::FinishReason;
@@ -71,6 +72,11 @@ impl Choice {
     /// Tokens of its prompt that the engine had in its cache.
     pub(super) fn cached_tokens(&self) -> u64 {
         self.tokens.cached_tokens() as u64
+    }
+
+    /// What the engine tells of it.
+    pub(super) fn told(&self) -> Arc<Told> {
+        Arc::clone(self.tokens.told())
     }
 
     /// The next piece. Each token is added to `completion_tokens`. Not to be called after the last piece.

@@ -2,10 +2,12 @@
 
 use crate::{api::answer::timeout, error::ApiError};
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame};
 use std::{
     convert::Infallible,
     pin::Pin,
+    sync::{Arc, OnceLock},
     task::{Context, Poll},
     time::Duration,
 };
@@ -31,6 +33,8 @@ pub(super) enum Cut {
 #[derive(Debug)]
 pub(super) struct Events {
     sender: Sender<Bytes>,
+    /// What stands behind the last event.
+    trailer: Arc<OnceLock<HeaderMap>>,
     deadline: Instant,
     keep_alive: Duration,
 }
@@ -39,11 +43,15 @@ pub(super) struct Events {
 #[derive(Debug)]
 pub(super) struct EventBody {
     receiver: Receiver<Bytes>,
+    /// None once it has been sent.
+    trailer: Option<Arc<OnceLock<HeaderMap>>>,
 }
 
 pub(super) fn channel(deadline: Instant, keep_alive: Duration) -> (Events, EventBody) {
     let (sender, receiver) = mpsc::channel(BUFFERED_EVENTS);
-    (Events { sender, deadline, keep_alive }, EventBody { receiver })
+    let trailer = Arc::new(OnceLock::new());
+    let body = EventBody { receiver, trailer: Some(Arc::clone(&trailer)) };
+    (Events { sender, trailer, deadline, keep_alive }, body)
 }
 
 impl Events {
@@ -53,6 +61,11 @@ impl Events {
             Ok(sent) => sent.map_err(|_| Cut::Left),
             Err(_) => Err(Cut::Failed(timeout())),
         }
+    }
+
+    /// Says what stands behind the last event. To be called before this is dropped, once.
+    pub(super) fn trailer(&self, trailer: HeaderMap) {
+        self.trailer.set(trailer).unwrap_or_default();
     }
 
     /// Sends what ends the stream if there is room; a client that does not read misses it.
@@ -87,6 +100,9 @@ impl Body for EventBody {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
-        self.receiver.poll_recv(context).map(|event| event.map(|event| Ok(Frame::data(event))))
+        self.receiver.poll_recv(context).map(|event| match event {
+            Some(event) => Some(Ok(Frame::data(event))),
+            None => self.trailer.take()?.get().cloned().map(|trailer| Ok(Frame::trailers(trailer))),
+        })
     }
 }

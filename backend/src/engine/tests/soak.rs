@@ -17,7 +17,7 @@ struct Reader {
     events: Receiver<EngineEvent>,
     seen: Vec<u32>,
     ended: Option<EngineEvent>,
-    cached: Arc<AtomicUsize>,
+    told: Arc<Told>,
 }
 
 /// A step loop that is stepped by hand, with a clock of its own.
@@ -66,12 +66,12 @@ impl World {
         let deadline = expires.then(|| self.now + Duration::from_secs(self.random.random_range(0..30)));
         let request = GenerateRequest { service: Service { priority, deadline }, ..ask(&prompt, max_tokens) };
         let (sender, events) = channel(max_tokens + 1);
-        let cached = Arc::new(AtomicUsize::new(0));
+        let told = Arc::<Told>::default();
         let unfinished = Unfinished::new(&self.step_loop.counters);
         let limit = prompt.len() + max_tokens;
-        let sequence = Sequence::new(request, limit, sender, Arc::clone(&cached), unfinished);
+        let sequence = Sequence::new(request, limit, sender, Arc::clone(&told), unfinished);
         self.step_loop.scheduler.add(sequence);
-        self.readers.push(Reader { prompt, max_tokens, deadline, events, seen: vec![], ended: None, cached });
+        self.readers.push(Reader { prompt, max_tokens, deadline, events, seen: vec![], ended: None, told });
     }
 
     /// A second passes and a step is made.
@@ -124,7 +124,7 @@ impl Reader {
             Some(other) => panic!("seed {seed}: {other:?}"),
             None => {}
         }
-        assert!(self.cached.load(std::sync::atomic::Ordering::Relaxed) < self.prompt.len());
+        assert!(self.told.cached() < self.prompt.len());
     }
 }
 

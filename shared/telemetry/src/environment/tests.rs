@@ -111,3 +111,41 @@ fn an_empty_value_counts_as_unset() {
     let settings = read(&[("OTEL_EXPORTER_OTLP_ENDPOINT", " "), ("OTEL_PROPAGATORS", "")]);
     assert_eq!(settings, read(&[]));
 }
+
+fn sampling(sampler: &str, argument: &str) -> (Sampling, Vec<String>) {
+    let settings = read(&[("OTEL_TRACES_SAMPLER", sampler), ("OTEL_TRACES_SAMPLER_ARG", argument)]);
+    (settings.sampling, settings.warnings)
+}
+
+#[test]
+fn samplers_are_those_of_the_specification() {
+    let with = |follows_parent, share| Sampling { follows_parent, share };
+    assert_eq!(read(&[]).sampling, with(true, 1.0));
+    for (name, expected) in [
+        ("always_on", with(false, 1.0)),
+        ("always_off", with(false, 0.0)),
+        ("traceidratio", with(false, 0.25)),
+        ("parentbased_always_on", with(true, 1.0)),
+        ("parentbased_always_off", with(true, 0.0)),
+        ("parentbased_traceidratio", with(true, 0.25)),
+    ] {
+        assert_eq!(sampling(name, "0.25"), (expected, Vec::new()), "{name}");
+    }
+    assert_eq!(
+        sampling("traceidratio", ""),
+        (with(false, 1.0), Vec::new()),
+        "the share is 1 where none is given"
+    );
+}
+
+#[test]
+fn a_sampler_that_cannot_be_had_is_said_and_every_request_is_traced() {
+    let (all, said) = sampling("jaeger_remote", "");
+    assert_eq!(all, Sampling::default());
+    assert!(said[0].contains("jaeger_remote") && said[0].contains("parentbased_traceidratio"), "{said:?}");
+    for share in ["2", "-0.1", "NaN", "a tenth"] {
+        let (all, said) = sampling("parentbased_traceidratio", share);
+        assert_eq!(all, Sampling::default(), "{share}");
+        assert!(said[0].contains(share) && said[0].contains("OTEL_TRACES_SAMPLER_ARG"), "{said:?}");
+    }
+}

@@ -1,0 +1,100 @@
+//! What an answer has cost, read from the answer as it passes: from a trailer of our own backends, else from the member `usage` at
+//! its end, which OpenAI's API has in whole answers and, where the client asks for it, in the last event of a stream.
+
+use bytes::Bytes;
+use serde::Deserialize;
+use tidegate_wire::openai::{Usage, answer::PromptTokensDetails};
+
+/// Bytes of an answer's end that are kept: what servers write behind `usage` fits many times.
+const KEPT: usize = 2048;
+/// The member's name as it stands in JSON. Inside a text the quotes would be escaped, so that no answer can feign it.
+const MEMBER: &str = "\"usage\":";
+
+/// The end of an answer that passes.
+#[derive(Debug, Default)]
+pub(super) struct AnswerEnd {
+    bytes: Vec<u8>,
+}
+
+/// The member as servers of any make write it.
+#[derive(Deserialize)]
+struct Member {
+    prompt_tokens: u64,
+    /// Embeddings have none.
+    #[serde(default)]
+    completion_tokens: Option<u64>,
+    #[serde(default)]
+    prompt_tokens_details: Option<PromptTokensDetails>,
+}
+
+impl AnswerEnd {
+    /// A piece passes.
+    pub(super) fn passed(&mut self, data: &Bytes) {
+        let piece = &data[data.len().saturating_sub(KEPT)..];
+        // Moved down only now and then, so that a stream of small pieces is not copied again for each of them.
+        if self.bytes.len() + piece.len() > 2 * KEPT {
+            let surplus = (self.bytes.len() + piece.len()).saturating_sub(KEPT);
+            self.bytes.drain(..surplus.min(self.bytes.len()));
+        }
+        self.bytes.extend_from_slice(piece);
+    }
+
+    /// What the whole answer says of its cost.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        let text = String::from_utf8_lossy(&self.bytes);
+        // A stream that tells its usage with every event says `null` in some.
+        text.rmatch_indices(MEMBER).find_map(|(at, _)| read(&text[at + MEMBER.len()..]))
+    }
+}
+
+fn read(text: &str) -> Option<Usage> {
+    let member = serde_json::Deserializer::from_str(text).into_iter::<Member>().next()?.ok()?;
+    let usage = Usage::new(member.prompt_tokens, member.completion_tokens.unwrap_or(0));
+    Some(Usage { prompt_tokens_details: member.prompt_tokens_details, ..usage })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn usage(pieces: &[&str]) -> Option<Usage> {
+        let mut end = AnswerEnd::default();
+        pieces.iter().for_each(|piece| end.passed(&Bytes::copy_from_slice(piece.as_bytes())));
+        end.usage()
+    }
+
+    #[test]
+    fn whole_answers_and_streams_say_it_at_their_end() {
+        let whole = r#"{"choices":[],"usage":{"prompt_tokens":7,"completion_tokens":3,"total_tokens":10,"prompt_tokens_details":null},"kv":{"a":1}}"#;
+        assert_eq!(usage(&[whole]), Some(Usage::new(7, 3)));
+        let (first, second) = whole.split_at(40);
+        assert_eq!(usage(&[first, second]), Some(Usage::new(7, 3)));
+        let event = "data: {\"choices\":[],\"usage\":{\"prompt_tokens\":7,\"completion_tokens\":3,\"total_tokens\":10,\"prompt_tokens_details\":{\"cached_tokens\":4}}}\n\n";
+        let stream = ["data: {\"usage\":null}\n\n", event, "data: [DONE]\n\n"];
+        assert_eq!(usage(&stream), Some(Usage::new(7, 3).with_cached(4)));
+        assert_eq!(
+            usage(&[r#"{"data":[],"usage": {"prompt_tokens":9,"total_tokens":9}}"#]),
+            Some(Usage::new(9, 0))
+        );
+    }
+
+    #[test]
+    fn what_an_answer_quotes_is_not_its_own() {
+        let quoted = r#"{"content":"\"usage\":{\"prompt_tokens\":1}"}"#;
+        assert_eq!(usage(&[quoted]), None);
+        assert_eq!(usage(&["data: {\"usage\":null}\n\n", "data: [DONE]\n\n"]), None);
+    }
+
+    #[test]
+    fn a_long_answer_is_not_kept() {
+        let mut end = AnswerEnd::default();
+        for piece in 0..1000 {
+            end.passed(&Bytes::from(format!("data: {{\"number\": {piece}}}\n\n")));
+            assert!(end.bytes.len() <= 2 * KEPT);
+        }
+        end.passed(&Bytes::from(vec![b' '; 100_000]));
+        assert!(end.bytes.len() <= 2 * KEPT);
+        end.passed(&Bytes::from_static(b"\"usage\":{\"prompt_tokens\":1,\"completion_tokens\":2}}"));
+        assert_eq!(end.usage(), Some(Usage::new(1, 2)));
+    }
+}
