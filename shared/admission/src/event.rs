@@ -8,6 +8,7 @@ use std::fmt;
 use crate::{
     decide::{Asked, Numbers, Reason, Refusal},
     limits::Limits,
+    mended::Mended,
     priority::Priority,
     time::{Time, seconds},
 };
@@ -287,19 +288,6 @@ pub enum Event {
 }
 
 impl Event {
-    /// The word for its kind in metrics.
-    pub fn kind(&self) -> &'static str {
-        match self {
-            Event::Admit(_) => "admit",
-            Event::Release(..) | Event::Cancel(..) | Event::Abandon(..) | Event::Confirm(_) => "finish",
-            Event::HandBack(_) => "hand_back",
-            Event::PutBackend(_) | Event::RemoveBackend(_) | Event::Reconcile(..) => "backend",
-            Event::Renew(_) => "renew",
-            Event::Reenter(_) => "reenter",
-            Event::Refused(_) | Event::Tick => "look",
-        }
-    }
-
     /// Whether it opens a pool that does not exist yet.
     pub fn opens(&self) -> bool {
         matches!(self, Event::PutBackend(_) | Event::Reenter(_))
@@ -388,32 +376,6 @@ pub enum Reply {
         /// Who else there is.
         roll: Roll,
     },
-}
-
-/// What a step put right by itself: work that nobody gave back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Mended {
-    /// Routers whose lease had run out.
-    pub routers: u32,
-    /// Backends whose lease had run out.
-    pub backends: u32,
-    /// Tickets taken back from routers that died, or that did not know them at two renewals.
-    pub tickets: u32,
-    /// Slots taken back from such routers.
-    pub slots: u32,
-    /// Slots of abandoned work that the reset found unproven: the account had drifted by as many.
-    pub drift: u32,
-}
-
-impl Mended {
-    /// Adds what another step put right.
-    pub fn add(&mut self, other: Mended) {
-        self.routers += other.routers;
-        self.backends += other.backends;
-        self.tickets += other.tickets;
-        self.slots += other.slots;
-        self.drift += other.drift;
-    }
 }
 
 /// All that one event caused.

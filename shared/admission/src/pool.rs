@@ -19,7 +19,8 @@ use std::collections::{BTreeMap, BTreeSet};
 pub use self::record::{Attempt, Node, Phase, Recovery, RouterLease};
 use crate::{
     estimate::Estimate,
-    event::{Action, AttemptId, Event, Mended, Outcome, Reply},
+    event::{Action, AttemptId, Event, Outcome, Reply},
+    mended::Mended,
     snapshot::{BUCKET, BUCKETS, Counted, RouterView, Snapshot, TicketView, Totals},
     time::{SECOND, Time},
     view::View,

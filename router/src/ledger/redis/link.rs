@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 use super::{
     LedgerError, keys,
     reply::{self, Answer},
-    scripts::Scripts,
+    scripts::{self, Scripts},
 };
 use crate::ledger::{holding::Holdings, sample};
 
@@ -133,7 +133,7 @@ impl Link {
     pub(in crate::ledger) async fn apply(&self, pool: &str, event: &Event) -> Result<Answer, LedgerError> {
         let keys = keys::of_pool(&self.prefix, pool);
         let call = self.scripts.call(event, &keys, &self.terms.now.text(), &self.channel);
-        let answer = reply::answer(self.call(event.kind(), &call).await?)?;
+        let answer = reply::answer(self.call(scripts::operation(event), &call).await?)?;
         self.terms.metrics.mended(pool, sample(answer.mended));
         Ok(answer)
     }
@@ -147,7 +147,7 @@ impl Link {
         let keys = keys::of_pool(&self.prefix, pool);
         let event = Event::Refused(refused);
         let call = self.scripts.call(&event, &keys, &self.terms.now.text(), &self.channel);
-        let (view, mended) = reply::view(self.call(event.kind(), &call).await?)?;
+        let (view, mended) = reply::view(self.call(scripts::operation(&event), &call).await?)?;
         self.terms.metrics.mended(pool, sample(mended));
         Ok(view)
     }

@@ -70,6 +70,19 @@ impl Scripts {
     }
 }
 
+/// The word for the kind of call that an event is, in metrics.
+pub(super) fn operation(event: &Event) -> &'static str {
+    match event {
+        Event::Admit(_) => "admit",
+        Event::Release(..) | Event::Cancel(..) | Event::Abandon(..) | Event::Confirm(_) => "finish",
+        Event::HandBack(_) => "hand_back",
+        Event::PutBackend(_) | Event::RemoveBackend(_) | Event::Reconcile(..) => "backend",
+        Event::Renew(_) => "renew",
+        Event::Reenter(_) => "reenter",
+        Event::Refused(_) | Event::Tick => "look",
+    }
+}
+
 fn begin<'a>(script: &'a Script, keys: &[String], now: &str, channel: &str) -> ScriptInvocation<'a> {
     let mut call = script.prepare_invoke();
     for key in keys {

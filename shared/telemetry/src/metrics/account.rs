@@ -115,6 +115,8 @@ const POOL_GAUGES: [PoolGauge; 11] = [
     }),
 ];
 
+const BACKEND_STATES: (&str, &str) = (name::POOL_BACKENDS, "Backends of the pool, by whether they take work");
+
 const BACKEND_GAUGES: [BackendGauge; 3] = [
     (name::BACKEND_SLOTS, "Slots of one backend on the account", |backend| backend.slots),
     (name::BACKEND_RUNNING, "Requests that run on one backend, by the account", |backend| backend.running),
@@ -132,43 +134,40 @@ impl Collector for Account {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let fleet = self.0.read().unwrap_or_else(PoisonError::into_inner);
         let pools = &fleet.pools[..fleet.pools.len().min(MOST_POOLS)];
-        for (name, help, value) in [
-            (name::DEGRADED, "1 while the ledger is out of reach", f64::from(u8::from(fleet.degraded))),
-            (name::ROUTERS, "Routers that share the account", fleet.routers as f64),
-            (
-                name::FLAG_SETS,
-                "Different sets of admission flags among the routers; more than 1 is a mistake or a rollout",
-                fleet.flag_sets as f64,
-            ),
-        ] {
-            let gauge = ConstGauge::new(value);
-            gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
-        }
+        whole_fleet(&mut encoder, &fleet)?;
         for (name, help, value) in POOL_GAUGES {
             let of = |pool: &PoolSample| (Pool { pool: pool.pool.clone() }, value(pool));
             family(&mut encoder, (name, help), pools.iter().map(of))?;
         }
         let states = pools.iter().flat_map(|pool| STATES.map(|state| in_state(pool, state)));
-        family(
-            &mut encoder,
-            (name::POOL_BACKENDS, "Backends of the pool, by whether they take work"),
-            states,
-        )?;
+        family(&mut encoder, BACKEND_STATES, states)?;
         for (name, help, value) in BACKEND_GAUGES {
-            let of_pool = |pool: &PoolSample| {
-                let shown = pool.backends.iter().take(MOST_BACKENDS);
-                let of = |backend: &BackendSample| {
-                    (
-                        Backend { backend: backend.id.clone(), pool: pool.pool.clone() },
-                        f64::from(value(backend)),
-                    )
-                };
-                shown.map(of).collect::<Vec<_>>()
-            };
+            let of_pool = |pool: &PoolSample| of_backends(pool, value);
             family(&mut encoder, (name, help), pools.iter().flat_map(of_pool))?;
         }
         Ok(())
     }
+}
+
+/// What is said of the fleet as a whole.
+fn whole_fleet(encoder: &mut DescriptorEncoder<'_>, fleet: &FleetSample) -> Result<(), fmt::Error> {
+    let flags = "Different sets of admission flags among the routers; more than 1 is a mistake or a rollout";
+    for (name, help, value) in [
+        (name::DEGRADED, "1 while the ledger is out of reach", usize::from(fleet.degraded)),
+        (name::ROUTERS, "Routers that share the account", fleet.routers),
+        (name::FLAG_SETS, flags, fleet.flag_sets),
+    ] {
+        let gauge = ConstGauge::new(value as f64);
+        gauge.encode(encoder.encode_descriptor(name, help, None, gauge.metric_type())?)?;
+    }
+    Ok(())
+}
+
+/// One number of each backend of a pool.
+fn of_backends(pool: &PoolSample, value: fn(&BackendSample) -> u32) -> Vec<(Backend, f64)> {
+    let named = |backend: &BackendSample| Backend { backend: backend.id.clone(), pool: pool.pool.clone() };
+    let of = |backend: &BackendSample| (named(backend), f64::from(value(backend)));
+    pool.backends.iter().take(MOST_BACKENDS).map(of).collect()
 }
 
 fn in_state(pool: &PoolSample, state: &'static str) -> (BackendState, f64) {
