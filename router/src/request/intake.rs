@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, Request, Response, header};
+use http::{HeaderMap, Request, Response, header, request::Parts};
 use serde::Deserialize;
 use serde_json::Value;
 use std::task::{Context, Poll};
@@ -78,8 +78,7 @@ where
 
 impl IntakeLayer {
     async fn read(&self, request: Request<Body>, arrived: Instant) -> Result<Job, Error> {
-        let (mut parts, body) = request.into_parts();
-        let notes = parts.extensions.remove::<Notes>().unwrap_or_else(Notes::begin);
+        let (parts, body) = request.into_parts();
         let timeout = self.timeout(&parts.headers);
         let deadline = arrived + timeout.as_ref().copied().unwrap_or(self.request_timeout);
         // The body comes first, whatever else is wrong: a refusal while the client still writes would cut itself off.
@@ -95,6 +94,11 @@ impl IntakeLayer {
         }
         timeout?;
         check_content_type(&parts.headers)?;
+        self.job(parts, body, arrived, deadline)
+    }
+
+    /// What a request that was read whole asks for.
+    fn job(&self, parts: Parts, body: Bytes, arrived: Instant, deadline: Instant) -> Result<Job, Error> {
         let envelope = Envelope::parse(&body)?;
         let pool = self
             .catalogue
@@ -102,6 +106,7 @@ impl IntakeLayer {
             .map_err(|unknown| unknown_model(&envelope.model, unknown))?;
         let asked = asked_priority(&parts.headers, envelope.tier.as_deref())?;
         let priority = capped(asked, self.max_priority);
+        let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_else(Notes::begin);
         notes.asked(&envelope.model, priority, envelope.stream);
         Ok(Job {
             target: parts.uri,
