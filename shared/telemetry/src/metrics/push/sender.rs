@@ -15,6 +15,9 @@ use tonic::transport::{Channel, Endpoint};
 
 use crate::environment::{Protocol, Push};
 
+/// Silence after which a connection is asked whether it lives.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
 /// A connection to the collector, made when it is first used. Clones share it.
 #[derive(Debug, Clone)]
 pub(super) enum Sender {
@@ -34,7 +37,9 @@ impl Sender {
             return Ok(Self::Http { client, endpoint, headers });
         }
         let invalid = |error| ExporterBuildError::InvalidConfiguration(format!("{endpoint}: {error}"));
-        let channel = Endpoint::from_shared(endpoint.clone()).map_err(invalid)?.connect_lazy();
+        let channel = Endpoint::from_shared(endpoint.clone()).map_err(invalid)?;
+        // A connection that has died without a word is given up, and the next push makes another.
+        let channel = channel.connect_timeout(timeout).http2_keep_alive_interval(KEEP_ALIVE).connect_lazy();
         let metadata = MetadataMap::from_headers(headers.into_iter().collect());
         Ok(Self::Grpc { client: MetricsServiceClient::new(channel), metadata, timeout })
     }
