@@ -107,10 +107,14 @@ impl Pump {
         let request = otlp::request(&text, &self.resource, self.started, unix_nanos());
         let mut sender = self.sender.clone();
         let sending = self.thread.handle.spawn(async move { sender.send(request).await });
+        let given_up = sending.abort_handle();
         let outcome = match timeout(self.push.timeout, sending).await {
             Ok(Ok(outcome)) => outcome,
             Ok(Err(ended)) => Err(ended.to_string()),
-            Err(_) => Err(format!("no answer within {} ms", self.push.timeout.as_millis())),
+            Err(_) => {
+                given_up.abort();
+                Err(format!("no answer within {} ms", self.push.timeout.as_millis()))
+            }
         };
         let failed = outcome.is_err();
         match outcome {
