@@ -7,7 +7,7 @@
 //! Reading order: [`request`] (what is asked), [`stream`] (what comes back), `sequence` (one request at work),
 //! `step_loop` (the thread), `scheduler` (who runs, and what the next step computes), `forward` (the model as the loop
 //! sees it), `sampler` (logits to a token), `blocks` and `table` (who holds which block of the cache), `budget` (how
-//! many there are), [`stats`] and `told` (what can be seen from outside, of all and of one). [`embedding`] is the other kind of engine, for models that make embeddings.
+//! many there are), [`stats`], `timeline` and `told` (what can be seen from outside, of all and of one). [`embedding`] is the other kind of engine, for models that make embeddings.
 
 mod blocks;
 mod budget;
@@ -21,6 +21,7 @@ pub mod stats;
 mod step_loop;
 pub mod stream;
 mod table;
+mod timeline;
 mod told;
 
 use std::collections::VecDeque;
@@ -40,6 +41,7 @@ pub use stats::EngineStats;
 use stats::{Counters, Unfinished};
 use step_loop::StepLoop;
 pub use stream::{EngineEvent, FinishReason, ScoredToken, TokenStream};
+use tidegate_telemetry::metrics::EngineMetrics;
 pub(crate) use told::Told;
 
 /// How much the engine does at once.
@@ -249,6 +251,12 @@ impl Engine {
         } else {
             Room::Context(self.context_length)
         }
+    }
+
+    /// Times and sizes of steps, and what sequences go through.
+    #[must_use]
+    pub fn metrics(&self) -> &EngineMetrics {
+        &self.counters.metrics
     }
 
     /// Counts since the start, and what runs now.

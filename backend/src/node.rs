@@ -13,7 +13,7 @@ use crate::{
     health::Outcomes,
     model::{
         self, AnyModel, EmbeddingInfo, LoadError, LoadOptions, LoadedEmbedder, LoadedModel, LoadedSerial,
-        ModelInfo, Tokenizer,
+        ModelInfo, Tokenizer, cache::BLOCK_TOKENS,
     },
     slots::Slots,
     text::Vocabulary,
@@ -26,7 +26,7 @@ use std::{
     },
     time::{Duration, UNIX_EPOCH},
 };
-use tidegate_telemetry::metrics::BackendMetrics;
+use tidegate_telemetry::metrics::{BackendMetrics, Served};
 use tidegate_wire::{node::NodeReport, openai::MAX_SEQUENCES};
 use tokio::sync::watch;
 
@@ -108,6 +108,7 @@ impl Backend {
             AnyModel::Embedder(model) => Started::embedder(*model)?,
         };
         let vocabulary = Arc::new(Vocabulary::new(&tokenizer, info.vocab_size));
+        let served = served(config, &engine);
         let inner = Inner {
             settings: Settings::of(config),
             engine,
@@ -117,7 +118,7 @@ impl Backend {
             chat_template,
             slots: Slots::new(config.max_concurrent_requests),
             outcomes: Outcomes::new(),
-            metrics: BackendMetrics::new(&config.model_name),
+            metrics: BackendMetrics::new(&served),
             epoch: uuid::Uuid::now_v7().simple().to_string(),
             created: unix_seconds(),
             fingerprint: fingerprint(&config.model_name, &info),
@@ -297,6 +298,16 @@ impl Started {
         let tokens = if info.device == "cpu" { CPU_EMBED_TOKENS } else { GPU_EMBED_TOKENS };
         let engine = Engine::start_embedder(embedder, tokens)?;
         Ok(Self { engine, tokenizer, chat_template: None, info })
+    }
+}
+
+/// What the metrics say of the model.
+fn served(config: &Config, engine: &Engine) -> Served {
+    Served {
+        model_name: config.model_name.clone(),
+        engine: engine.metrics().clone(),
+        block_tokens: BLOCK_TOKENS as u64,
+        blocks: engine.stats().cache_blocks_total as u64,
     }
 }
 

@@ -1,6 +1,6 @@
 //! A backend as a process of its own: load, register, serve, drain.
 
-use crate::{config::Config, node::Backend, register::Registrar, server::loading};
+use crate::{config::Config, metrics, node::Backend, register::Registrar, server::loading};
 use anyhow::Context;
 use axum::Router;
 use std::{net::SocketAddr, time::Duration};
@@ -50,7 +50,11 @@ async fn live(
     drop(service.send_replace(backend.service()));
     let registrar = Registrar::start(config, address, &backend).await?;
     log_ready(&backend, address);
+    let pushing = metrics::push(&backend)?;
     let ended = until_ended(config, &backend, shutdown).await;
+    if let Some(pushing) = pushing {
+        pushing.finish().await;
+    }
     registrar.leave().await;
     ended
 }

@@ -1,20 +1,19 @@
 //! The paths for operators on the admin port: what the ledger holds, and what load balancers ask.
 
 use crate::ledger::{Fleet, FleetPool, LedgerMode, OnLoss};
+use crate::scrape;
 use crate::shared::Shared;
 use axum::extract::State;
-use axum::response::{IntoResponse, Json, Response};
+use axum::response::Json;
 use axum::routing::get;
-use http::{StatusCode, header};
+use http::StatusCode;
 use serde_json::{Value, json};
-use std::time::Duration;
-use tidegate_telemetry::metrics::{CONTENT_TYPE, PoolSample};
 
 /// All paths for operators.
 pub fn admin_paths(shared: Shared) -> axum::Router {
     let app = axum::Router::new()
         .route("/fleet", get(fleet))
-        .route("/metrics", get(metrics))
+        .route("/metrics", get(scrape::metrics))
         .route("/health", get(crate::health::handle))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
@@ -37,24 +36,6 @@ pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) 
     } else {
         (StatusCode::OK, "ready\n")
     }
-}
-
-async fn metrics(State(shared): State<Shared>) -> Response {
-    let fleet = shared.fleet.look().await;
-    shared.metrics.set_degraded(fleet.ledger == LedgerMode::Degraded);
-    shared.metrics.set_flag_sets(fleet.flag_sets().len());
-    for pool in &fleet.pools {
-        let sample = PoolSample {
-            slots: pool.slots,
-            running: pool.running,
-            abandoned: pool.abandoned,
-            queued: pool.queued,
-            oldest_wait: Duration::from_millis(pool.oldest_wait_ms),
-            desired_backends: pool.desired_backends,
-        };
-        shared.metrics.set_pool(&pool.model, sample);
-    }
-    ([(header::CONTENT_TYPE, CONTENT_TYPE)], shared.metrics.encode()).into_response()
 }
 
 async fn fleet(State(shared): State<Shared>) -> Json<Value> {

@@ -9,8 +9,9 @@ pub use registered::RegistrationWatch;
 use crate::catalogue::Catalogue;
 use crate::confirm::Confirmer;
 use crate::ledger::{Backend, Ledger};
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use tidegate_telemetry::metrics::RouterMetrics;
 
 /// What all watchers tell: the ledger for slots, the catalogue for names. Clones share both.
 #[derive(Debug, Clone)]
@@ -21,13 +22,21 @@ pub struct Discovery {
     pub catalogue: Catalogue,
     /// Asks backends for their reports.
     pub confirmer: Confirmer,
-    known: Arc<Mutex<BTreeSet<String>>>,
+    /// Counts backends that are lost.
+    pub metrics: Arc<RouterMetrics>,
+    /// Backends by id, and whether each said last that it drains.
+    known: Arc<Mutex<BTreeMap<String, bool>>>,
 }
 
 impl Discovery {
     /// No backend known yet.
-    pub fn new(ledger: Ledger, catalogue: Catalogue, confirmer: Confirmer) -> Self {
-        Self { ledger, catalogue, confirmer, known: Arc::default() }
+    pub fn new(
+        ledger: Ledger,
+        catalogue: Catalogue,
+        confirmer: Confirmer,
+        metrics: Arc<RouterMetrics>,
+    ) -> Self {
+        Self { ledger, catalogue, confirmer, metrics, known: Arc::default() }
     }
 
     /// Enters a backend, or renews it. The first of its `models` names its pool.
@@ -43,7 +52,7 @@ impl Discovery {
             tracing::warn!(%error, backend = %id, "a backend could not be entered in the ledger");
             return;
         }
-        if self.known().insert(id.clone()) {
+        if self.known().insert(id.clone(), draining).is_none() {
             tracing::info!(backend = %id, %url, model = %pool, slots, draining, "backend joined");
         }
     }
@@ -57,12 +66,20 @@ impl Discovery {
         {
             tracing::warn!(%error, backend = %id, "a backend could not be taken out of the ledger; its lease will");
         }
-        if self.known().remove(id) {
+        if self.known().remove(id).is_some() {
             tracing::warn!(backend = %id, "backend left");
         }
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
+    /// Counts a backend that stopped answering or renewing, unless it said before that it drains.
+    fn lost(&self, id: &str) {
+        let drained = self.known().get(id).copied();
+        if let (Some(false), Some(pool)) = (drained, self.catalogue.pool_of_backend(id)) {
+            self.metrics.backend_lost(&pool);
+        }
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, bool>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -15,11 +15,12 @@ mod suite;
 
 use std::time::Duration;
 
-use tidegate_admission::limits::FOREVER;
 pub use tidegate_admission::{
     AttemptId, Backend, End, HandBack, Limits, Measured, Numbers, Priority, Reason, View,
     snapshot::{BackendState, Totals},
 };
+use tidegate_admission::{Mended, limits::FOREVER};
+use tidegate_telemetry::metrics::{self, LedgerMetrics};
 use tokio::sync::oneshot;
 
 pub use self::{
@@ -41,6 +42,8 @@ pub struct LedgerOptions {
     pub on_loss: OnLoss,
     /// Pools whose requests wait for a first backend, however long that takes (`--pool`).
     pub pools: Vec<String>,
+    /// Where it counts what it sees of the ledger.
+    pub metrics: LedgerMetrics,
 }
 
 /// What a router does while the shared ledger is out of reach.
@@ -78,6 +81,12 @@ impl LedgerOptions {
     fn flags(&self) -> String {
         format!("{} reset_interval={}", self.limits, self.reset_interval.as_secs_f64())
     }
+}
+
+/// What a step put right, as metrics count it.
+fn sample(mended: Mended) -> metrics::Mended {
+    let Mended { routers, backends, tickets, slots, drift } = mended;
+    metrics::Mended { routers, backends, tickets, slots, drift }
 }
 
 /// A duration in the ledger's unit; 35 years and more are 35 years, so that every instant is exact as a double.
@@ -179,6 +188,17 @@ pub enum LedgerError {
     /// A hand-back of an attempt that this router does not hold.
     #[error("this router does not hold attempt {0}")]
     NotHeld(AttemptId),
+}
+
+impl LedgerError {
+    /// The word for it in metrics.
+    fn kind(&self) -> &'static str {
+        match self {
+            LedgerError::Unavailable(_) => "unavailable",
+            LedgerError::Address(_) => "address",
+            LedgerError::Protocol(_) | LedgerError::NotHeld(_) => "protocol",
+        }
+    }
 }
 
 /// The account of slots, tickets and leases. Cheap to clone.

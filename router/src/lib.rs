@@ -11,7 +11,7 @@
 //! 5. [`ledger`]: the account of slots, tickets and leases that all routers share.
 //! 6. [`discovery`] and [`catalogue`]: which backends there are, and which names they serve.
 //! 7. [`upstream`] and [`confirm`]: connections to backends, and how given-up work is known to have stopped.
-//! 8. [`health`], [`admin`], [`fleet_watch`]: what operators and load balancers see.
+//! 8. [`health`], [`admin`], `scrape`, [`fleet_watch`]: what operators and load balancers see.
 //! 9. [`error`]: everything that can end a request other than its answer.
 
 pub mod admin;
@@ -28,6 +28,7 @@ pub mod health;
 pub mod ledger;
 pub mod request;
 pub mod run;
+mod scrape;
 pub mod server;
 pub mod shared;
 pub mod start;

@@ -8,6 +8,7 @@ use crate::discovery::{Discovery, RegistrationWatch, look_listed, watch_listed};
 use crate::fleet_watch::FleetWatch;
 use crate::ledger::{Ledger, LedgerOptions, MemoryLedger, RedisLedger};
 use crate::request::permit::Desk;
+use crate::scrape;
 use crate::server::client_paths;
 use crate::shared::{Shared, unix_seconds};
 use crate::upstream::{EMBEDDED_URL, Upstream};
@@ -17,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_serve::listen;
 use tidegate_store::{Connection, Terms};
-use tidegate_telemetry::metrics::RouterMetrics;
+use tidegate_telemetry::metrics::{LedgerMetrics, RouterMetrics};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -61,12 +62,20 @@ pub async fn run(
     };
     let embedded = local.is_some();
     let shared = assemble(config.clone(), local, shutdown.clone()).await?;
-    let discovery =
-        Discovery::new(shared.desk.ledger.clone(), shared.catalogue.clone(), shared.desk.confirmer.clone());
+    let discovery = Discovery::new(
+        shared.desk.ledger.clone(),
+        shared.catalogue.clone(),
+        shared.desk.confirmer.clone(),
+        shared.metrics.clone(),
+    );
     let mut watchers = watch(&config, embedded, &discovery).await?;
     watchers.spawn(shared.fleet.clone().compare_flags());
 
+    let pushing = scrape::push(shared.clone())?;
     let ended = serve(shared, listeners, shutdown, broken).await;
+    if let Some(pushing) = pushing {
+        pushing.finish().await;
+    }
     watchers.shutdown().await;
     ended
 }
@@ -101,7 +110,7 @@ async fn assemble(
 ) -> anyhow::Result<Shared> {
     let router_id = format!("r{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
     let metrics = Arc::new(RouterMetrics::new());
-    let ledger = open_ledger(&config, router_id.clone()).await?;
+    let ledger = open_ledger(&config, router_id.clone(), metrics.ledger().clone()).await?;
     let upstream = Upstream::new(local);
     let confirmer = Confirmer { upstream: upstream.clone(), grace: config.abandon_grace };
     Ok(Shared {
@@ -116,13 +125,14 @@ async fn assemble(
     })
 }
 
-async fn open_ledger(config: &Config, router_id: String) -> anyhow::Result<Ledger> {
+async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics) -> anyhow::Result<Ledger> {
     let options = LedgerOptions {
         router_id,
         limits: config.limits,
         reset_interval: config.reset_interval,
         on_loss: config.on_redis_loss,
         pools: config.pools.clone(),
+        metrics,
     };
     match &config.fleet {
         Fleet::Redis { url, prefix } => {

@@ -126,7 +126,7 @@ async fn collect<F>(started: &mut Started<F>) -> Result<Finished, ApiError> {
     let mut answers: Vec<(Said, Option<FinishReason>)> =
         vec![(Said::default(), None); started.choices.asked()];
     while let Some(piece) = started.choices.next().await {
-        started.running.tally.piece(started.choices.usage());
+        started.running.tally.piece(started.choices.usage(), piece.reason());
         let (index, said, reason) = match piece {
             Piece::Text { index, said } => (index, said, None),
             Piece::End { index, said, reason } => (index, said, Some(reason)),

@@ -95,7 +95,7 @@ async fn send_all<F: Format>(
             Some(piece) => Some(piece),
             None => events.unless_cut(choices.next()).await?,
         };
-        running.tally.piece(choices.usage());
+        running.tally.piece(choices.usage(), piece.as_ref().and_then(Piece::reason));
         let next = match piece {
             Some(Piece::Text { index, said }) => format.text(index, said),
             Some(Piece::End { index, said, reason }) => format.closing(index, said, reason),

@@ -7,10 +7,10 @@ use axum::{
     response::Response,
 };
 use std::{sync::Arc, time::Duration};
-use tidegate_telemetry::{KeyValue, log::ACCESS, span};
+use tidegate_telemetry::{KeyValue, log::ACCESS, metrics::TraceLabel, span};
 use tidegate_wire::{
     header::REASON,
-    openai::{CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH, Usage},
+    openai::{CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH, FinishReason, Usage},
 };
 use tokio::time::Instant;
 use tracing::Span;
@@ -24,7 +24,8 @@ pub(crate) async fn refusals(State(backend): State<Backend>, request: Request, n
     let answer = next.run(request).await;
     if !answer.status().is_success() {
         let (status, took) = (answer.status().as_u16(), arrived.elapsed());
-        backend.metrics().answered(route, status, took);
+        let trace = TraceLabel::of(&Span::current());
+        backend.metrics().answered(route, operation(route), status, took, trace);
         if backend.settings().access_log {
             let code = answer.headers().get(REASON).and_then(|reason| reason.to_str().ok());
             let duration_ms = span::milliseconds(took);
@@ -40,6 +41,15 @@ pub(crate) fn route(path: &str) -> &'static str {
         .into_iter()
         .find(|known| *known == path)
         .unwrap_or("unknown")
+}
+
+/// The word of the GenAI conventions for what a route does.
+fn operation(route: &str) -> &'static str {
+    match route {
+        EMBEDDINGS_PATH => "embeddings",
+        COMPLETIONS_PATH => "text_completion",
+        _ => "chat",
+    }
 }
 
 /// The times of one call that got a slot.
@@ -83,6 +93,7 @@ impl Tally {
 
     /// The prompts are tokens now.
     pub(crate) fn tokenized(&mut self, prompt_tokens: usize) {
+        self.backend.metrics().prompt(prompt_tokens as u64);
         self.usage = Usage::new(prompt_tokens as u64, 0);
         self.tokenized = Some(Instant::now());
     }
@@ -92,12 +103,16 @@ impl Tally {
         self.told = told;
     }
 
-    /// A piece of the answer is there, which has cost so much by now.
-    pub(crate) fn piece(&mut self, usage: Usage) {
+    /// A piece of the answer is there, which has cost so much by now; where an answer ends with it, `reason` is why.
+    pub(crate) fn piece(&mut self, usage: Usage, reason: Option<FinishReason>) {
         self.usage = usage;
+        if let Some(reason) = reason {
+            self.backend.metrics().finished(reason.as_str());
+        }
         if self.first.is_none() {
             self.first = Some(Instant::now());
-            self.backend.metrics().first_token(self.arrived.elapsed());
+            let (trace, took) = (TraceLabel::of(&self.span), self.arrived.elapsed());
+            self.backend.metrics().first_token(operation(self.route), took, trace);
             if self.traced {
                 span::event(&self.span, "tidegate.first_token", Vec::new());
             }
@@ -108,15 +123,17 @@ impl Tally {
     pub(crate) fn succeeded(&mut self, usage: Usage) {
         self.usage = usage;
         if let Some(first) = self.first {
-            let later = u32::try_from(usage.completion_tokens.saturating_sub(1)).unwrap_or(u32::MAX);
-            self.backend.metrics().next_tokens(later, first.elapsed());
+            let trace = TraceLabel::of(&self.span);
+            let (tokens, took) = (usage.completion_tokens, first.elapsed());
+            self.backend.metrics().generated(operation(self.route), tokens, took, trace);
         }
         self.ended(200);
     }
 
     /// The call ended with what would be `status`, had its stream not begun or its client not left.
     pub(crate) fn ended(&self, status: u16) {
-        self.backend.metrics().answered(self.route, status, self.arrived.elapsed());
+        let (trace, took) = (TraceLabel::of(&self.span), self.arrived.elapsed());
+        self.backend.metrics().answered(self.route, operation(self.route), status, took, trace);
         if self.backend.settings().access_log {
             self.write(status);
         }
@@ -198,11 +215,7 @@ impl Tally {
 
 /// Opens the span of a call, by the GenAI conventions.
 fn open(backend: &Backend, route: &'static str, attempt: &str) -> Span {
-    let operation = match route {
-        EMBEDDINGS_PATH => "embeddings",
-        COMPLETIONS_PATH => "text_completion",
-        _ => "chat",
-    };
+    let operation = operation(route);
     let name = format!("{operation} {}", backend.model_name());
     let span = tracing::info_span!("call", otel.name = name, otel.kind = "internal");
     let known = [

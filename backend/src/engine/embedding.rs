@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, TryRecvError};
 
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 use super::stats::{Counters, Departure, StepTokens, Unfinished};
 use super::step_loop::panic_text;
@@ -131,6 +132,8 @@ impl EmbedLoop {
             self.jobs.iter().zip(&counts).flat_map(|(job, n)| next_of(job, *n)).collect();
         let tokens =
             StepTokens { prompt: chosen.iter().map(|text| text.len()).sum(), ..StepTokens::default() };
+        let (begun, computed) = (Instant::now(), tokens.prompt);
+        let texts = chosen.len();
         // A panic in a kernel must reach the readers as an error, not as silence.
         let made = catch_unwind(AssertUnwindSafe(|| self.model.embed(&chosen)));
         match made {
@@ -141,6 +144,7 @@ impl EmbedLoop {
             Ok(Err(error)) => self.fail(&counts, &error.to_string()),
             Err(panic) => self.fail(&counts, panic_text(&*panic)),
         }
+        self.counters.metrics.step(begun.elapsed(), texts, computed);
         self.counters.step_done();
         self.counters.publish(0, 0, 0);
     }

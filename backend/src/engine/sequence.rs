@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::sync::Arc;
 
+use tidegate_telemetry::metrics::EngineMetrics;
 use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
@@ -12,6 +13,7 @@ use super::sampler::{SampleError, Sampled, Sampler};
 use super::stats::Unfinished;
 use super::stream::{EngineEvent, FinishReason};
 use super::table::BlockTable;
+use super::timeline::Timeline;
 use super::told::Told;
 use crate::model::Chunk;
 
@@ -39,6 +41,8 @@ pub(super) struct Sequence {
     /// It was preempted: what it finds in the cache from then on may be its own, and is not told.
     preempted: bool,
     events: Sender<EngineEvent>,
+    /// When it arrived, entered and got its tokens.
+    pub(super) timeline: Timeline,
     /// Set when the answer is complete; the sequence leaves at the end of the step.
     ending: Option<EngineEvent>,
     /// The caller's, dropped when the sequence leaves.
@@ -70,6 +74,7 @@ impl Sequence {
             waiting_since: Some(Instant::now()),
             preempted: false,
             events,
+            timeline: Timeline::new(),
             ending: None,
             _hold: request.hold,
             _unfinished: unfinished,
@@ -197,6 +202,11 @@ impl Sequence {
             Err(error) => self.ending = Some(EngineEvent::Failed(error.to_string())),
         }
         false
+    }
+
+    /// Notes when its latest token came, where the step that ended `now` has made one.
+    pub(super) fn stepped(&mut self, now: Instant, metrics: &EngineMetrics) {
+        self.timeline.stepped(now, self.tokens.len() - self.prompt, metrics);
     }
 
     pub(super) fn cancelled(&self) -> bool {

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering::Relaxed, Ordering::SeqCst};
 use std::time::Duration;
 
+use tidegate_telemetry::metrics::EngineMetrics;
 use tokio::time::Instant;
 
 /// A reading of the engine's counters.
@@ -64,6 +65,8 @@ pub(super) struct StepTokens {
 #[derive(Debug)]
 pub(super) struct Counters {
     started: Instant,
+    /// Histograms, which the backend shows.
+    pub(super) metrics: EngineMetrics,
     /// Sequences that were asked for and have not left.
     unfinished: AtomicUsize,
     running: AtomicUsize,
@@ -83,6 +86,7 @@ impl Counters {
     pub(super) fn new(blocks_total: usize) -> Self {
         Self {
             started: Instant::now(),
+            metrics: EngineMetrics::default(),
             unfinished: AtomicUsize::new(0),
             running: AtomicUsize::new(0),
             steps: AtomicU64::new(0),

@@ -58,6 +58,11 @@ impl StepLoop {
         if counts.is_empty() {
             return true;
         }
+        let begun = Instant::now();
+        self.scheduler
+            .running_mut()
+            .0
+            .for_each(|sequence| sequence.timeline.entered(begun, &self.counters.metrics));
         // A panic in a kernel must reach the readers as an error, not as silence.
         let computed = catch_unwind(AssertUnwindSafe(|| self.compute(&counts)));
         let usable = match computed {
@@ -65,12 +70,21 @@ impl StepLoop {
             Ok(Err(error)) => self.fail_running(&error.to_string()),
             Err(panic) => self.fail_running(panic_text(&*panic)),
         };
+        self.time(begun, &counts);
         for sequence in self.scheduler.take_out(Sequence::ended) {
             self.let_go(sequence, Departure::Finished);
         }
         self.counters.step_done();
         self.publish();
         usable
+    }
+
+    /// Counts how long the step took, and for each sequence when its token came.
+    fn time(&mut self, begun: Instant, counts: &[usize]) {
+        let (now, metrics) = (Instant::now(), &self.counters.metrics);
+        let sequences = counts.iter().filter(|count| **count > 0).count();
+        metrics.step(now - begun, sequences, counts.iter().sum());
+        self.scheduler.running_mut().0.for_each(|sequence| sequence.stepped(now, metrics));
     }
 
     /// Computes so many tokens of each running sequence.
@@ -113,6 +127,9 @@ impl StepLoop {
     /// Blocks, slot and everything else go before the last event is sent: who reads it may rely on that.
     fn let_go(&mut self, mut sequence: Sequence, departure: Departure) {
         sequence.release(&mut self.scheduler.blocks);
+        if matches!(departure, Departure::Finished) {
+            sequence.timeline.finished(&self.counters.metrics);
+        }
         let (ending, events) = sequence.leave();
         self.counters.departed(departure);
         self.publish();

@@ -34,6 +34,7 @@ pub async fn watch_listed(discovery: Discovery, url: String, slots: u32) {
             tracing::warn!(%url, "a listed backend does not answer");
         }
         if failures == FAILURES {
+            discovery.lost(&url);
             discovery.remove(&url).await;
         }
     }

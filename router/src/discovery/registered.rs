@@ -40,7 +40,7 @@ impl RegistrationWatch {
 
     /// One look: enters what is new, takes out what has gone. Where Redis is away, those known are kept.
     pub async fn look(&mut self) {
-        match read(&self.redis, &self.prefix).await {
+        match read(&self.discovery, &self.redis, &self.prefix).await {
             Ok(registrations) => {
                 self.away = false;
                 enter(&self.discovery, &mut self.present, registrations).await;
@@ -77,8 +77,12 @@ impl RegistrationWatch {
     }
 }
 
-/// All live registrations; ids whose record has expired are taken out of the set.
-async fn read(redis: &Connection, prefix: &str) -> redis::RedisResult<Vec<Registration>> {
+/// All live registrations; ids whose record has expired are taken out of the set. Who ends in good order does that itself.
+async fn read(
+    discovery: &Discovery,
+    redis: &Connection,
+    prefix: &str,
+) -> redis::RedisResult<Vec<Registration>> {
     let mut redis = redis.clone();
     let ids: Vec<String> = redis.smembers(index_key(prefix)).await?;
     let mut registrations = Vec::with_capacity(ids.len());
@@ -88,7 +92,11 @@ async fn read(redis: &Connection, prefix: &str) -> redis::RedisResult<Vec<Regist
             Some(Ok(registration)) => registrations.push(registration),
             Some(Err(error)) => tracing::error!(%error, backend = %id, "a registration cannot be read"),
             None => {
-                let () = redis.srem(index_key(prefix), &id).await?;
+                let taken_out: u32 = redis.srem(index_key(prefix), &id).await?;
+                // One router takes it out, and that one counts it.
+                if taken_out > 0 {
+                    discovery.lost(&id);
+                }
             }
         }
     }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use tidegate_admission::{Action, Event, Outcome, Pool, Reply, Time, View, snapshot::Snapshot};
+use tidegate_telemetry::metrics::LedgerMetrics;
 use tokio::{sync::Notify, time::sleep};
 
 use super::{
@@ -13,7 +14,7 @@ use super::{
     clock::Clock,
     desk::{Account, Desk, RENEW_EVERY},
     holding::Holdings,
-    micros,
+    micros, sample,
 };
 
 /// The account, shared by all routers of this process.
@@ -23,6 +24,8 @@ pub(super) struct Shared {
     pools: Mutex<BTreeMap<String, Pool>>,
     /// Where grants of a router's tickets go.
     routers: Mutex<HashMap<String, Weak<Holdings>>>,
+    /// Where what a step puts right is counted.
+    metrics: LedgerMetrics,
     /// Wakes the timers when something falls due sooner than they expect.
     sooner: Notify,
 }
@@ -37,7 +40,8 @@ impl MemoryLedger {
     /// Opens an account. Its timer is a task of the tokio runtime that this is called in, and ends when the last
     /// clone is dropped.
     pub fn new(options: LedgerOptions) -> MemoryLedger {
-        let ledger = MemoryLedger::on(Arc::new(Shared::new(Clock::start())), options);
+        let account = Shared::new(Clock::start(), options.metrics.clone());
+        let ledger = MemoryLedger::on(Arc::new(account), options);
         tokio::spawn(keep_time(Arc::downgrade(&ledger.desk), Arc::clone(&ledger.desk.account)));
         ledger
     }
@@ -52,8 +56,9 @@ impl MemoryLedger {
 
 impl Shared {
     /// An account without pools.
-    pub(super) fn new(clock: Clock) -> Shared {
-        Shared { clock, pools: Mutex::default(), routers: Mutex::default(), sooner: Notify::new() }
+    pub(super) fn new(clock: Clock, metrics: LedgerMetrics) -> Shared {
+        let (pools, routers) = (Mutex::default(), Mutex::default());
+        Shared { clock, pools, routers, metrics, sooner: Notify::new() }
     }
 
     /// Applies an event and delivers what follows from it.
@@ -65,7 +70,8 @@ impl Shared {
         }
         let pool = pools.get_mut(name)?;
         let due = pool.next_due();
-        let Outcome { reply, actions } = pool.apply(now, event);
+        let Outcome { reply, mended, actions } = pool.apply(now, event);
+        self.metrics.mended(name, sample(mended));
         if pool.next_due().is_some_and(|next| due.is_none_or(|due| next < due)) {
             self.sooner.notify_waiters();
         }

@@ -66,7 +66,7 @@ impl RedisLedger {
         options: LedgerOptions,
     ) -> Result<RedisLedger, LedgerError> {
         let holdings = Arc::new(Holdings::default());
-        let terms = Terms { patience, ..Terms::default() };
+        let terms = Terms { patience, metrics: options.metrics.clone(), ..Terms::default() };
         let link = Link::open(url, prefix, &options.router_id, Arc::clone(&holdings), terms).await?;
         let ledger = RedisLedger::at(link, holdings, options);
         ledger.desk.renew().await?;
@@ -98,7 +98,7 @@ impl Remote {
         Arc::clone(
             keepers
                 .entry(pool.to_owned())
-                .or_insert_with(|| Arc::new(Keeper::new(self.options.limits_in(pool)))),
+                .or_insert_with(|| Arc::new(Keeper::new(pool, self.options.limits_in(pool)))),
         )
     }
 
@@ -129,7 +129,7 @@ impl Remote {
             self.link.name_pool(pool).await?;
         }
         let asked_at = Instant::now();
-        let Answer { reply, actions, seen } = self.link.apply(pool, event).await?;
+        let Answer { reply, actions, seen, .. } = self.link.apply(pool, event).await?;
         self.deliver(actions);
         if let Some(view) = seen {
             self.keeper(pool).glance.pressed(view, asked_at);
@@ -165,6 +165,7 @@ impl Remote {
         self.holdings.listen(pool, false);
         if let Some((share, actions)) = keeper.go_alone(&self.options, self.holdings.held(pool)) {
             self.deliver(actions);
+            self.options.metrics.lost(pool);
             tracing::warn!(
                 %pool, share = %format_args!("1/{}", share.routers), policy = self.options.on_loss.as_str(),
                 "the shared ledger is out of reach: this router goes on alone"
@@ -251,6 +252,7 @@ impl Account for Remote {
             Event::Admit(ask) if !keeper.is_alone() => {
                 match keeper.glance.turn(&ask.limits, &ask.asked()).await {
                     Turn::Refused(refusal, numbers) => {
+                        self.options.metrics.refused_from_view(pool);
                         return Ok(Some(Reply::Rejected(refusal, Some(numbers))));
                     }
                     turn @ Turn::Ask { .. } => Some(turn),

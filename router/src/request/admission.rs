@@ -16,6 +16,7 @@ use http::Response;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tidegate_admission::Reason;
+use tidegate_telemetry::metrics::WaitEnd;
 use tokio::time::Instant;
 use tower::{Layer, Service};
 
@@ -114,7 +115,7 @@ where
     S: Service<Admitted, Response = Response<Body>, Error = Undelivered>,
 {
     let mut permit = first_permit(desk, &job).await?;
-    desk.metrics.granted(&job.pool, job.arrived.elapsed());
+    desk.metrics.granted(&job.pool, job.priority.as_str(), job.arrived.elapsed());
     let mut unreachable = 0;
     let mut resends = 0;
     loop {
@@ -185,7 +186,7 @@ async fn next_permit(
     let (old, claim) = refused.successor().ok_or_else(used_up)?;
     let next = attempt_of(&claim)?;
     tracing::debug!(attempt = %old, ?why, "a backend did not take the request; it waits in its old place");
-    desk.metrics.resent(&job.pool);
+    desk.metrics.resent(&job.pool, why.as_str());
     let mut decision = Decision::begin(job, resends);
     let asked = async {
         let verdict = desk.ledger.hand_back(&job.pool, &old, why, next).await;
@@ -209,15 +210,21 @@ async fn settle(
     match verdict {
         Ok(Verdict::Granted(grant)) => permit_of(claim, grant),
         Ok(Verdict::Queued(ticket)) => {
-            let _waiting = desk.metrics.waiting(&job.pool);
-            wait(job, claim, ticket).await
+            let mut waiting = desk.metrics.waiting(&job.pool, job.priority.as_str());
+            let waited = wait(job, claim, ticket).await;
+            waiting.ended(wait_end(&waited));
+            waited
         }
         Ok(Verdict::Rejected(rejection)) => {
             claim.refused();
             desk.metrics.rejected(&job.pool, job.priority.as_str(), rejection.reason.as_str());
             Err(rejected(&rejection))
         }
-        Err(error) => Err(ledger_away(&error)),
+        Err(error) => {
+            let code = ErrorKind::LedgerUnavailable.code();
+            desk.metrics.rejected(&job.pool, job.priority.as_str(), code);
+            Err(ledger_away(&error))
+        }
     }
 }
 
@@ -238,6 +245,16 @@ async fn wait(job: &Job, mut claim: Claim, ticket: Ticket) -> Result<Permit, Err
         Err(_) => {
             Err(Error::new(ErrorKind::LedgerUnavailable, "the ledger was lost while the request waited"))
         }
+    }
+}
+
+/// How a wait ended, for the count of waits.
+fn wait_end(waited: &Result<Permit, Error>) -> WaitEnd {
+    match waited.as_ref().map_err(|error| error.kind) {
+        Ok(_) => WaitEnd::Granted,
+        Err(ErrorKind::Timeout) => WaitEnd::Deadline,
+        Err(ErrorKind::Rejected(_)) => WaitEnd::Dropped,
+        Err(_) => WaitEnd::GivenUp,
     }
 }
 

@@ -12,9 +12,10 @@ use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tidegate_telemetry::metrics::RouterMetrics;
+use tidegate_telemetry::metrics::{RouterMetrics, TraceLabel};
 use tokio::time::Instant;
 use tower::{Layer, Service};
+use tracing::Span;
 
 /// Turns errors into answers and counts both.
 #[derive(Debug, Clone)]
@@ -68,6 +69,10 @@ where
                 Ok(response) => (response.extensions().get::<Pool>().map(|pool| pool.0.clone()), response),
                 Err(mut error) => {
                     line.notes.failed(error.kind);
+                    if error.pool.is_none() && error.kind.is_refusal() {
+                        // Admission counts what it refuses itself; this one did not come so far.
+                        settings.metrics.rejected("", "", error.kind.code());
+                    }
                     if error.kind.is_fault() {
                         tracing::warn!(code = error.kind.code(), %error, "a request failed");
                     }
@@ -93,6 +98,7 @@ impl AnswerLayer {
             Body::new(CountedBody {
                 inner,
                 metrics: self.metrics,
+                trace: TraceLabel::of(&Span::current()),
                 pool,
                 route: self.route,
                 status,
@@ -109,6 +115,7 @@ impl AnswerLayer {
 struct CountedBody {
     inner: Body,
     metrics: Arc<RouterMetrics>,
+    trace: Option<TraceLabel>,
     pool: String,
     route: &'static str,
     status: StatusCode,
@@ -120,7 +127,8 @@ struct CountedBody {
 
 impl Drop for CountedBody {
     fn drop(&mut self) {
-        self.metrics.answered(&self.pool, self.route, self.status.as_u16(), self.arrived.elapsed());
+        let (status, took) = (self.status.as_u16(), self.arrived.elapsed());
+        self.metrics.answered(&self.pool, self.route, status, took, self.trace.take());
     }
 }
 
@@ -135,7 +143,7 @@ impl HttpBody for CountedBody {
         let frame = std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx));
         if !self.begun && self.status.is_success() && matches!(frame, Some(Ok(_))) {
             self.begun = true;
-            self.metrics.first_token(&self.pool, self.arrived.elapsed());
+            self.metrics.first_token(&self.pool, self.arrived.elapsed(), self.trace.clone());
         }
         Poll::Ready(frame)
     }

@@ -14,6 +14,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tidegate_telemetry::metrics::BackendError;
 use tidegate_wire::sse;
 use tokio::time::{Instant, Sleep, sleep_until};
 
@@ -71,6 +72,8 @@ impl GuardedBody {
     /// Ends the body with an error: an event in a stream, a broken connection elsewhere.
     fn fail(&mut self, error: Error, end: End) -> Option<Result<Frame<Bytes>, axum::Error>> {
         self.inner = None;
+        let late = end == End::TimedOut;
+        self.permit.backend_error(if late { BackendError::Timeout } else { BackendError::BrokenOff });
         self.call.broken(error.kind);
         self.permit.abandon(end);
         match self.stream {

@@ -15,6 +15,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Status
 use http_body_util::{BodyExt, Limited};
 use std::task::{Context, Poll};
 use std::time::Duration;
+use tidegate_telemetry::metrics::BackendError;
 use tidegate_wire::error::ErrorBody;
 use tidegate_wire::header as names;
 use tokio::time::Instant;
@@ -105,6 +106,9 @@ impl Dispatch {
             parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
         let succeeded = parts.status.is_success();
+        if parts.status.is_server_error() {
+            permit.backend_error(BackendError::Status);
+        }
         let body = GuardedBody::new(body, permit, call, job.deadline).failed_if(!succeeded);
         let body = if is_stream { body.streaming(self.keep_alive) } else { body };
         Response::from_parts(parts, Body::new(body))
@@ -124,6 +128,7 @@ impl Dispatch {
         let body = match read {
             Err(_) => return Err(expired(permit, &mut call)),
             Ok(Err(error)) => {
+                permit.backend_error(BackendError::BrokenOff);
                 permit.finish(End::Failed);
                 call.failed(ErrorKind::Backend.code());
                 return Err(Undelivered::Failed(Error::new(
@@ -135,6 +140,7 @@ impl Dispatch {
         };
         match refusal(&body) {
             Some(why) => {
+                permit.backend_error(BackendError::Refused);
                 call.refused(if why == HandBack::Concurrency { "concurrency" } else { "not_ready" });
                 let message = "every backend refused the request".to_owned();
                 Err(Undelivered::Refused { permit, why, message })
@@ -156,6 +162,7 @@ fn refusal(body: &Bytes) -> Option<HandBack> {
 
 /// The deadline passed while the backend was working.
 fn expired(mut permit: Permit, call: &mut Call) -> Undelivered {
+    permit.backend_error(BackendError::Timeout);
     call.failed(ErrorKind::Timeout.code());
     permit.abandon(End::TimedOut);
     Undelivered::Failed(timed_out())
@@ -165,6 +172,7 @@ fn unreachable(permit: Permit, call: Call, error: &UpstreamError) -> Undelivered
     let backend = permit.grant().map(|grant| grant.backend.as_str());
     tracing::warn!(%error, backend, "a backend could not be reached");
     call.refused("unreachable");
+    permit.backend_error(BackendError::Unreachable);
     Undelivered::Refused {
         permit,
         why: HandBack::Unreachable,

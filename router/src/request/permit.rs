@@ -9,7 +9,7 @@ use crate::ledger::{AttemptId, End, Grant, HandBack, Ledger};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_admission::Class;
-use tidegate_telemetry::metrics::{InFlight, RouterMetrics};
+use tidegate_telemetry::metrics::{BackendError, InFlight, RouterMetrics};
 use tokio::time::Instant;
 use tracing::Instrument;
 
@@ -148,6 +148,13 @@ impl Permit {
     /// Where the request may run. `None` only after the permit was used up.
     pub fn grant(&self) -> Option<&Grant> {
         self.held.as_ref().map(|held| &held.grant)
+    }
+
+    /// Counts what went wrong at the backend of this slot, as long as the permit holds it.
+    pub fn backend_error(&self, error: BackendError) {
+        if let Some(Held { place, grant, .. }) = self.held.as_deref() {
+            place.desk.metrics.backend_error(&place.pool, &grant.backend, error);
+        }
     }
 
     /// The work has ended and the slot is free.

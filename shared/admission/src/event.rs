@@ -8,6 +8,7 @@ use std::fmt;
 use crate::{
     decide::{Asked, Numbers, Reason, Refusal},
     limits::Limits,
+    mended::Mended,
     priority::Priority,
     time::{Time, seconds},
 };
@@ -77,6 +78,16 @@ pub enum HandBack {
     Concurrency,
     /// The backend could not be reached. The slot is free, and this ticket avoids this life of that backend.
     Unreachable,
+}
+
+impl HandBack {
+    /// The word for it in the account and in metrics.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            HandBack::Concurrency => "concurrency",
+            HandBack::Unreachable => "unreachable",
+        }
+    }
 }
 
 /// A ticket's place: what it keeps when it is handed back.
@@ -372,6 +383,8 @@ pub enum Reply {
 pub struct Outcome {
     /// For the caller.
     pub reply: Reply,
+    /// For people: what should not have been.
+    pub mended: Mended,
     /// For the routers that are named in them, in the order in which they happened.
     pub actions: Vec<Action>,
 }

@@ -17,7 +17,7 @@
 //! 8. [`event`]: what happens to a pool, and what follows from it.
 //! 9. [`pool`]: the state machine: events in, actions out.
 //! 10. [`share`]: what each router may do while the ledger is out of reach.
-//! 11. [`snapshot`]: the whole account, for people and for comparison.
+//! 11. [`snapshot`]: the whole account, for people and for comparison; [`mended`]: what it puts right by itself.
 //! 12. [`invariants`]: what holds in every state, as named predicates.
 
 pub mod decide;
@@ -26,6 +26,7 @@ pub mod event;
 pub mod history;
 pub mod invariants;
 pub mod limits;
+pub mod mended;
 pub mod pool;
 pub mod priority;
 pub mod share;
@@ -44,6 +45,7 @@ pub use event::{
 };
 pub use history::{Class, History};
 pub use limits::Limits;
+pub use mended::Mended;
 pub use pool::Pool;
 pub use priority::Priority;
 pub use share::Share;

@@ -20,6 +20,7 @@ pub use self::record::{Attempt, Node, Phase, Recovery, RouterLease};
 use crate::{
     estimate::Estimate,
     event::{Action, AttemptId, Event, Outcome, Reply},
+    mended::Mended,
     snapshot::{BUCKET, BUCKETS, Counted, RouterView, Snapshot, TicketView, Totals},
     time::{SECOND, Time},
     view::View,
@@ -83,6 +84,8 @@ pub struct Pool {
     pub(crate) backend_slots: u32,
     /// Set while routers have yet to say what they hold: nothing is granted before.
     pub(crate) recovery: Option<Recovery>,
+    /// What the step under way has put right; nothing between two steps.
+    pub(crate) mended: Mended,
 }
 
 impl Pool {
@@ -110,6 +113,7 @@ impl Pool {
             backend_seen: now,
             backend_slots: 0,
             recovery: None,
+            mended: Mended::default(),
         }
     }
 
@@ -127,7 +131,7 @@ impl Pool {
                 reply
             }
         };
-        Outcome { reply, actions }
+        Outcome { reply, mended: std::mem::take(&mut self.mended), actions }
     }
 
     /// The events that at most free something.

@@ -6,8 +6,10 @@
 //! the same [`Settings`].
 //! Meaning of each variable: OpenTelemetry specification, "Environment Variable Specification" and "OTLP exporter".
 
+mod push;
 mod sampling;
 
+pub use push::Push;
 pub use sampling::Sampling;
 
 use std::collections::BTreeMap;
@@ -51,7 +53,7 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Environment {
     }
 }
 
-/// How spans travel to the collector.
+/// How telemetry travels to the collector.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Protocol {
     /// OTLP over gRPC, usually port 4317.
@@ -60,12 +62,12 @@ pub enum Protocol {
     HttpProtobuf,
 }
 
-/// Where spans go.
+/// Where a signal goes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Otlp {
     /// How they travel.
     pub protocol: Protocol,
-    /// The full URL; for HTTP with the path of the traces signal.
+    /// The full URL; for HTTP with the path of the signal.
     pub endpoint: String,
 }
 
@@ -87,6 +89,8 @@ pub struct Settings {
     pub sampling: Sampling,
     /// The formats read from requests and written to them.
     pub propagators: Vec<Propagator>,
+    /// How metrics are pushed, if they are.
+    pub push: Option<Push>,
     /// `OTEL_SERVICE_NAME`, if set.
     pub service_name: Option<String>,
     /// What was asked for and cannot be had; said in the log once logging runs.
@@ -106,11 +110,26 @@ pub struct EndpointError {
 }
 
 const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
-const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
-const PROTOCOLS: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"];
-const INSECURE: [&str; 2] = ["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"];
-const EXPORTER: &str = "OTEL_TRACES_EXPORTER";
 const PROPAGATORS: &str = "OTEL_PROPAGATORS";
+
+/// The variables of one kind of telemetry.
+struct Signal {
+    exporter: &'static str,
+    endpoint: &'static str,
+    /// Its own one first, then that of all signals.
+    protocols: [&'static str; 2],
+    insecure: [&'static str; 2],
+    /// Below the general endpoint, where that is HTTP.
+    path: &'static str,
+}
+
+const TRACES: Signal = Signal {
+    exporter: "OTEL_TRACES_EXPORTER",
+    endpoint: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT",
+    protocols: ["OTEL_EXPORTER_OTLP_TRACES_PROTOCOL", "OTEL_EXPORTER_OTLP_PROTOCOL"],
+    insecure: ["OTEL_EXPORTER_OTLP_TRACES_INSECURE", "OTEL_EXPORTER_OTLP_INSECURE"],
+    path: "v1/traces",
+};
 
 impl Settings {
     /// Reads the settings out of `environment`.
@@ -119,13 +138,15 @@ impl Settings {
     /// An endpoint that cannot work: not a URL, or https, which this build does not speak.
     pub fn read(environment: &Environment) -> Result<Self, EndpointError> {
         let mut warnings = Vec::new();
-        let wanted = exporter_wanted(environment, &mut warnings);
+        let wanted = exporter_wanted(environment, &TRACES, &[], &mut warnings);
         let otlp = match wanted {
             Wanted::No => None,
-            Wanted::IfEndpoint | Wanted::Yes => otlp(environment, wanted, &mut warnings)?,
+            Wanted::IfEndpoint | Wanted::Yes => otlp(environment, &TRACES, wanted, &mut warnings)?,
         };
+        let push = Push::read(environment, &mut warnings)?;
         Ok(Self {
             otlp,
+            push,
             sampling: Sampling::read(environment, &mut warnings),
             propagators: propagators(environment, &mut warnings),
             service_name: environment.get("OTEL_SERVICE_NAME").map(str::to_owned),
@@ -143,17 +164,24 @@ enum Wanted {
     Yes,
 }
 
-fn exporter_wanted(environment: &Environment, warnings: &mut Vec<String>) -> Wanted {
+/// What the signal's variable asks for; `served` are exporters that need no push.
+fn exporter_wanted(
+    environment: &Environment,
+    signal: &Signal,
+    served: &[&str],
+    warnings: &mut Vec<String>,
+) -> Wanted {
     if environment.is_true("OTEL_SDK_DISABLED") {
         return Wanted::No;
     }
-    let Some(list) = environment.get(EXPORTER) else { return Wanted::IfEndpoint };
+    let Some(list) = environment.get(signal.exporter) else { return Wanted::IfEndpoint };
     let mut wanted = Wanted::No;
     for name in list.split(',').map(str::trim) {
         match name {
             "otlp" => wanted = Wanted::Yes,
             "none" => {}
-            other => warnings.push(format!("{EXPORTER}: {other:?} is not supported (otlp, none)")),
+            other if served.contains(&other) => {}
+            other => warnings.push(format!("{}: {other:?} is not supported (otlp, none)", signal.exporter)),
         }
     }
     wanted
@@ -161,26 +189,27 @@ fn exporter_wanted(environment: &Environment, warnings: &mut Vec<String>) -> Wan
 
 fn otlp(
     environment: &Environment,
+    signal: &Signal,
     wanted: Wanted,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Otlp>, EndpointError> {
-    let protocol = protocol(environment, warnings);
-    let (variable, value) = match environment.first(&[TRACES_ENDPOINT, ENDPOINT]) {
+    let protocol = protocol(environment, signal, warnings);
+    let (variable, value) = match environment.first(&[signal.endpoint, ENDPOINT]) {
         Some(found) => found,
         None if wanted == Wanted::Yes => (ENDPOINT, default_endpoint(protocol)),
         None => return Ok(None),
     };
-    let mut endpoint = with_scheme(environment, protocol, value);
+    let mut endpoint = with_scheme(environment, signal, protocol, value);
     check(&endpoint).map_err(|reason| EndpointError { variable, value: value.to_owned(), reason })?;
-    // The general endpoint is a base for all signals; the one for traces is used as it stands.
+    // The general endpoint is a base for all signals; the signal's own is used as it stands.
     if protocol == Protocol::HttpProtobuf && variable == ENDPOINT {
-        endpoint = format!("{}/v1/traces", endpoint.trim_end_matches('/'));
+        endpoint = format!("{}/{}", endpoint.trim_end_matches('/'), signal.path);
     }
     Ok(Some(Otlp { protocol, endpoint }))
 }
 
-fn protocol(environment: &Environment, warnings: &mut Vec<String>) -> Protocol {
-    match environment.first(&PROTOCOLS) {
+fn protocol(environment: &Environment, signal: &Signal, warnings: &mut Vec<String>) -> Protocol {
+    match environment.first(&signal.protocols) {
         None | Some((_, "http/protobuf")) => Protocol::HttpProtobuf,
         Some((_, "grpc")) => Protocol::Grpc,
         Some((variable, other)) => {
@@ -199,8 +228,9 @@ fn default_endpoint(protocol: Protocol) -> &'static str {
 }
 
 /// gRPC endpoints may come as `host:port`; then the INSECURE variable says whether TLS is meant.
-fn with_scheme(environment: &Environment, protocol: Protocol, endpoint: &str) -> String {
-    let insecure = environment.first(&INSECURE).is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
+fn with_scheme(environment: &Environment, signal: &Signal, protocol: Protocol, endpoint: &str) -> String {
+    let insecure =
+        environment.first(&signal.insecure).is_some_and(|(_, value)| value.eq_ignore_ascii_case("true"));
     if protocol == Protocol::Grpc && insecure && !endpoint.contains("://") {
         return format!("http://{endpoint}");
     }

@@ -84,15 +84,15 @@ pub(crate) fn resource(
     }
 }
 
-/// A thread with a runtime on which only the exporter works.
-struct ExportThread {
-    handle: Handle,
+/// A thread with a runtime on which only an exporter works.
+pub(crate) struct ExportThread {
+    pub(crate) handle: Handle,
     /// Dropping it wakes the thread to its end.
     _stop: oneshot::Sender<()>,
 }
 
 impl ExportThread {
-    fn start() -> std::io::Result<Self> {
+    pub(crate) fn start() -> std::io::Result<Self> {
         let runtime = Builder::new_current_thread().enable_all().build()?;
         let handle = runtime.handle().clone();
         let (stop, stopped) = oneshot::channel::<()>();

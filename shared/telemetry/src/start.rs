@@ -15,6 +15,7 @@ use tracing_subscriber::{Layer, Registry};
 use crate::environment::{EndpointError, Environment, Settings};
 use crate::export::{self, Export, ExportError};
 use crate::log::{self, BoxLayer, LogOptions};
+use crate::metrics;
 use crate::propagation;
 
 /// The running telemetry of this process. Keep it until the end, then call [`shutdown`](Self::shutdown).
@@ -81,6 +82,9 @@ pub fn assemble(
         || export::resource(service_name, uuid::Uuid::new_v4().to_string(), settings.service_name.as_deref());
     let export = settings.otlp.as_ref();
     let export = export.map(|otlp| Export::start(otlp, settings.sampling, resource())).transpose()?;
+    if let Some(push) = settings.push {
+        metrics::push::ask(push, resource());
+    }
     global::set_text_map_propagator(propagation::composite(&settings.propagators));
     let subscriber = Registry::default().with(vec![span_layer(export.as_ref()), lines]);
     Ok((Dispatch::new(subscriber), Telemetry { export }, settings.warnings))

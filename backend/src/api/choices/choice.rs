@@ -31,6 +31,14 @@ impl Piece {
     pub(super) fn is_last(&self) -> bool {
         !matches!(self, Self::Text { .. })
     }
+
+    /// Why the answer ends with it.
+    pub(crate) fn reason(&self) -> Option<FinishReason> {
+        match self {
+            Self::End { reason, .. } => Some(*reason),
+            _ => None,
+        }
+    }
 }
 
 /// One running sequence. Dropping it cancels.

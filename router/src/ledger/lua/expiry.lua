@@ -26,6 +26,23 @@ local function owned_by(router)
   return found
 end
 
+-- Says what should not have been, behind what became of tickets: for people, and published to nobody. Mirrors Mended.
+local function mend(what, many)
+  if many > 0 then answer[#answer + 1] = 'mended\0' .. what .. '\0' .. many end
+end
+
+-- Takes attempts back that nobody gave back.
+local function reclaim(ids)
+  local tickets = 0
+  for _, id in ipairs(ids) do
+    local a = get_attempt(id)
+    if a.phase == 'q' then tickets = tickets + 1 end
+    remove(id, a)
+  end
+  mend('tickets', tickets)
+  mend('slots', #ids - tickets)
+end
+
 local function begin_recovery(routers)
   if S.recovery == 0 then
     S.recovery, S.routers, S.back = S.now + ROUTER_LEASE, routers, ''
@@ -35,7 +52,8 @@ local function begin_recovery(routers)
 end
 
 local function reap(router)
-  for _, id in ipairs(owned_by(router)) do remove(id, get_attempt(id)) end
+  reclaim(owned_by(router))
+  mend('routers', 1)
   call('ZREM', ROUTERS, router)
   call('HDEL', FLAGS, router)
 end
@@ -92,7 +110,9 @@ local function expire_all()
   local function due(set)
     return call('ZRANGEBYSCORE', set, '-inf', S.now)
   end
-  for _, id in ipairs(due(LEASES)) do retire(id) end
+  local gone = due(LEASES)
+  mend('backends', #gone)
+  for _, id in ipairs(gone) do retire(id) end
   stop_on_gone_backends()
   local routers, allowed = due(ROUTERS), 0
   if #routers > 0 then allowed = largest_limit() end

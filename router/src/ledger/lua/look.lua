@@ -50,6 +50,6 @@ local function routers()
   return out
 end
 
-local whole_account = { seen, totals(), backends(), tickets(), routers() }
+local whole_account = { seen, totals(), backends(), tickets(), routers(), answer }
 save()
 return whole_account

@@ -8,24 +8,27 @@ local last_known = 9 + tonumber(ARGV[9])
 local mine = {}
 
 local function free_unknown()
-  local known = {}
+  local known, forgotten = {}, {}
   for i = 10, last_known do known[ARGV[i]] = true end
   for _, id in ipairs(owned_by(router)) do
     local a = get_attempt(id)
     local suspect = known[id] and 0 or 1
     mine[id] = suspect == 0 or a.suspect == 0
     if not mine[id] then
-      remove(id, a)
+      forgotten[#forgotten + 1] = id
     elseif suspect ~= a.suspect then
       a.suspect = suspect
       put_attempt(id, a)
     end
   end
+  reclaim(forgotten)
 end
 
 local function reset()
   local stale = S.now - math.min(PROOF_LASTS, reset_interval)
-  for _, id in ipairs(call('ZRANGEBYSCORE', ABANDONED, '-inf', stale)) do
+  local unproven = call('ZRANGEBYSCORE', ABANDONED, '-inf', stale)
+  mend('drift', #unproven)
+  for _, id in ipairs(unproven) do
     remove(id, get_attempt(id))
     mine[id] = false
   end

@@ -10,7 +10,7 @@ use std::{
 };
 
 use tidegate_admission::{
-    Action, Backend, Event, Held, Limits, Pool, Reentry, Reply, Return, Roll, Share, Time,
+    Action, Backend, Event, Held, Limits, Mended, Pool, Reentry, Reply, Return, Roll, Share, Time,
     event::{Admit, Renewal},
 };
 use tokio::{
@@ -19,13 +19,14 @@ use tokio::{
 };
 
 use super::glance::Glance;
-use crate::ledger::{LedgerOptions, OnLoss, micros};
+use crate::ledger::{LedgerOptions, OnLoss, micros, sample};
 
 /// The keeping of one pool's account.
 #[derive(Debug)]
 pub(super) struct Keeper {
     /// What this router last saw of the pool.
     pub(super) glance: Glance,
+    pool: String,
     /// The limits that this router decides by in this pool.
     limits: Limits,
     phase: RwLock<()>,
@@ -51,9 +52,10 @@ pub(super) struct Step {
 }
 
 impl Keeper {
-    pub(super) fn new(limits: Limits) -> Keeper {
+    pub(super) fn new(pool: &str, limits: Limits) -> Keeper {
         Keeper {
             glance: Glance::default(),
+            pool: pool.to_owned(),
             limits,
             phase: RwLock::new(()),
             state: Mutex::default(),
@@ -175,9 +177,11 @@ impl Keeper {
             _ => Vec::new(),
         };
         let pool = state.alone.as_mut()?;
-        let mut actions = Vec::new();
+        let (mut actions, mut mended) = (Vec::new(), Mended::default());
         for backend in backends {
-            actions.extend(pool.apply(now, &Event::PutBackend(backend)).actions);
+            let outcome = pool.apply(now, &Event::PutBackend(backend));
+            actions.extend(outcome.actions);
+            mended.add(outcome.mended);
         }
         let event = match event {
             Event::PutBackend(_) => &Event::Tick,
@@ -185,6 +189,8 @@ impl Keeper {
         };
         let outcome = pool.apply(now, event);
         actions.extend(outcome.actions);
+        mended.add(outcome.mended);
+        options.metrics.mended(&self.pool, sample(mended));
         Some(Step { reply: outcome.reply, actions })
     }
 

@@ -16,14 +16,15 @@ use redis::{
 };
 use tidegate_admission::{Event, Reason, View, snapshot::Snapshot};
 use tidegate_store::{Connection, address};
-use tokio::time::timeout;
+use tidegate_telemetry::metrics::LedgerMetrics;
+use tokio::time::{Instant, timeout};
 
 use super::{
     LedgerError, keys,
     reply::{self, Answer},
-    scripts::Scripts,
+    scripts::{self, Scripts},
 };
-use crate::ledger::holding::Holdings;
+use crate::ledger::{holding::Holdings, sample};
 
 /// Time that one call may take, in all, where nothing else is said: a Redis that is slower than this is away.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -48,11 +49,13 @@ pub(in crate::ledger) struct Terms {
     pub(in crate::ledger) now: Now,
     /// Time that one call may take in all, reconnecting included.
     pub(in crate::ledger) patience: Duration,
+    /// Where calls are counted, and what they put right.
+    pub(in crate::ledger) metrics: LedgerMetrics,
 }
 
 impl Default for Terms {
     fn default() -> Terms {
-        Terms { now: Now::Redis, patience: PATIENCE }
+        Terms { now: Now::Redis, patience: PATIENCE, metrics: LedgerMetrics::default() }
     }
 }
 
@@ -130,7 +133,9 @@ impl Link {
     pub(in crate::ledger) async fn apply(&self, pool: &str, event: &Event) -> Result<Answer, LedgerError> {
         let keys = keys::of_pool(&self.prefix, pool);
         let call = self.scripts.call(event, &keys, &self.terms.now.text(), &self.channel);
-        reply::answer(self.call(&call).await?)
+        let answer = reply::answer(self.call(scripts::operation(event), &call).await?)?;
+        self.terms.metrics.mended(pool, sample(answer.mended));
+        Ok(answer)
     }
 
     /// Counts and estimates of a pool; tells what this router has refused by itself since the last time.
@@ -142,12 +147,16 @@ impl Link {
         let keys = keys::of_pool(&self.prefix, pool);
         let event = Event::Refused(refused);
         let call = self.scripts.call(&event, &keys, &self.terms.now.text(), &self.channel);
-        reply::view(self.call(&call).await?)
+        let (view, mended) = reply::view(self.call(scripts::operation(&event), &call).await?)?;
+        self.terms.metrics.mended(pool, sample(mended));
+        Ok(view)
     }
 
     /// The whole account of a pool.
     pub(in crate::ledger) async fn snapshot(&self, pool: &str) -> Result<Option<Snapshot>, LedgerError> {
-        reply::snapshot(self.look(pool).await?)
+        let (snapshot, mended) = reply::snapshot(self.look(pool).await?)?;
+        self.terms.metrics.mended(pool, sample(mended));
+        Ok(snapshot)
     }
 
     /// Puts a pool's name where [`Link::pools`] finds it. A name is put before its pool, and again at each renewal.
@@ -173,13 +182,17 @@ impl Link {
 
     async fn look(&self, pool: &str) -> Result<Value, LedgerError> {
         let keys = keys::of_pool(&self.prefix, pool);
-        self.call(&self.scripts.look(&keys, &self.terms.now.text(), &self.channel)).await
+        self.call("look", &self.scripts.look(&keys, &self.terms.now.text(), &self.channel)).await
     }
 
     /// Calls a script by its hash; one that Redis no longer has is loaded again.
-    async fn call(&self, call: &ScriptInvocation<'_>) -> Result<Value, LedgerError> {
+    async fn call(&self, operation: &'static str, call: &ScriptInvocation<'_>) -> Result<Value, LedgerError> {
         let mut connection = self.connection.clone();
-        within(self.terms.patience, call.invoke_async(&mut connection)).await
+        let begun = Instant::now();
+        let answer = within(self.terms.patience, call.invoke_async(&mut connection)).await;
+        let failure = answer.as_ref().err().map(LedgerError::kind);
+        self.terms.metrics.called(operation, begun.elapsed(), failure);
+        answer
     }
 }
 

@@ -8,7 +8,8 @@ use std::vec::IntoIter;
 
 use redis::Value;
 use tidegate_admission::{
-    Action, AttemptId, Granted, Measured, Numbers, Place, Priority, Reason, Refusal, Reply, Roll, Time, View,
+    Action, AttemptId, Granted, Measured, Mended, Numbers, Place, Priority, Reason, Refusal, Reply, Roll,
+    Time, View,
     estimate::Estimate,
     snapshot::{BackendState, BackendView, RouterView, Snapshot, TicketView, Totals},
 };
@@ -22,6 +23,8 @@ pub(in crate::ledger) struct Answer {
     pub(in crate::ledger) reply: Option<Reply>,
     /// What became of waiting tickets, of all routers.
     pub(in crate::ledger) actions: Vec<Action>,
+    /// What the step put right.
+    pub(in crate::ledger) mended: Mended,
     /// The account as it stood when it refused.
     pub(in crate::ledger) seen: Option<View>,
 }
@@ -36,13 +39,38 @@ pub(super) fn answer(value: Value) -> Result<Answer, LedgerError> {
     if let Some(roll) = told.strip_prefix(b"renewed\0") {
         let reply = Some(read_renewed(roll, &mut rest)?);
         // The first place is that of what the caller is told, which stands elsewhere here.
-        return Ok(Answer { reply, actions: read_actions(rest.list()?.skip(1))?, seen: None });
+        let (actions, mended) = read_became(rest.list()?.skip(1))?;
+        return Ok(Answer { reply, actions, mended, seen: None });
     }
-    Ok(Answer { actions: read_actions(rest)?, ..read_told(&told)? })
+    let (actions, mended) = read_became(rest)?;
+    Ok(Answer { actions, mended, ..read_told(&told)? })
 }
 
-fn read_actions(actions: impl Iterator<Item = Value>) -> Result<Vec<Action>, LedgerError> {
-    actions.map(|action| bytes(Some(action)).and_then(|action| read_action(&action))).collect()
+/// What became of tickets, and what was put right: the script says both in the order in which they happened.
+fn read_became(became: impl Iterator<Item = Value>) -> Result<(Vec<Action>, Mended), LedgerError> {
+    let (mut actions, mut mended) = (Vec::new(), Mended::default());
+    for each in became {
+        let each = bytes(Some(each))?;
+        match each.strip_prefix(b"mended\0") {
+            Some(what) => mended.add(read_mended(what)?),
+            None => actions.push(read_action(&each)?),
+        }
+    }
+    Ok((actions, mended))
+}
+
+fn read_mended(mended: &[u8]) -> Result<Mended, LedgerError> {
+    let (what, many) = word_of(mended);
+    let many = text(many)?.parse().map_err(|_| nonsense("how many were put right"))?;
+    let nothing = Mended::default();
+    Ok(match what {
+        b"routers" => Mended { routers: many, ..nothing },
+        b"backends" => Mended { backends: many, ..nothing },
+        b"tickets" => Mended { tickets: many, ..nothing },
+        b"slots" => Mended { slots: many, ..nothing },
+        b"drift" => Mended { drift: many, ..nothing },
+        other => return Err(nonsense(&String::from_utf8_lossy(other))),
+    })
 }
 
 /// The word and what belongs to it.
@@ -91,23 +119,26 @@ pub(super) fn pushed(payload: &[u8]) -> Result<Action, LedgerError> {
     read_action(payload)
 }
 
-/// Counts and estimates; `None` where there is no such pool.
-pub(super) fn view(value: Value) -> Result<Option<View>, LedgerError> {
-    let told = match value {
-        Value::Array(parts) => bytes(parts.into_iter().next())?,
-        told => bytes(Some(told))?,
+/// Counts and estimates, `None` where there is no such pool; and what the look put right.
+pub(super) fn view(value: Value) -> Result<(Option<View>, Mended), LedgerError> {
+    let mut parts = match value {
+        Value::Array(parts) => parts.into_iter(),
+        told => vec![told].into_iter(),
     };
-    Ok(read_look(&told)?.map(|(view, _)| view))
+    let told = bytes(parts.next())?;
+    Ok((read_look(&told)?.map(|(view, _)| view), read_became(parts)?.1))
 }
 
-/// The whole account; `None` where there is no such pool.
-pub(super) fn snapshot(value: Value) -> Result<Option<Snapshot>, LedgerError> {
+/// The whole account, `None` where there is no such pool; and what the look put right.
+pub(super) fn snapshot(value: Value) -> Result<(Option<Snapshot>, Mended), LedgerError> {
     let mut parts = match value {
         Value::Array(parts) => Words(parts.into_iter()),
         // Nothing but a word is told of a pool that is unknown.
         told => Words(vec![told].into_iter()),
     };
-    let Some((view, last_reset)) = read_look(&bytes(parts.next())?)? else { return Ok(None) };
+    let Some((view, last_reset)) = read_look(&bytes(parts.next())?)? else {
+        return Ok((None, Mended::default()));
+    };
     let mut totals = Totals::default();
     for entry in parts.list()? {
         let mut entry = Words::of(entry)?;
@@ -119,7 +150,9 @@ pub(super) fn snapshot(value: Value) -> Result<Option<Snapshot>, LedgerError> {
     let tickets = parts.list()?.map(read_ticket).collect::<Result<_, _>>()?;
     let mut routers: Vec<_> = parts.list()?.map(read_router).collect::<Result<_, _>>()?;
     routers.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(Some(Snapshot { view, totals, backends, tickets, routers, last_reset }))
+    // The first place is that of what a caller is told.
+    let (_, mended) = read_became(parts.list()?.skip(1))?;
+    Ok((Some(Snapshot { view, totals, backends, tickets, routers, last_reset }), mended))
 }
 
 /// A script's answer, read from left to right.

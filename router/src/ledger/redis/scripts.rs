@@ -2,7 +2,7 @@
 
 use redis::{Script, ScriptInvocation};
 use tidegate_admission::{
-    Admit, AttemptId, Backend, End, Event, HandBack, Held, Limits, Reentry, Renewal, Return, Seat, Stage,
+    Admit, AttemptId, Backend, End, Event, Held, Limits, Reentry, Renewal, Return, Seat, Stage,
 };
 
 use super::source;
@@ -67,6 +67,19 @@ impl Scripts {
         let mut call = begin(&self.look, keys, now, channel);
         call.arg("all");
         call
+    }
+}
+
+/// The word for the kind of call that an event is, in metrics.
+pub(super) fn operation(event: &Event) -> &'static str {
+    match event {
+        Event::Admit(_) => "admit",
+        Event::Release(..) | Event::Cancel(..) | Event::Abandon(..) | Event::Confirm(_) => "finish",
+        Event::HandBack(_) => "hand_back",
+        Event::PutBackend(_) | Event::RemoveBackend(_) | Event::Reconcile(..) => "backend",
+        Event::Renew(_) => "renew",
+        Event::Reenter(_) => "reenter",
+        Event::Refused(_) | Event::Tick => "look",
     }
 }
 
@@ -135,10 +148,7 @@ fn admit(call: &mut ScriptInvocation<'_>, ask: &Admit) {
 }
 
 fn hand_back(call: &mut ScriptInvocation<'_>, returned: &Return) {
-    let why = match returned.why {
-        HandBack::Concurrency => "concurrency",
-        HandBack::Unreachable => "unreachable",
-    };
+    let why = returned.why.as_str();
     let place = &returned.place;
     call.arg(&returned.attempt.0).arg(&returned.next.0).arg(&returned.router);
     remembered(call, &returned.limits);

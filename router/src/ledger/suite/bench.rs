@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use tidegate_telemetry::metrics::LedgerMetrics;
 use tokio::time::timeout;
 
 use super::server::RedisServer;
@@ -38,7 +39,7 @@ pub(super) struct Bench {
 impl Bench {
     pub(super) fn memory() -> Bench {
         let now = start();
-        let shared = Shared::new(Clock::Manual(Arc::clone(&now)));
+        let shared = Shared::new(Clock::Manual(Arc::clone(&now)), LedgerMetrics::default());
         Bench { kept: Kept::Memory(Arc::new(shared)), now, counter: AtomicU64::new(0) }
     }
 
@@ -66,7 +67,11 @@ impl Bench {
 
     /// The bench's clock, and patience enough for a machine that does much else.
     fn terms(&self) -> Terms {
-        Terms { now: Now::Manual(Arc::clone(&self.now)), patience: Duration::from_secs(20) }
+        Terms {
+            now: Now::Manual(Arc::clone(&self.now)),
+            patience: Duration::from_secs(20),
+            ..Terms::default()
+        }
     }
 
     /// Lets time pass. Nothing notices before the next call.
@@ -107,6 +112,7 @@ pub(super) fn options(router_id: &str) -> LedgerOptions {
         reset_interval: Duration::from_secs(300),
         on_loss: OnLoss::Share,
         pools: Vec::new(),
+        metrics: LedgerMetrics::default(),
     }
 }
 

@@ -286,7 +286,7 @@ fn pure(pool: &mut Option<Pool>, now: u64, event: &Event) -> Answer {
     if account.forgettable() {
         *pool = None;
     }
-    Answer { reply: Some(outcome.reply), actions: outcome.actions, seen }
+    Answer { reply: Some(outcome.reply), actions: outcome.actions, mended: outcome.mended, seen }
 }
 
 /// Plays one trace on both; the first difference, if there is one.
@@ -324,7 +324,8 @@ async fn memory_and_redis_agree_step_by_step() {
     println!("{traces} traces, TIDEGATE_L7_SEED={first}");
     let server = RedisServer::start().await;
     let now = Arc::new(AtomicU64::new(START));
-    let terms = Terms { now: Now::Manual(Arc::clone(&now)), patience: Duration::from_secs(20) };
+    let terms =
+        Terms { now: Now::Manual(Arc::clone(&now)), patience: Duration::from_secs(20), ..Terms::default() };
     let link = Link::open(&server.url(), "l7", "nobody", Arc::new(Holdings::default()), terms).await.unwrap();
     let mut seen = Seen::default();
     for seed in first..first + traces {

@@ -62,6 +62,7 @@ impl Pool {
         let due = |lease: Option<Time>| lease.is_some_and(|lease| lease <= now);
         let gone: Vec<String> =
             self.nodes.iter().filter(|(_, node)| due(node.lease)).map(|(id, _)| id.clone()).collect();
+        self.mended.backends += gone.len() as u32;
         for id in gone {
             self.retire(&id);
         }

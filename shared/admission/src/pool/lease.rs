@@ -61,6 +61,7 @@ impl Pool {
             .filter(|(_, attempt)| matches!(attempt.phase, Phase::Abandoned { proof, .. } if stale(proof)))
             .map(|(id, _)| id.clone())
             .collect();
+        self.mended.drift += unproven.len() as u32;
         for id in unproven {
             self.remove(&id);
         }
@@ -70,8 +71,9 @@ impl Pool {
     /// A router is dead: all that it held is free.
     pub(super) fn reap(&mut self, router: &str) {
         self.routers.remove(router);
+        self.mended.routers += 1;
         for id in self.owned.remove(router).unwrap_or_default() {
-            self.remove(&id);
+            self.reclaim(&id);
         }
     }
 
@@ -87,7 +89,16 @@ impl Pool {
             attempt.suspect = unknown;
         }
         for id in forgotten {
-            self.remove(&id);
+            self.reclaim(&id);
+        }
+    }
+
+    /// Takes an attempt back that nobody gave back.
+    fn reclaim(&mut self, id: &AttemptId) {
+        match self.remove(id).map(|attempt| attempt.phase) {
+            Some(Phase::Queued) => self.mended.tickets += 1,
+            Some(Phase::Running { .. } | Phase::Abandoned { .. }) => self.mended.slots += 1,
+            None => {}
         }
     }
 

@@ -1,83 +1,114 @@
 //! What a router counts.
 
-use std::{sync::atomic::AtomicU64, time::Duration};
+use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 
-use super::label::{Answer, Pool, Refusal};
+use super::account::{Account, FleetSample, MOST_BACKENDS};
+use super::bound::Bound;
+use super::bucket::Traced;
+use super::exemplar::TraceLabel;
+use super::in_flight::{WaitEnd, Waiting};
+use super::label::{Admission, Answer, Build, Pool, Refusal, Resend, Trouble, Wait};
+use super::ledger::LedgerMetrics;
+use super::process::Process;
 use super::{InFlight, bucket, encode, name};
 
 type ByPool<M> = Family<Pool, M, fn() -> M>;
+
+/// The words of the label `reason` of a refusal that names a pool.
+const REASONS: [&str; 4] = ["capacity", "queue_full", "deadline", "no_backend"];
+/// The words of the label `priority`.
+const PRIORITIES: [&str; 3] = ["high", "normal", "low"];
 
 /// A router's registry. Made once, shared by reference or in an `Arc`.
 #[derive(Debug)]
 pub struct RouterMetrics {
     registry: Registry,
+    ledger: LedgerMetrics,
+    account: Account,
+    backends: Bound,
+    /// Pools whose counters stand at 0 or more.
+    shown: Bound,
     running: Family<Pool, Gauge>,
     waiting: Family<Pool, Gauge>,
     requests: Family<Answer, Counter>,
+    admissions: Family<Admission, Counter>,
     rejections: Family<Refusal, Counter>,
-    resends: Family<Pool, Counter>,
-    latency: ByPool<Histogram>,
-    first_token: ByPool<Histogram>,
+    waits: Family<Wait, Counter>,
+    resends: Family<Resend, Counter>,
+    backend_errors: Family<Trouble, Counter>,
+    backends_lost: Family<Pool, Counter>,
+    latency: ByPool<Traced>,
+    first_token: ByPool<Traced>,
     queue_time: ByPool<Histogram>,
-    account: Account,
 }
 
-/// The ledger's account, by pool.
-#[derive(Debug, Default)]
-struct Account {
-    slots: Family<Pool, Gauge>,
-    running: Family<Pool, Gauge>,
-    abandoned: Family<Pool, Gauge>,
-    queued: Family<Pool, Gauge>,
-    held: Family<Pool, Gauge>,
-    oldest_wait: Family<Pool, Gauge<f64, AtomicU64>>,
-    desired_backends: Family<Pool, Gauge>,
-    degraded: Gauge,
-    flag_sets: Gauge,
+/// What can go wrong between a router and a backend.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BackendError {
+    /// No connection, or one that broke before the answer's head was there.
+    Unreachable,
+    /// It said that it is full, loading or draining.
+    Refused,
+    /// It answered with a status of 500 or more that is no refusal.
+    Status,
+    /// It broke its answer off.
+    BrokenOff,
+    /// It was not done when the request's time was over.
+    Timeout,
 }
 
-/// One pool as the ledger sees it at the moment of a scrape.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub struct PoolSample {
-    /// Slots over live backends that are not draining.
-    pub slots: u32,
-    /// Slots in use.
-    pub running: u32,
-    /// Slots whose request was given up while the work may still run.
-    pub abandoned: u32,
-    /// Tickets in the queue.
-    pub queued: u32,
-    /// Wait of the oldest ticket.
-    pub oldest_wait: Duration,
-    /// Backends that all that is held would fill: held over slots per backend, rounded up.
-    pub desired_backends: u32,
+impl BackendError {
+    /// The word for it in the label `kind`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Unreachable => "unreachable",
+            Self::Refused => "refused",
+            Self::Status => "status",
+            Self::BrokenOff => "broken_off",
+            Self::Timeout => "timeout",
+        }
+    }
 }
 
 impl RouterMetrics {
     /// An empty registry with every metric of a router in it.
     #[must_use]
     pub fn new() -> Self {
-        let registry = Registry::default();
+        let ledger = LedgerMetrics::default();
         let mut metrics = Self {
-            registry,
+            registry: Registry::default(),
+            account: Account::default(),
+            backends: Bound::new(MOST_BACKENDS),
+            shown: Bound::new(super::account::MOST_POOLS),
             running: Family::default(),
             waiting: Family::default(),
             requests: Family::default(),
+            admissions: Family::default(),
             rejections: Family::default(),
+            waits: Family::default(),
             resends: Family::default(),
-            latency: ByPool::new_with_constructor(bucket::request),
-            first_token: ByPool::new_with_constructor(bucket::request),
+            backend_errors: Family::default(),
+            backends_lost: Family::default(),
+            latency: ByPool::new_with_constructor(bucket::traced_request),
+            first_token: ByPool::new_with_constructor(bucket::traced_request),
             queue_time: ByPool::new_with_constructor(bucket::request),
-            account: Account::default(),
+            ledger,
         };
         metrics.register_requests();
-        metrics.register_pools();
+        metrics.register_admission();
+        metrics.ledger.register(&mut metrics.registry);
+        metrics.registry.register_collector(Box::new(metrics.account.clone()));
+        metrics.registry.register_collector(Box::new(Process));
+        let build = Info::new(Build { component: "router", version: env!("CARGO_PKG_VERSION") });
+        metrics.registry.register(name::BUILD, "Version and role", build);
         metrics
     }
 
@@ -86,117 +117,135 @@ impl RouterMetrics {
         to.register(name::RUNNING, "Requests of this router that have a slot", self.running.clone());
         to.register(name::WAITING, "Requests of this router that wait for a slot", self.waiting.clone());
         to.register(name::REQUESTS, "Answers of this router", self.requests.clone());
-        to.register(name::REJECTIONS, "Requests refused before they took a slot", self.rejections.clone());
-        to.register(
-            name::RESENDS,
-            "Requests sent to another backend before a first byte",
-            self.resends.clone(),
-        );
         to.register(name::LATENCY, "Seconds from arrival to the last byte", self.latency.clone());
         to.register(name::FIRST_TOKEN, "Seconds from arrival to the first byte", self.first_token.clone());
         to.register(name::QUEUE_TIME, "Seconds from arrival to the grant of a slot", self.queue_time.clone());
+        let help = "Requests sent to another backend before a first byte";
+        to.register(name::RESENDS, help, self.resends.clone());
+        let help = "What went wrong between this router and a backend";
+        to.register(name::BACKEND_ERRORS, help, self.backend_errors.clone());
+        let help = "Backends that stopped answering or renewing without saying that they drain";
+        to.register(name::BACKENDS_LOST, help, self.backends_lost.clone());
     }
 
-    fn register_pools(&mut self) {
+    fn register_admission(&mut self) {
         let to = &mut self.registry;
-        let gauges = [
-            (
-                name::POOL_SLOTS,
-                "Slots of the pool, fleet-wide: take the max over routers",
-                &self.account.slots,
-            ),
-            (name::POOL_RUNNING, "Slots in use, fleet-wide", &self.account.running),
-            (
-                name::POOL_ABANDONED,
-                "Slots held by work that was given up, fleet-wide",
-                &self.account.abandoned,
-            ),
-            (name::POOL_QUEUED, "Tickets in the pool's queue, fleet-wide", &self.account.queued),
-            (name::POOL_HELD, "Running, abandoned and queued, fleet-wide", &self.account.held),
-            (
-                name::POOL_DESIRED_BACKENDS,
-                "Backends that all that is held would fill, for an autoscaler",
-                &self.account.desired_backends,
-            ),
-        ];
-        let account = &self.account;
-        to.register(name::DEGRADED, "1 while the ledger is out of reach", account.degraded.clone());
-        let help =
-            "Different sets of admission flags among the routers; more than 1 is a mistake or a rollout";
-        to.register(name::FLAG_SETS, help, account.flag_sets.clone());
-        to.register(
-            name::POOL_OLDEST_WAIT,
-            "Seconds that the oldest ticket has waited",
-            account.oldest_wait.clone(),
-        );
-        for (name, help, family) in gauges {
-            to.register(name, help, family.clone());
-        }
+        to.register(name::ADMISSIONS, "Requests that got a slot", self.admissions.clone());
+        to.register(name::REJECTIONS, "Requests refused before they took a slot", self.rejections.clone());
+        to.register(name::WAITS, "Waits for a slot that are over, by how they ended", self.waits.clone());
+    }
+
+    /// The part that the ledger counts in. Clones count together.
+    #[must_use]
+    pub fn ledger(&self) -> &LedgerMetrics {
+        &self.ledger
     }
 
     /// A request of `pool` has a slot until the guard drops.
     pub fn running(&self, pool: &str) -> InFlight {
-        InFlight::enter(&self.running.get_or_create_owned(&by(pool)))
+        InFlight::enter(&self.running.get_or_create_owned(&self.by(pool)))
     }
 
     /// A request of `pool` waits for a slot until the guard drops.
-    pub fn waiting(&self, pool: &str) -> InFlight {
-        InFlight::enter(&self.waiting.get_or_create_owned(&by(pool)))
+    pub fn waiting(&self, pool: &str, priority: &'static str) -> Waiting {
+        let pool = self.by(pool);
+        let gauge = InFlight::enter(&self.waiting.get_or_create_owned(&pool));
+        let (waits, end) = (self.waits.clone(), WaitEnd::GivenUp);
+        Waiting { _gauge: gauge, waits, pool: pool.pool, priority, end }
     }
 
     /// An answer with `status` on `route` (as the route table has it) ended, `took` after the request arrived.
-    pub fn answered(&self, pool: &str, route: &'static str, status: u16, took: Duration) {
-        self.requests.get_or_create(&Answer { pool: pool.to_owned(), route, status }).inc();
-        self.latency.get_or_create(&by(pool)).observe(took.as_secs_f64());
+    pub fn answered(
+        &self,
+        pool: &str,
+        route: &'static str,
+        status: u16,
+        took: Duration,
+        trace: Option<TraceLabel>,
+    ) {
+        let pool = self.by(pool);
+        self.latency.get_or_create(&pool).observe(took.as_secs_f64(), trace, None);
+        self.requests.get_or_create(&Answer { pool: pool.pool, route, status }).inc();
     }
 
-    /// A request was refused at the door.
+    /// A request was refused at the door. `pool` and `priority` are empty where it was not read to them.
     pub fn rejected(&self, pool: &str, priority: &'static str, reason: &'static str) {
-        self.rejections.get_or_create(&Refusal { reason, priority, pool: pool.to_owned() }).inc();
+        self.rejections
+            .get_or_create(&Refusal { reason, priority, pool: self.ledger.pools.name(pool) })
+            .inc();
     }
 
-    /// A request goes to another backend, before its first byte.
-    pub fn resent(&self, pool: &str) {
-        self.resends.get_or_create(&by(pool)).inc();
+    /// A request goes to another backend before its first byte: `concurrency` or `unreachable` is why.
+    pub fn resent(&self, pool: &str, reason: &'static str) {
+        self.resends.get_or_create(&Resend { reason, pool: self.ledger.pools.name(pool) }).inc();
     }
 
-    /// A request got its slot `waited` after it arrived.
-    pub fn granted(&self, pool: &str, waited: Duration) {
-        self.queue_time.get_or_create(&by(pool)).observe(waited.as_secs_f64());
+    /// Something went wrong at a backend.
+    pub fn backend_error(&self, pool: &str, backend: &str, error: BackendError) {
+        let (backend, pool) = (self.backends.name(backend), self.ledger.pools.name(pool));
+        self.backend_errors.get_or_create(&Trouble { kind: error.as_str(), backend, pool }).inc();
+    }
+
+    /// A backend of `pool` stopped answering.
+    pub fn backend_lost(&self, pool: &str) {
+        self.backends_lost.get_or_create(&self.by(pool)).inc();
+    }
+
+    /// A request got its first slot `waited` after it arrived.
+    pub fn granted(&self, pool: &str, priority: &'static str, waited: Duration) {
+        let pool = self.by(pool);
+        self.queue_time.get_or_create(&pool).observe(waited.as_secs_f64());
+        self.admissions.get_or_create(&Admission { priority, pool: pool.pool }).inc();
     }
 
     /// The first byte of an answer came `took` after the request arrived.
-    pub fn first_token(&self, pool: &str, took: Duration) {
-        self.first_token.get_or_create(&by(pool)).observe(took.as_secs_f64());
+    pub fn first_token(&self, pool: &str, took: Duration, trace: Option<TraceLabel>) {
+        self.first_token.get_or_create(&self.by(pool)).observe(took.as_secs_f64(), trace, None);
     }
 
-    /// Takes over the ledger's account of a pool; to be called before [`encode`](Self::encode).
-    pub fn set_pool(&self, pool: &str, sample: PoolSample) {
-        let set =
-            |family: &Family<Pool, Gauge>, value: u32| family.get_or_create(&by(pool)).set(i64::from(value));
-        set(&self.account.slots, sample.slots);
-        set(&self.account.running, sample.running);
-        set(&self.account.abandoned, sample.abandoned);
-        set(&self.account.queued, sample.queued);
-        set(&self.account.held, sample.running + sample.abandoned + sample.queued);
-        set(&self.account.desired_backends, sample.desired_backends);
-        self.account.oldest_wait.get_or_create(&by(pool)).set(sample.oldest_wait.as_secs_f64());
+    /// Takes over the ledger's account; to be called before [`encode`](Self::encode).
+    pub fn set_fleet(&self, sample: FleetSample) {
+        for pool in &sample.pools {
+            if self.shown.is_first(&pool.pool) {
+                self.expect(&pool.pool);
+            }
+        }
+        self.account.set(sample);
     }
 
-    /// Notes how many different sets of flags the routers decide by.
-    pub fn set_flag_sets(&self, sets: usize) {
-        self.account.flag_sets.set(i64::try_from(sets).unwrap_or(i64::MAX));
+    /// Shows a pool's counters at 0, so that their first increment is seen as one.
+    fn expect(&self, pool: &str) {
+        let by = self.by(pool);
+        let named = || by.pool.clone();
+        self.ledger.expect(pool);
+        for priority in PRIORITIES {
+            let _ = self.admissions.get_or_create_owned(&Admission { priority, pool: named() });
+            for reason in REASONS {
+                let _ = self.rejections.get_or_create_owned(&Refusal { reason, priority, pool: named() });
+            }
+            for outcome in WaitEnd::ALL.map(WaitEnd::as_str) {
+                let _ = self.waits.get_or_create_owned(&Wait { outcome, priority, pool: named() });
+            }
+        }
+        for reason in ["concurrency", "unreachable"] {
+            let _ = self.resends.get_or_create_owned(&Resend { reason, pool: named() });
+        }
+        let _ = (self.running.get_or_create_owned(&by), self.waiting.get_or_create_owned(&by));
+        let _ = self.backends_lost.get_or_create_owned(&by);
+        for histogram in [&self.latency, &self.first_token] {
+            let _ = histogram.get_or_create_owned(&by);
+        }
+        let _ = self.queue_time.get_or_create_owned(&by);
     }
 
-    /// Notes whether the ledger is out of reach.
-    pub fn set_degraded(&self, degraded: bool) {
-        self.account.degraded.set(i64::from(degraded));
-    }
-
-    /// Everything as OpenMetrics text, to be served as [`CONTENT_TYPE`](super::CONTENT_TYPE).
+    /// Everything as OpenMetrics text.
     #[must_use]
     pub fn encode(&self) -> String {
-        encode(&self.registry)
+        encode(&[&self.registry])
+    }
+
+    fn by(&self, pool: &str) -> Pool {
+        Pool { pool: self.ledger.pools.name(pool) }
     }
 }
 
@@ -206,72 +255,5 @@ impl Default for RouterMetrics {
     }
 }
 
-fn by(pool: &str) -> Pool {
-    Pool { pool: pool.to_owned() }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_with_colons_come_out_as_prometheus_wants_them() {
-        let metrics = RouterMetrics::new();
-        metrics.rejected("m", "normal", "queue_full");
-        metrics.answered("m", "/v1/completions", 200, Duration::from_millis(30));
-        let text = metrics.encode();
-        let lines = [
-            "# TYPE tidegate:admission_rejections counter",
-            "tidegate:admission_rejections_total{reason=\"queue_full\",priority=\"normal\",pool=\"m\"} 1",
-            "tidegate:requests_total{pool=\"m\",route=\"/v1/completions\",status=\"200\"} 1",
-            "tidegate:e2e_request_latency_seconds_bucket{le=\"0.05\",pool=\"m\"} 1",
-            "tidegate:e2e_request_latency_seconds_count{pool=\"m\"} 1",
-            "tidegate:ledger_degraded 0",
-        ];
-        for line in lines {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-        assert!(text.ends_with("# EOF\n"));
-    }
-
-    #[test]
-    fn a_guard_counts_only_while_it_lives() {
-        let metrics = RouterMetrics::new();
-        let first = metrics.running("m");
-        let second = metrics.running("m");
-        assert!(metrics.encode().contains("tidegate:num_requests_running{pool=\"m\"} 2"));
-        drop((first, second));
-        assert!(metrics.encode().contains("tidegate:num_requests_running{pool=\"m\"} 0"));
-    }
-
-    #[test]
-    fn the_ledger_part_shows_in_the_same_text() {
-        let metrics = RouterMetrics::new();
-        metrics.set_degraded(true);
-        metrics.set_pool(
-            "m",
-            PoolSample {
-                slots: 3,
-                running: 2,
-                abandoned: 1,
-                queued: 4,
-                oldest_wait: Duration::from_millis(1500),
-                desired_backends: 3,
-            },
-        );
-        let text = metrics.encode();
-        let lines = [
-            "tidegate:ledger_degraded 1",
-            "tidegate:pool_slots{pool=\"m\"} 3",
-            "tidegate:pool_running{pool=\"m\"} 2",
-            "tidegate:pool_abandoned{pool=\"m\"} 1",
-            "tidegate:pool_queued{pool=\"m\"} 4",
-            "tidegate:pool_held{pool=\"m\"} 7",
-            "tidegate:pool_oldest_wait_seconds{pool=\"m\"} 1.5",
-            "tidegate:pool_desired_backends{pool=\"m\"} 3",
-        ];
-        for line in lines {
-            assert!(text.lines().any(|found| found == line), "{line} is not in\n{text}");
-        }
-    }
-}
+mod tests;

@@ -46,6 +46,7 @@ impl Bench {
             reset_interval: Duration::from_secs(300),
             on_loss: OnLoss::Share,
             pools: Vec::new(),
+            metrics: Default::default(),
         };
         let ledger = RedisLedger::connect(&redis.url, "tidegate", Duration::from_secs(2), options).await?;
         let meter = Meter::new(&redis.url).await?;

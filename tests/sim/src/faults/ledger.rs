@@ -207,7 +207,7 @@ impl World {
         let now = self.agenda.now();
         let clock = self.weather.clock(now);
         let largest = self.routers.iter().map(|router| router.limits.max_queue_size).max().unwrap_or(0);
-        let (Outcome { reply, actions }, wrong) = self.ledger.apply(clock, now, largest, event);
+        let (Outcome { reply, actions, .. }, wrong) = self.ledger.apply(clock, now, largest, event);
         if let Some(what) = wrong {
             self.fail(format!("{what} after {event:?}"));
         }

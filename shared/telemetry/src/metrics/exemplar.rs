@@ -1,0 +1,29 @@
+//! Exemplars: the trace of one request beside the count that it went into.
+
+use opentelemetry::trace::TraceContextExt;
+use prometheus_client::encoding::EncodeLabelSet;
+use tracing::Span;
+use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+/// The trace and span that an observation belongs to, in hexadecimal digits.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct TraceLabel {
+    /// 32 digits.
+    pub trace_id: String,
+    /// 16 digits.
+    pub span_id: String,
+}
+
+impl TraceLabel {
+    /// The trace of `span`; none where it is not sampled: a link to a trace that nobody kept helps nobody.
+    #[must_use]
+    pub fn of(span: &Span) -> Option<Self> {
+        let context = span.context();
+        let reference = context.span();
+        let identity = reference.span_context();
+        (identity.is_valid() && identity.is_sampled()).then(|| Self {
+            trace_id: identity.trace_id().to_string(),
+            span_id: identity.span_id().to_string(),
+        })
+    }
+}
