@@ -18,6 +18,8 @@ pub fn admin_paths(shared: Shared) -> axum::Router {
         .route("/health", get(crate::health::handle))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .merge(crate::page::page_paths())
+        .merge(crate::trial::trial_paths(&shared))
         .with_state(shared);
     tidegate_serve::door::guard(app)
 }

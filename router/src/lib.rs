@@ -11,7 +11,8 @@
 //! 5. [`ledger`]: the account of slots, tickets and leases that all routers share.
 //! 6. [`discovery`] and [`catalogue`]: which backends there are, and which names they serve.
 //! 7. [`upstream`] and [`confirm`]: connections to backends, and how given-up work is known to have stopped.
-//! 8. [`health`], [`admin`], [`fleet_watch`]: what operators and load balancers see.
+//! 8. [`health`], [`admin`], [`fleet_watch`]: what operators and load balancers see; [`page`] and [`trial`]: the live page
+//!    for people, and its way to send a request.
 //! 9. [`error`]: everything that can end a request other than its answer.
 
 pub mod admin;
@@ -26,9 +27,11 @@ pub mod flags;
 pub mod fleet_watch;
 pub mod health;
 pub mod ledger;
+pub mod page;
 pub mod request;
 pub mod run;
 pub mod server;
 pub mod shared;
 pub mod start;
+pub mod trial;
 pub mod upstream;
