@@ -1,12 +1,13 @@
 //! The paths for operators on the admin port: what the ledger holds, and what load balancers ask.
 
-use crate::ledger::{Fleet, FleetPool, LedgerMode, OnLoss};
+use crate::ledger::{LedgerMode, OnLoss};
+use crate::report::FleetReport;
 use crate::shared::Shared;
+use crate::{demo_load, live};
 use axum::extract::State;
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::{StatusCode, header};
-use serde_json::{Value, json};
 use std::time::Duration;
 use tidegate_telemetry::metrics::{CONTENT_TYPE, PoolSample};
 
@@ -14,6 +15,8 @@ use tidegate_telemetry::metrics::{CONTENT_TYPE, PoolSample};
 pub fn admin_paths(shared: Shared) -> axum::Router {
     let app = axum::Router::new()
         .route("/fleet", get(fleet))
+        .route("/live", get(live::feed::handle))
+        .route("/demo-load", post(demo_load::handle))
         .route("/metrics", get(metrics))
         .route("/health", get(crate::health::handle))
         .route("/livez", get(livez))
@@ -59,48 +62,6 @@ async fn metrics(State(shared): State<Shared>) -> Response {
     ([(header::CONTENT_TYPE, CONTENT_TYPE)], shared.metrics.encode()).into_response()
 }
 
-async fn fleet(State(shared): State<Shared>) -> Json<Value> {
-    Json(fleet_json(&*shared.fleet.look().await))
-}
-
-/// The ledger's view as JSON; counts are numbers.
-fn fleet_json(fleet: &Fleet) -> Value {
-    let routers = fleet.routers.iter();
-    json!({
-        "pools": fleet.pools.iter().map(pool_json).collect::<Vec<_>>(),
-        "routers": routers
-            .map(|router| json!({"id": router.id, "age_ms": router.age_ms, "flags": router.flags}))
-            .collect::<Vec<_>>(),
-        "ledger": fleet.ledger.as_str(),
-        "flags_differ": fleet.flag_sets().len() > 1,
-    })
-}
-
-fn pool_json(pool: &FleetPool) -> Value {
-    let backends = pool.backends.iter().map(|backend| {
-        json!({
-            "id": backend.id, "url": backend.url, "slots": backend.slots, "running": backend.running,
-            "abandoned": backend.abandoned, "state": backend.state.as_str(),
-        })
-    });
-    let tickets = pool.tickets.iter().map(|ticket| {
-        json!({
-            "id": ticket.id, "router": ticket.router, "priority": ticket.priority.as_str(), "age_ms": ticket.age_ms,
-        })
-    });
-    json!({
-        "model": pool.model,
-        "slots": pool.slots,
-        "running": pool.running,
-        "abandoned": pool.abandoned,
-        "queued": pool.queued,
-        "max_queue_size": pool.max_queue_size,
-        "capacity": pool.capacity,
-        "rejection_probability": pool.rejection_probability,
-        "drain_per_s": pool.drain_per_s,
-        "oldest_wait_ms": pool.oldest_wait_ms,
-        "desired_backends": pool.desired_backends,
-        "backends": backends.collect::<Vec<_>>(),
-        "tickets": tickets.collect::<Vec<_>>(),
-    })
+async fn fleet(State(shared): State<Shared>) -> Json<FleetReport> {
+    Json(FleetReport::new(&*shared.fleet.look().await, usize::MAX))
 }

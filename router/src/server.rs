@@ -45,6 +45,7 @@ fn way(route: &'static str, shared: &Shared) -> MethodRouter<Shared> {
             route,
             overload_status: config.overload_status,
             metrics: shared.metrics.clone(),
+            tally: shared.desk.tally.clone(),
         })
         // Bytes become a job. Before admission, so that a bad request never costs a slot.
         .layer(IntakeLayer {

@@ -28,7 +28,8 @@ const MAX_UNREACHABLE: u32 = 3;
 pub struct Pool(pub String);
 
 impl Pool {
-    fn mark(self, mut response: Response<Body>) -> Response<Body> {
+    /// Tells the layers outside.
+    pub(super) fn mark(self, mut response: Response<Body>) -> Response<Body> {
         response.extensions_mut().insert(self);
         response
     }
@@ -105,9 +106,21 @@ where
             let answer = deliver_admitted(&desk, deliver, Arc::new(job)).await;
             match answer {
                 Ok(response) => Ok(pool.mark(response)),
-                Err(error) => Err(error.in_pool(&pool.0)),
+                Err(error) => {
+                    note(&desk, &pool.0, error.kind);
+                    Err(error.in_pool(&pool.0))
+                }
             }
         })
+    }
+}
+
+/// Counts a request that ended with an error.
+fn note(desk: &Desk, pool: &str, kind: ErrorKind) {
+    if kind.is_refusal() {
+        desk.tally.rejected(pool, kind.code());
+    } else {
+        desk.tally.failed(pool, kind.code());
     }
 }
 
@@ -119,6 +132,7 @@ where
     let mut permit = first_permit(desk, &job).instrument(admission_span(&job)).await?;
     let waited = job.arrived.elapsed();
     desk.metrics.granted(&job.pool, waited);
+    desk.tally.accepted(&job.pool, waited);
     let mut unreachable = 0;
     loop {
         std::future::poll_fn(|cx| deliver.poll_ready(cx)).await.map_err(failure)?;

@@ -4,6 +4,7 @@
 //! interval it opens with 200 and comments flow; what goes wrong from then on is the last event of the stream.
 
 use super::Job;
+use super::admission::Pool;
 use crate::error::Error;
 use axum::body::Body;
 use bytes::Bytes;
@@ -55,6 +56,7 @@ where
 
     fn call(&mut self, job: Job) -> Answer {
         let (stream, keep_alive) = (job.stream, self.keep_alive);
+        let pool = Pool(job.pool.clone());
         let mut answer: Answer = Box::pin(self.inner.call(job));
         if !stream {
             return answer;
@@ -62,7 +64,7 @@ where
         Box::pin(async move {
             match tokio::time::timeout(keep_alive, &mut answer).await {
                 Ok(answered) => answered,
-                Err(_) => Ok(open(LateStream::new(answer, keep_alive))),
+                Err(_) => Ok(pool.mark(open(LateStream::new(answer, keep_alive)))),
             }
         })
     }
