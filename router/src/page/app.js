@@ -123,7 +123,7 @@ function figures(pool) {
   const recent = history.sums(pool.model, RECENT);
   const perSecond = (value) => (recent.seconds > 0 ? figure(value / recent.seconds) : "–");
   const rows = [
-    ["slots busy", `${count(pool.running + pool.abandoned)}/${count(pool.slots)}`],
+    ["running / slots", `${count(pool.running)} / ${count(pool.slots)}`],
     ["waiting", count(pool.queued)],
     ["oldest", pool.queued > 0 ? duration(pool.oldest_wait_ms) : "–"],
     ["refused (normal)", percent(stand(pool.curve, "normal").p)],

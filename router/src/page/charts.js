@@ -1,6 +1,6 @@
 // Small charts over time, as SVG: stacked bars or lines, one axis of seconds, a line under the pointer that all charts share.
 
-import { draw, make, mark, say } from "./dom.js";
+import { draw, make, mark, say, show } from "./dom.js";
 import { clock } from "./words.js";
 
 const SIZE = { width: 300, height: 96, left: 0, top: 6, bottom: 4 };
@@ -10,6 +10,8 @@ const SIZE = { width: 300, height: 96, left: 0, top: 6, bottom: 4 };
 export class Chart {
   #points = [];
   #pointed = null;
+  /** Which series had anything to show; `quiet` ones are named in the legend only then. */
+  #seen = [];
 
   constructor(host, { id, title, series, kind, format, onPoint }) {
     Object.assign(this, { title, series, kind, format, onPoint });
@@ -38,6 +40,7 @@ export class Chart {
     const largest = this.kind === "stack" ? sumOf(this.series) : maxOf(this.series);
     const top = nice(points.reduce((most, { at }) => (at ? Math.max(most, largest(at)) : most), 0));
     say(this.top, this.format(top));
+    this.#seen = this.series.map(({ value }) => points.some(({ at }) => at && value(at) > 0));
     if (this.kind === "stack") this.#stack(points, top);
     else this.series.forEach(({ value }, at) => mark(this.paths[at], "d", linePath(points, value, top)));
     this.#tell();
@@ -72,6 +75,7 @@ export class Chart {
     say(this.value, this.#pointed === null ? short : `${clock(t)}${short ? `: ${short}` : ""}`);
     [...this.legend.children].forEach((item, index) => {
       const number = at ? this.series[index].value(at) : null;
+      show(item, !this.series[index].quiet || this.#seen[index]);
       say(item.lastChild, `${this.series[index].label} ${this.format(number)}`);
     });
     say(this.words, `${this.title}, ${this.#pointed === null ? "now" : clock(t)}: ${words}. Left and right arrows go through the seconds.`);

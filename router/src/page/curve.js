@@ -2,7 +2,7 @@
 
 import { byId, draw, fillTable, mark, say } from "./dom.js";
 import { stand } from "./status.js";
-import { PRIORITIES, count, percent } from "./words.js";
+import { PRIORITIES, count, list, percent } from "./words.js";
 
 const BOX = { width: 340, height: 190, left: 38, right: 12, top: 12, bottom: 30 };
 const PLOT = { width: BOX.width - BOX.left - BOX.right, height: BOX.height - BOX.top - BOX.bottom };
@@ -15,7 +15,7 @@ export class Curve {
     this.svg = draw("svg", { viewBox: `0 0 ${BOX.width} ${BOX.height}`, role: "img", class: "curve-plot" });
     this.grid = draw("g", { class: "grid-lines" });
     this.slots = draw("line", { y1: BOX.top, y2: BOX.top + PLOT.height, class: "slots-line" });
-    this.slotsText = draw("text", { y: BOX.top + 9, class: "tick-text" });
+    this.slotsText = draw("text", { y: BOX.height - 16, class: "tick-text", "text-anchor": "middle" });
     this.endText = draw("text", { y: BOX.height - 16, class: "tick-text", "text-anchor": "end" });
     this.heldText = draw("text", { y: BOX.height - 16, class: "tick-text held", "text-anchor": "middle" });
     this.svg.append(this.grid, this.slots, this.slotsText, this.endText, this.heldText);
@@ -62,19 +62,19 @@ export class Curve {
   #axis(pool, stands, x, most) {
     const held = stands.low.held;
     for (const name of ["x1", "x2"]) mark(this.slots, name, x(pool.slots).toFixed(1));
-    mark(this.slotsText, "x", (x(pool.slots) + 4).toFixed(1));
-    say(this.slotsText, `${count(pool.slots)} slots`);
+    const clear = (place, text) => (Math.abs(x(held) - x(place)) < 44 ? "" : text);
+    mark(this.slotsText, "x", x(pool.slots).toFixed(1));
+    say(this.slotsText, clear(pool.slots, `${count(pool.slots)} slots`));
     mark(this.endText, "x", x(most).toFixed(1));
-    const near = Math.abs(x(held) - x(most)) < 40;
-    say(this.endText, near ? "" : count(most));
+    say(this.endText, clear(most, count(most)));
     mark(this.heldText, "x", Math.min(x(held), BOX.width - 20).toFixed(1));
     say(this.heldText, count(held));
   }
 
   #words(pool, stands) {
-    const { start, capacity, p } = stands.normal;
-    const now = p > 0 ? `${percent(p)} of normal requests refused` : "nothing refused by the curve";
-    say(byId("curve-summary"), now);
+    const { start, capacity } = stands.normal;
+    const refused = PRIORITIES.filter((priority) => stands[priority].p > 0).map((priority) => `${percent(stands[priority].p)} of ${priority}`);
+    say(byId("curve-summary"), refused.length > 0 ? `refuses ${list(refused)}` : "refuses nothing");
     const each = PRIORITIES.map((priority) => `${priority} ${percent(stands[priority].p)} at ${count(stands[priority].held)} held`);
     mark(this.svg, "aria-label", `Rejection curve: for normal priority it begins at ${count(start)} held and ends at ${count(capacity)}. Now: ${each.join("; ")}.`);
     const rows = PRIORITIES.map((priority) => {

@@ -7,7 +7,7 @@ import { backendName, count, duration, plural } from "./words.js";
 /** Backends up to which each one has its name beside its slots. */
 const NAMED = 48;
 /** Sides of a cell, the largest first; the first one is taken with which all fits. */
-const SIDES = [14, 12, 10, 8, 6, 5, 4, 3];
+const SIDES = [20, 16, 14, 12, 10, 8, 6, 5, 4, 3];
 const TALLEST = 380;
 /** More slots than this are drawn as one bar for each backend. */
 const CELLS = 40_000;
@@ -87,7 +87,7 @@ function cellsOf(backend) {
 
 /** Each backend is a small block under its name. */
 function planNamed(backends, width, most) {
-  const columnsWanted = Math.max(1, Math.floor((width + 14) / 164));
+  const columnsWanted = Math.max(1, Math.floor((width + 14) / 154));
   const columns = Math.min(columnsWanted, Math.max(1, backends.length));
   const blockWidth = Math.floor((width - (columns - 1) * 14) / columns);
   const rows = Math.ceil(backends.length / columns);
@@ -109,7 +109,7 @@ function planDense(backends, width, total) {
   const bars = total > CELLS;
   const sizes = backends.map((backend) => (bars ? 1 : cellsOf(backend)));
   const layout = (side) => flow(backends, sizes, width, side);
-  const side = SIDES.slice(1).find((each) => layout(each).height <= TALLEST) ?? 3;
+  const side = SIDES.find((each) => layout(each).height <= TALLEST) ?? 3;
   return { named: false, side, ...layout(side), bars };
 }
 

@@ -26,7 +26,9 @@ function gather(pool, recent, backends) {
   const live = backends.filter((backend) => backend.look === "live");
   const lost = backends.filter((backend) => backend.look === "lost");
   const worst = Object.entries(recent.reasons).sort((a, b) => b[1] - a[1])[0]?.[0];
-  return { pool, recent, p, live, lost, worst, used: pool.running + pool.abandoned };
+  // What ends on a draining backend takes no slot that could be given.
+  const used = live.reduce((sum, { slots, running, abandoned }) => sum + Math.min(slots, running + abandoned), 0);
+  return { pool, recent, p, live, lost, worst, used };
 }
 
 function headline(facts) {
@@ -36,9 +38,10 @@ function headline(facts) {
   if (p.high >= 1 || pool.queued >= pool.max_queue_size && pool.queued > 0) {
     return { level: "critical", sentence: `Refusing every request: ${where(facts)}.` };
   }
+  if (refused && facts.worst !== "capacity") return { level: "refusing", sentence: refusing(facts) };
   if (p.normal > 0) return { level: "refusing", sentence: `Refusing ${percent(p.normal)} of normal requests: ${where(facts)}.` };
+  if (p.low > 0) return { level: "refusing", sentence: `Refusing ${percent(p.low)} of low priority, nothing else: ${where(facts)}.` };
   if (refused) return { level: "refusing", sentence: refusing(facts) };
-  if (p.low > 0) return { level: "refusing", sentence: `Refusing ${percent(p.low)} of low priority only: ${where(facts)}.` };
   if (pool.queued > 0) return { level: "busy", sentence: `Nothing is refused, but requests wait: ${where(facts)}.` };
   if (facts.used >= pool.slots) return { level: "busy", sentence: `All ${plural(pool.slots, "slot")} busy; nobody waits, nothing is refused.` };
   if (facts.used === 0 && recent.accepted === 0) return { level: "idle", sentence: `Idle: ${plural(pool.slots, "slot")} free, nobody waits.` };
@@ -101,7 +104,7 @@ function waiting({ waited, firstToken, accepted, tokens, seconds }) {
   if (!accepted || firstToken === null) return null;
   const wait = waited === null ? "" : `, of which ${duration(waited)} waiting for a slot`;
   const rate = tokens > 0 && seconds > 0 ? `; ${figure(tokens / seconds)} tokens per second` : "";
-  return `The first token comes after ${duration(firstToken)}${wait} (slow end of the last ten seconds)${rate}.`;
+  return `The first token comes after ${duration(firstToken)}${wait} (p90 of the last ten seconds)${rate}.`;
 }
 
 /** The flags in which the routers differ: `[{name, values: Map(value -> [router ids])}]`. */
