@@ -7,8 +7,9 @@ import { mkdtempSync, openSync, readFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
+import { fileURLToPath } from "node:url";
 
-export const ROOT = process.env.TIDEGATE_ROOT ?? path.join(import.meta.dirname, "../..");
+export const ROOT = process.env.TIDEGATE_ROOT ?? path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
 const BIN = process.env.TIDEGATE_BIN_DIR ?? path.join(ROOT, "target/release");
 const START_MS = 60_000;
 /** Nothing of this machine configures what is tested. */

@@ -4,9 +4,8 @@
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
 import path from "node:path";
-import { fileURLToPath } from "node:url";
+import { ROOT } from "./processes.mjs";
 
-const ROOT = process.env.TIDEGATE_ROOT ?? path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
 const PAGE = path.join(ROOT, "router/src/page");
 const TYPES = { ".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml" };
 const PRIORITIES = ["high", "normal", "low"];

@@ -10,7 +10,7 @@ import { Lost } from "./lost.js";
 import { Pools } from "./pools.js";
 import { Queue } from "./queue.js";
 import { Slots } from "./slots.js";
-import { LEVELS, describe, stand } from "./status.js";
+import { describe, stand } from "./status.js";
 import { Trends } from "./trends.js";
 import { TryIt } from "./tryit.js";
 import { count, duration, figure, percent } from "./words.js";
@@ -108,7 +108,7 @@ function status(seen) {
 const TITLES = { refusing: "▲ refusing · ", critical: "✖ critical · ", busy: "● busy · " };
 
 function rank([, described]) {
-  return described === null ? -1 : LEVELS.indexOf(described.level);
+  return described === null ? -1 : described.weight;
 }
 
 /** Tells screen readers when the state changes, not when a number does. */

@@ -1,7 +1,6 @@
 // Which pool is looked at: with several, a row of buttons that each say how their pool is.
 
 import { byId, make, mark, say, show } from "./dom.js";
-import { LEVELS } from "./status.js";
 import { count, plural } from "./words.js";
 
 export class Pools {
@@ -13,7 +12,7 @@ export class Pools {
     this.onChoose = onChoose;
   }
 
-  /** Shows the pools with what `described` (model to `{level}`) says of them. At the start the worst one is chosen; from then
+  /** Shows the pools with what `described` (model to `{level, weight}`) says of them. At the start the worst one is chosen; from then
    * on only people choose. */
   update(pools, described) {
     const models = pools.map((pool) => pool.model);
@@ -48,6 +47,6 @@ export class Pools {
 }
 
 function worst(models, described) {
-  const rank = (model) => LEVELS.indexOf(described.get(model)?.level);
+  const rank = (model) => described.get(model)?.weight ?? -1;
   return models.reduce((most, model) => (most === null || rank(model) > rank(most) ? model : most), null);
 }

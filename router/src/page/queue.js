@@ -65,7 +65,7 @@ export class Queue {
     let y = 0;
     for (const lane of this.#lanes) {
       lane.y = y;
-      y += LANE_HEAD + Math.max(1, Math.ceil(lane.tickets.length / this.across)) * this.pitchY + 6;
+      y += LANE_HEAD + Math.ceil(lane.tickets.length / this.across) * this.pitchY + 6;
     }
     return y;
   }

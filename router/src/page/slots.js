@@ -92,7 +92,9 @@ function planNamed(backends, width, most) {
   const blockWidth = Math.floor((width - (columns - 1) * 14) / columns);
   const rows = Math.ceil(backends.length / columns);
   const heightOf = (side) => rows * (NAME_HEIGHT + Math.ceil(most / perLine(blockWidth, side)) * (side + gap(side)) + 10);
-  const side = SIDES.find((each) => heightOf(each) <= TALLEST) ?? 3;
+  const fits = SIDES.filter((each) => heightOf(each) <= TALLEST);
+  // A backend's slots read best on one line; small ones only where there are many.
+  const side = fits.find((each) => each >= 10 && most <= perLine(blockWidth, each)) ?? fits[0] ?? 3;
   const pitch = side + gap(side);
   const across = perLine(blockWidth, side);
   const rowHeight = NAME_HEIGHT + Math.ceil(most / across) * pitch + 10;

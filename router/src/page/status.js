@@ -14,11 +14,12 @@ export function stand(curve, priority) {
   };
 }
 
-/** A pool in words: `{level, sentence, advice}`. `recent` are the sums of the last ten seconds, `backends` those with `look`. */
+/** A pool in words: `{level, weight, sentence, advice}`; the heavier, the worse. `recent` are the sums of the last ten seconds, `backends` those with `look`. */
 export function describe(pool, recent, backends) {
   const facts = gather(pool, recent, backends);
   const { level, sentence } = headline(facts);
-  return { level, sentence, advice: advise(facts, level) };
+  const weight = LEVELS.indexOf(level) + 0.6 * facts.p.normal + 0.3 * facts.p.low;
+  return { level, weight, sentence, advice: advise(facts, level) };
 }
 
 function gather(pool, recent, backends) {
