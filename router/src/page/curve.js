@@ -38,7 +38,7 @@ export class Curve {
   update(pool) {
     const stands = Object.fromEntries(PRIORITIES.map((priority) => [priority, stand(pool.curve, priority)]));
     const most = Math.max(...PRIORITIES.flatMap((priority) => [stands[priority].capacity, stands[priority].held]), 1);
-    const x = (held) => BOX.left + (PLOT.width * held) / (most * 1.04);
+    const x = scale(Math.min(...PRIORITIES.map((priority) => stands[priority].start)), most * 1.04);
     const y = (p) => BOX.top + PLOT.height * (1 - p);
     for (const priority of PRIORITIES) this.#priority(priority, stands[priority], x, y, most * 1.04);
     this.#axis(pool, stands, x, most);
@@ -91,6 +91,15 @@ export class Curve {
       draw("text", { x: BOX.left - 6, y: y + 4, "text-anchor": "end", class: "tick-text" }, `${share * 100} %`),
     );
   }
+}
+
+/** Held requests to pixels. Where slots are many and the queue is short, all that happens would be squeezed into the right edge:
+ * there the part before the curves begin is drawn closer, so that it takes two fifths of the width. */
+function scale(begin, end) {
+  const part = Math.min(begin / end, 0.4);
+  const before = (held) => (begin > 0 ? (part * held) / begin : 0);
+  const after = (held) => part + ((1 - part) * (held - begin)) / (end - begin);
+  return (held) => BOX.left + PLOT.width * (held < begin ? before(held) : after(held));
 }
 
 /** Each priority has a shape of its own, for those who do not tell the colours apart. */

@@ -4,7 +4,7 @@ import { byId, fillTable, say } from "./dom.js";
 import { View } from "./canvas.js";
 import { backendName, count, duration, plural } from "./words.js";
 
-/** Backends up to which each one has its name beside its slots. */
+/** Backends up to which each one may have its name beside its slots, where these are not too small then. */
 const NAMED = 48;
 /** Sides of a cell, the largest first; the first one is taken with which all fits. */
 const SIDES = [20, 16, 14, 12, 10, 8, 6, 5, 4, 3];
@@ -48,9 +48,9 @@ export class Slots {
   #plan(width) {
     const backends = this.#backends;
     const most = backends.reduce((largest, backend) => Math.max(largest, cellsOf(backend)), 1);
-    const named = backends.length <= NAMED && most <= 256;
+    const named = backends.length <= NAMED && most <= 256 ? planNamed(backends, width, most) : null;
     const total = backends.reduce((sum, backend) => sum + cellsOf(backend), 0);
-    this.plan = named ? planNamed(backends, width, most) : planDense(backends, width, total);
+    this.plan = named && named.side >= 8 ? named : planDense(backends, width, total);
     return this.plan;
   }
 
