@@ -46,7 +46,7 @@ test("routers that decide by different flags are named with the flag", async () 
   fleet.fleet.start("other", "tidegate-router", ...flags);
   const { page, errors, close } = await open(browser, fleet.url);
   await live(page);
-  await until("the warning", async () => /--max-queue-size: .*50 on .*7 on |--max-queue-size: .*7 on .*50 on /.test(await text(page, "#banners")));
+  await until("the warning", async () => /--max-queue-size: .*50 on .*7 on |--max-queue-size: .*7 on .*50 on /.test(await text(page, "#banner-flags")));
   assert.match(await text(page, "#routers-summary"), /^2 routers$/);
   assert.deepEqual(errors, []);
   await close();
@@ -57,7 +57,7 @@ test("while Redis is away the page says so above all else", async () => {
   const { page, errors, close } = await open(browser, fleet.url);
   await live(page);
   await fleet.fleet.kill("redis");
-  await until("degraded", async () => /^Degraded: Redis is out of reach since /.test(await text(page, "#banners").catch(() => "")));
+  await until("degraded", async () => /^Degraded: Redis is out of reach since /.test(await text(page, "#banner-degraded")));
   assert.ok(await page.locator("#banner-degraded").isVisible());
   assert.deepEqual(errors, []);
   await close();

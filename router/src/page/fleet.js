@@ -4,12 +4,23 @@ import { byId, fillTable, make, say, show } from "./dom.js";
 import { differing, flagsOf } from "./status.js";
 import { clock, duration, list, plural } from "./words.js";
 
+/** The warnings from the gravest down, as they stand above each other. */
+const WARNINGS = [["connection", "bad"], ["degraded", "bad"], ["flags", "warn"]];
+
 /** A router that has not renewed for this long is about to lose its lease (5 s). */
 const LATE_MS = 2500;
 
 export class FleetView {
   #degradedSince = null;
   #banners = new Map();
+
+  constructor() {
+    for (const [key, className] of WARNINGS) {
+      const banner = make("p", { class: `banner ${className}`, id: `banner-${key}`, hidden: true });
+      this.#banners.set(key, banner);
+      byId("banners").append(banner);
+    }
+  }
 
   /** Shows routers and warnings. */
   update(snapshot) {
@@ -24,7 +35,7 @@ export class FleetView {
   connection(state, age) {
     const words = { silent: "The feed is silent", lost: "The router is out of reach; trying again" }[state];
     const since = age === null ? "Nothing has been heard yet." : `What you see is ${duration(age)} old.`;
-    this.#banner("connection", words ? `${words}. ${since}` : null, "bad");
+    this.#banner("connection", words ? `${words}. ${since}` : null);
   }
 
   #degraded({ ledger, at_ms: now }) {
@@ -36,7 +47,7 @@ export class FleetView {
     this.#degradedSince ??= now;
     const since = `since ${clock(this.#degradedSince / 1000)} (${duration(now - this.#degradedSince)})`;
     const what = "This router goes on alone, as --on-redis-loss says: by default with its share of slots and queue. What stands below is its own view. Bring Redis back; routers rejoin by themselves.";
-    this.#banner("degraded", `Degraded: Redis is out of reach ${since}. ${what}`, "bad");
+    this.#banner("degraded", `Degraded: Redis is out of reach ${since}. ${what}`);
   }
 
   #differing(snapshot, routers) {
@@ -48,7 +59,7 @@ export class FleetView {
       const each = [...values].map(([value, ids]) => `${value} on ${ids.length > 2 ? plural(ids.length, "router") : list(ids)}`);
       return `--${name.replaceAll("_", "-")}: ${each.join(", ")}`;
     });
-    this.#banner("flags", `The routers decide by different flags, each by its own. ${what.join("; ")}.`, "warn");
+    this.#banner("flags", `The routers decide by different flags, each by its own. ${what.join("; ")}.`);
   }
 
   #routers(snapshot, routers) {
@@ -68,18 +79,9 @@ export class FleetView {
     fillTable(byId("flags-table"), ["Flag", ...routers.map((router) => router.id)], flags);
   }
 
-  #banner(key, text, className) {
-    let banner = this.#banners.get(key);
-    if (text === null || text === undefined) {
-      if (banner) show(banner, false);
-      return;
-    }
-    if (!banner) {
-      banner = make("p", { class: `banner ${className}`, id: `banner-${key}` });
-      this.#banners.set(key, banner);
-      byId("banners").append(banner);
-    }
-    show(banner, true);
-    say(banner, text);
+  #banner(key, text) {
+    const banner = this.#banners.get(key);
+    show(banner, text !== null);
+    if (text !== null) say(banner, text);
   }
 }
