@@ -32,8 +32,11 @@ const SECONDS: f64 = 10.0;
 const TIMES: f64 = 2.0;
 /// The longest burst in seconds.
 const MOST_SECONDS: f64 = 20.0;
-/// The highest rate in requests per second.
+/// The highest rate in requests per second that can be asked for.
 const MOST_RATE: f64 = 40.0;
+/// The highest rate that follows from times the capacity: the demo model is small and fast, and a burst below its capacity would show
+/// nothing.
+const MOST_MEASURED_RATE: f64 = 400.0;
 /// The rate, while no service time is known that would tell the capacity.
 const UNMEASURED_RATE: f64 = 20.0;
 /// How many of ten requests have high, normal and low priority.
@@ -174,7 +177,7 @@ impl Wanted {
             (Some(rate), None) => within("rate", rate, 0.1, MOST_RATE)?,
             (None, times) => {
                 let times = within("times", times.unwrap_or(TIMES), 0.1, 10.0)?;
-                capacity.map_or(UNMEASURED_RATE, |capacity| times * capacity).clamp(0.1, MOST_RATE)
+                capacity.map_or(UNMEASURED_RATE, |capacity| times * capacity).clamp(0.1, MOST_MEASURED_RATE)
             }
         };
         Ok(Plan { seconds, rate, requests: (seconds * rate).ceil() as u32 })
@@ -236,7 +239,7 @@ mod tests {
         assert_eq!(plan("", None), Ok(Plan { seconds: 10.0, rate: 20.0, requests: 200 }));
         assert_eq!(plan("{\"times\": 3}", Some(5.0)), Ok(Plan { seconds: 10.0, rate: 15.0, requests: 150 }));
         let most = plan("{\"seconds\": 20, \"times\": 10}", Some(1e9)).unwrap();
-        assert_eq!((most.rate, most.requests), (40.0, 800));
+        assert_eq!((most.rate, most.requests), (400.0, 8000));
         assert_eq!(plan("{\"seconds\": 1, \"rate\": 0.5}", None).unwrap().requests, 1);
     }
 

@@ -41,7 +41,7 @@ const CASES = [
   ["full", made({}), {}, /^busy: All 12 slots busy; nobody waits/],
   ["waiting", made({ waiting: 1 }), {}, /^busy: Nothing is refused, but requests wait: 12 of 12 slots busy, 1 waits, the oldest /],
   ["normal refused", made({ waiting: 45 }), {}, /^refusing: Refusing \d+ % of normal requests: 12 of 12 slots busy, 45 wait, the oldest .*More backends would help: 15 are wanted, 3 are live\./],
-  ["low refused", made({ waiting: 24 }), {}, /^refusing: Refusing \d+ % of low priority, nothing else: .*High priority is let in without exception/],
+  ["low refused", made({ waiting: 24 }), {}, /^refusing: Refusing \d+ % of low priority: 12 of 12 .*Lower priorities go first/],
   ["too late", made({ waiting: 8 }), { rejected: 30, reasons: { deadline: 30 } }, /^refusing: Refused 75 % of the last ten seconds' requests, most because they could not finish in time: .*--wait-share/],
   ["full queue", made({ waiting: 50 }), { rejected: 5, reasons: { queue_full: 5 } }, /^critical: Refusing every request: 12 of 12 slots busy, 50 wait.*--max-queue-size/],
   ["lost", made({ lost: 1 }), {}, /8 slots.*Lost: 10\.0\.0\.0:8100, not heard for 4\.2 s\. Look at its log/],

@@ -3,6 +3,8 @@
 import { draw, make, mark, say, show } from "./dom.js";
 import { clock } from "./words.js";
 
+/** Seconds without a figure that a line goes on over: nobody came, or the second was not written. */
+const BRIDGED = 5;
 const SIZE = { width: 300, height: 96, left: 0, top: 6, bottom: 4 };
 
 /** One chart. `series` are `{key, label, value(at)}` where `at` is a second's figures; `kind` is `stack` or `lines`; `format`
@@ -19,7 +21,7 @@ export class Chart {
     this.svg = draw("svg", { viewBox: `0 0 ${SIZE.width} ${SIZE.height}`, preserveAspectRatio: "none", role: "img", tabindex: "0", "aria-labelledby": `${id}-words` });
     this.words = make("span", { id: `${id}-words`, class: "unseen" });
     this.top = make("span", { class: "chart-top", "aria-hidden": "true" });
-    this.grid = draw("path", { d: gridPath(), class: "chart-grid" });
+    this.grid = draw("path", { class: "chart-grid" });
     this.paths = series.map(({ key }) => draw("path", { class: `series ${kind} ${key}` }));
     this.cursor = draw("line", { y1: 0, y2: SIZE.height, class: "chart-cursor", visibility: "hidden" });
     this.svg.append(this.grid, ...(kind === "stack" ? this.paths.toReversed() : this.paths), this.cursor);
@@ -40,6 +42,7 @@ export class Chart {
     const largest = this.kind === "stack" ? sumOf(this.series) : maxOf(this.series);
     const top = nice(points.reduce((most, { at }) => (at ? Math.max(most, largest(at)) : most), 0));
     say(this.top, this.format(top));
+    mark(this.grid, "d", gridPath(points.length));
     this.#seen = this.series.map(({ value }) => points.some(({ at }) => at && value(at) > 0));
     if (this.kind === "stack") this.#stack(points, top);
     else this.series.forEach(({ value }, at) => mark(this.paths[at], "d", linePath(points, value, top)));
@@ -125,25 +128,24 @@ function yOf(value, top) {
   return SIZE.top + height * (1 - Math.min(1, value / top));
 }
 
-function gridPath() {
+/** Lines at no, half and full height, and at each minute; in a shorter window at each quarter of it. */
+function gridPath(seconds) {
+  const parts = seconds > 240 ? Math.round(seconds / 60) : 4;
   const lines = [0, 0.5, 1].map((share) => `M0 ${yOf(share, 1)}H${SIZE.width}`);
-  const minutes = [1, 2, 3, 4].map((minute) => `M${(SIZE.width * minute) / 5} ${SIZE.top}V${SIZE.height - SIZE.bottom}`);
-  return [...lines, ...minutes].join("");
+  const times = Array.from({ length: parts - 1 }, (_, at) => `M${(SIZE.width * (at + 1)) / parts} ${SIZE.top}V${SIZE.height - SIZE.bottom}`);
+  return [...lines, ...times].join("");
 }
 
-/** A line through what is known, broken where nothing is. */
+/** A line through what is known, broken where nothing is for more than `BRIDGED` seconds. */
 function linePath(points, value, top) {
   let path = "";
-  let pen = "M";
+  let last = -Infinity;
   points.forEach(({ at }, index) => {
     const number = at ? value(at) : null;
-    if (number === null || number === undefined) {
-      pen = "M";
-      return;
-    }
-    const y = yOf(number, top).toFixed(1);
-    path += `${pen}${xOf(index, points.length).toFixed(1)} ${y}H${xOf(index + 1, points.length).toFixed(1)}`;
-    pen = "L";
+    if (number === null || number === undefined) return;
+    const pen = index - last > BRIDGED ? "M" : "L";
+    path += `${pen}${xOf(index, points.length).toFixed(1)} ${yOf(number, top).toFixed(1)}H${xOf(index + 1, points.length).toFixed(1)}`;
+    last = index;
   });
   return path;
 }

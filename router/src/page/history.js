@@ -2,6 +2,8 @@
 
 /** Seconds that are kept. */
 export const SPAN = 300;
+/** Seconds that charts show: the smallest of these that what is known fits in. */
+const WINDOWS = [60, 120, SPAN];
 
 /** A pool's second in which nothing is known. */
 const NOTHING = Object.freeze({ accepted: 0, rejected: {}, tokens: 0 });
@@ -32,6 +34,12 @@ export class History {
   /** The newest whole second; 0 before the first. */
   get newest() {
     return this.#newest;
+  }
+
+  /** Seconds that a chart of all that is known shows. */
+  get window() {
+    const oldest = this.#points.keys().next().value ?? this.#newest;
+    return WINDOWS.find((seconds) => this.#newest - oldest < seconds) ?? SPAN;
   }
 
   /** A pool's points of the last `seconds`, oldest first; seconds that nobody told of are `null`. */

@@ -39,9 +39,10 @@ function headline(facts) {
   if (p.high >= 1 || pool.queued >= pool.max_queue_size && pool.queued > 0) {
     return { level: "critical", sentence: `Refusing every request: ${where(facts)}.` };
   }
-  if (refused && facts.worst !== "capacity") return { level: "refusing", sentence: refusing(facts) };
+  const byPlace = facts.worst === "capacity" || facts.worst === "queue_full";
+  if (refused && !byPlace) return { level: "refusing", sentence: refusing(facts) };
   if (p.normal > 0) return { level: "refusing", sentence: `Refusing ${percent(p.normal)} of normal requests: ${where(facts)}.` };
-  if (p.low > 0) return { level: "refusing", sentence: `Refusing ${percent(p.low)} of low priority, nothing else: ${where(facts)}.` };
+  if (p.low > 0) return { level: "refusing", sentence: `Refusing ${percent(p.low)} of low priority: ${where(facts)}.` };
   if (refused) return { level: "refusing", sentence: refusing(facts) };
   if (pool.queued > 0) return { level: "busy", sentence: `Nothing is refused, but requests wait: ${where(facts)}.` };
   if (facts.used >= pool.slots) return { level: "busy", sentence: `All ${plural(pool.slots, "slot")} busy; nobody waits, nothing is refused.` };
@@ -58,7 +59,7 @@ function withoutSlots({ pool, recent, lost }) {
 function refusing(facts) {
   const { recent, worst } = facts;
   const share = recent.rejected / (recent.accepted + recent.rejected);
-  const why = { deadline: "they could not finish in time", queue_full: "the queue was full" }[worst] ?? REASONS[worst] ?? worst;
+  const why = { deadline: "they could not finish in time", queue_full: "the queue was full for their priority" }[worst] ?? REASONS[worst] ?? worst;
   return `Refused ${percent(share)} of the last ten seconds' requests, ${share < 1 ? "most because " : ""}${why}: ${where(facts)}.`;
 }
 
@@ -81,9 +82,10 @@ function advise(facts, level) {
     advice.push("Who would wait longer than --wait-share of the request's time is refused at once. More slots, or a longer --request-timeout, lets them in.");
   }
   if (worst === "queue_full") {
-    advice.push(`The queue holds ${count(pool.max_queue_size)} at most (--max-queue-size), for normal priority ${count(stand(pool.curve, "normal").limit)}. A longer one helps against bursts only.`);
+    const [normal, low] = ["normal", "low"].map((priority) => count(stand(pool.curve, priority).limit));
+    advice.push(`The queue holds ${count(pool.max_queue_size)} (--max-queue-size), takes normal priority up to ${normal} and low up to ${low}. A longer one helps against bursts only.`);
   }
-  if (p.low > p.high && p.high === 0 && level === "refusing") advice.push("High priority is let in without exception: lower ones go first, as they should.");
+  if (p.low > p.high && p.high === 0 && level === "refusing") advice.push("Lower priorities go first, as they should: the curve refuses nothing of high priority yet.");
   if (pool.abandoned > 0) {
     advice.push(`${plural(pool.abandoned, "slot is", "slots are")} held by work that was given up and has not been confirmed to have stopped.`);
   }

@@ -4,6 +4,8 @@ import { byId, make } from "./dom.js";
 import { duration, figure } from "./words.js";
 
 const KEPT = 5;
+/** Milliseconds of decoding from which a rate means something. */
+const SHORTEST = 20;
 const PARTS = ["queued", "prefill", "decode"];
 
 /** Draws the last tries; the newest is on top and may still grow. */
@@ -41,7 +43,7 @@ function row(attempt, longest) {
 
 function words(attempt) {
   const parts = PARTS.filter((part) => attempt[part] !== null && attempt[part] !== undefined).map((part) => `${part} ${duration(attempt[part])}`);
-  const rate = attempt.tokens > 1 && attempt.decode > 0 ? `${attempt.tokens} tokens, ${figure((1000 * (attempt.tokens - 1)) / attempt.decode)} per second` : null;
+  const rate = attempt.tokens > 1 && attempt.decode >= SHORTEST ? `${attempt.tokens} tokens, ${figure((1000 * (attempt.tokens - 1)) / attempt.decode)} per second` : null;
   const size = rate ?? (attempt.tokens ? `${attempt.tokens} tokens` : null);
   return [attempt.state, ...parts, size].filter(Boolean).join(" · ");
 }

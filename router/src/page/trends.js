@@ -58,7 +58,8 @@ export class Trends {
     this.#shown = shown;
     [this.#history, this.#model] = [history, model];
     say(byId("trends-scope"), `verdicts, waits and tokens: this router's (${router})`);
-    const points = history.of(model, SPAN);
+    const points = history.of(model, history.window);
+    say(byId("trends-title"), { 60: "The last minute", 120: "The last two minutes" }[history.window] ?? "The last five minutes");
     for (const chart of this.#charts) chart.update(points);
     this.#table();
   }
