@@ -39,6 +39,10 @@ const MOST_RATE: f64 = 40.0;
 const MOST_MEASURED_RATE: f64 = 400.0;
 /// The rate, while no service time is known that would tell the capacity.
 const UNMEASURED_RATE: f64 = 20.0;
+/// The longest that a first request, whose time tells the capacity, is waited for.
+const FIRST_TAKES: Duration = Duration::from_secs(5);
+/// Between two looks for what it told.
+const RELEASE_TAKES: Duration = Duration::from_millis(20);
 /// How many of ten requests have high, normal and low priority.
 const MIX: [(Priority, u32); 3] = [(Priority::High, 2), (Priority::Normal, 5), (Priority::Low, 3)];
 
@@ -127,7 +131,8 @@ pub async fn handle(State(shared): State<Shared>, body: Bytes) -> Response {
         Ok(wanted) => wanted,
         Err(error) => return error.into_response(shared.config.overload_status),
     };
-    let plan = match wanted.plan(capacity(&shared, &demo.model).await) {
+    let capacity = if wanted.rate.is_some() { None } else { learn_capacity(&shared, &demo).await };
+    let plan = match wanted.plan(capacity) {
         Ok(plan) => plan,
         Err(error) => return error.into_response(shared.config.overload_status),
     };
@@ -146,6 +151,26 @@ pub async fn handle(State(shared): State<Shared>, body: Bytes) -> Response {
 
 fn refuse(status: StatusCode, body: &ErrorBody) -> Response {
     tidegate_serve::door::error_response(status, body)
+}
+
+/// The capacity, after a first request where nothing has been measured yet: a burst of a guessed rate would show nothing on a
+/// machine that is faster.
+async fn learn_capacity(shared: &Shared, demo: &DemoLoad) -> Option<f64> {
+    let known = capacity(shared, &demo.model).await;
+    if known.is_some() {
+        return known;
+    }
+    let first = async {
+        ask(client_paths(shared.clone()), demo.request()).await;
+        loop {
+            if let Some(measured) = capacity(shared, &demo.model).await {
+                return measured;
+            }
+            // The slot is given back a moment after the last byte.
+            tokio::time::sleep(RELEASE_TAKES).await;
+        }
+    };
+    tokio::time::timeout(FIRST_TAKES, first).await.ok()
 }
 
 /// Requests per second that the pool of `model` can serve; `None` until a service time is known.
