@@ -33,6 +33,8 @@ pub mod slots;
 pub mod text;
 
 pub use config::{Config, Flags, ModelFlags};
+#[cfg(feature = "demo-model")]
+pub use model::demo::questions as demo_questions;
 pub use model::{LoadError, ModelInfo, ModelSource};
 pub use node::{Backend, Stalled, StartError};
 pub use run::run;

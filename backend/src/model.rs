@@ -15,7 +15,7 @@ pub mod config;
 mod cpu;
 pub mod decoder;
 #[cfg(feature = "demo-model")]
-mod demo;
+pub(crate) mod demo;
 mod device;
 mod embedder;
 mod encoder;

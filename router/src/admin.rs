@@ -1,22 +1,29 @@
 //! The paths for operators on the admin port: what the ledger holds, and what load balancers ask.
 
-use crate::ledger::{Fleet, FleetPool, LedgerMode, OnLoss};
+use crate::ledger::{LedgerMode, OnLoss};
+use crate::report::FleetReport;
 use crate::scrape;
 use crate::shared::Shared;
+use crate::trial::own_page_only;
+use crate::{demo_load, live};
 use axum::extract::State;
+use axum::middleware::from_fn;
 use axum::response::Json;
-use axum::routing::get;
+use axum::routing::{get, post};
 use http::StatusCode;
-use serde_json::{Value, json};
 
 /// All paths for operators.
 pub fn admin_paths(shared: Shared) -> axum::Router {
     let app = axum::Router::new()
         .route("/fleet", get(fleet))
+        .route("/live", get(live::feed::handle))
+        .route("/demo-load", post(demo_load::handle).layer(from_fn(own_page_only)))
         .route("/metrics", get(scrape::metrics))
         .route("/health", get(crate::health::handle))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .merge(crate::page::page_paths())
+        .merge(crate::trial::trial_paths(&shared))
         .with_state(shared);
     tidegate_serve::door::guard(app)
 }
@@ -38,48 +45,6 @@ pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) 
     }
 }
 
-async fn fleet(State(shared): State<Shared>) -> Json<Value> {
-    Json(fleet_json(&*shared.fleet.look().await))
-}
-
-/// The ledger's view as JSON; counts are numbers.
-fn fleet_json(fleet: &Fleet) -> Value {
-    let routers = fleet.routers.iter();
-    json!({
-        "pools": fleet.pools.iter().map(pool_json).collect::<Vec<_>>(),
-        "routers": routers
-            .map(|router| json!({"id": router.id, "age_ms": router.age_ms, "flags": router.flags}))
-            .collect::<Vec<_>>(),
-        "ledger": fleet.ledger.as_str(),
-        "flags_differ": fleet.flag_sets().len() > 1,
-    })
-}
-
-fn pool_json(pool: &FleetPool) -> Value {
-    let backends = pool.backends.iter().map(|backend| {
-        json!({
-            "id": backend.id, "url": backend.url, "slots": backend.slots, "running": backend.running,
-            "abandoned": backend.abandoned, "state": backend.state.as_str(),
-        })
-    });
-    let tickets = pool.tickets.iter().map(|ticket| {
-        json!({
-            "id": ticket.id, "router": ticket.router, "priority": ticket.priority.as_str(), "age_ms": ticket.age_ms,
-        })
-    });
-    json!({
-        "model": pool.model,
-        "slots": pool.slots,
-        "running": pool.running,
-        "abandoned": pool.abandoned,
-        "queued": pool.queued,
-        "max_queue_size": pool.max_queue_size,
-        "capacity": pool.capacity,
-        "rejection_probability": pool.rejection_probability,
-        "drain_per_s": pool.drain_per_s,
-        "oldest_wait_ms": pool.oldest_wait_ms,
-        "desired_backends": pool.desired_backends,
-        "backends": backends.collect::<Vec<_>>(),
-        "tickets": tickets.collect::<Vec<_>>(),
-    })
+async fn fleet(State(shared): State<Shared>) -> Json<FleetReport> {
+    Json(FleetReport::new(&*shared.fleet.look().await, usize::MAX).heard_by(&shared.heard))
 }

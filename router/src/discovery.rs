@@ -1,5 +1,6 @@
 //! Which backends there are: the listed ones, which are asked each second, and those that registered in Redis.
 
+pub mod heard;
 mod listed;
 mod registered;
 
@@ -9,6 +10,8 @@ pub use registered::RegistrationWatch;
 use crate::catalogue::Catalogue;
 use crate::confirm::Confirmer;
 use crate::ledger::{Backend, Ledger};
+use crate::shared::Shared;
+use heard::Heard;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_telemetry::metrics::RouterMetrics;
@@ -24,19 +27,23 @@ pub struct Discovery {
     pub confirmer: Confirmer,
     /// Counts backends that are lost.
     pub metrics: Arc<RouterMetrics>,
+    /// When each backend was last heard.
+    pub heard: Heard,
     /// Backends by id, and whether each said last that it drains.
     known: Arc<Mutex<BTreeMap<String, bool>>>,
 }
 
 impl Discovery {
     /// No backend known yet.
-    pub fn new(
-        ledger: Ledger,
-        catalogue: Catalogue,
-        confirmer: Confirmer,
-        metrics: Arc<RouterMetrics>,
-    ) -> Self {
-        Self { ledger, catalogue, confirmer, metrics, known: Arc::default() }
+    pub fn new(shared: &Shared) -> Self {
+        Self {
+            ledger: shared.desk.ledger.clone(),
+            catalogue: shared.catalogue.clone(),
+            confirmer: shared.desk.confirmer.clone(),
+            metrics: shared.metrics.clone(),
+            heard: shared.heard.clone(),
+            known: Arc::default(),
+        }
     }
 
     /// Enters a backend, or renews it. The first of its `models` names its pool.
@@ -61,6 +68,7 @@ impl Discovery {
     pub async fn remove(&self, id: &str) {
         let pool = self.catalogue.pool_of_backend(id);
         self.catalogue.remove(id);
+        self.heard.forget(id);
         if let Some(pool) = pool
             && let Err(error) = self.ledger.remove_backend(&pool, id).await
         {

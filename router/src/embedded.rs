@@ -1,6 +1,7 @@
 //! Embedded mode: a backend in the router's own process. The one place where the router knows the backend's crate.
 
 use crate::config::Config;
+use crate::demo_load::DemoLoad;
 use crate::flags::ModelFlags;
 use crate::run::Local;
 use futures_util::future::FutureExt;
@@ -32,8 +33,9 @@ impl Embedded {
     /// What a router runs: the backend's paths, and the watch over its engine.
     pub fn into_local(self) -> Local {
         let service = self.backend.service();
+        let demo = DemoLoad::new(self.model_name(), self.embeds(), tidegate_backend::demo_questions());
         let backend = self.backend;
-        Local { service, broken: async move { backend.supervise().await.into() }.boxed() }
+        Local { service, demo, broken: async move { backend.supervise().await.into() }.boxed() }
     }
 
     /// The name that requests ask for.

@@ -24,7 +24,7 @@ use tidegate_telemetry::metrics::{self, LedgerMetrics};
 use tokio::sync::oneshot;
 
 pub use self::{
-    fleet::{Fleet, FleetBackend, FleetPool, FleetRouter, FleetTicket, LedgerMode},
+    fleet::{Curve, Fleet, FleetBackend, FleetPool, FleetRouter, FleetTicket, LedgerMode, Stand},
     memory::MemoryLedger,
     redis::RedisLedger,
 };
@@ -292,6 +292,11 @@ impl Ledger {
     /// Counts and estimates of a pool; `None` where no backend ever served it.
     pub async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
         each!(self, desk => desk.view(pool).await)
+    }
+
+    /// Counts and estimates of every pool, by name: cheaper than [`Ledger::fleet`], however many wait.
+    pub async fn views(&self) -> Result<Vec<(String, View)>, LedgerError> {
+        each!(self, desk => desk.views().await)
     }
 
     /// The whole account, for `/fleet` and `/health`.

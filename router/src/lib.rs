@@ -11,13 +11,16 @@
 //! 5. [`ledger`]: the account of slots, tickets and leases that all routers share.
 //! 6. [`discovery`] and [`catalogue`]: which backends there are, and which names they serve.
 //! 7. [`upstream`] and [`confirm`]: connections to backends, and how given-up work is known to have stopped.
-//! 8. [`health`], [`admin`], `scrape`, [`fleet_watch`]: what operators and load balancers see.
-//! 9. [`error`]: everything that can end a request other than its answer.
+//! 8. [`health`], [`admin`], `scrape`, [`fleet_watch`], [`report`]: what operators and load balancers see.
+//! 9. [`tally`], [`live`], [`demo_load`]: what the live views show, and the load that a newcomer may watch on them.
+//! 10. [`page`] and [`trial`]: the live page for people, and its way to send a request.
+//! 11. [`error`]: everything that can end a request other than its answer.
 
 pub mod admin;
 pub mod catalogue;
 pub mod config;
 pub mod confirm;
+pub mod demo_load;
 pub mod discovery;
 #[cfg(feature = "embedded")]
 pub mod embedded;
@@ -26,10 +29,15 @@ pub mod flags;
 pub mod fleet_watch;
 pub mod health;
 pub mod ledger;
+pub mod live;
+pub mod page;
+pub mod report;
 pub mod request;
 pub mod run;
 mod scrape;
 pub mod server;
 pub mod shared;
 pub mod start;
+pub mod tally;
+pub mod trial;
 pub mod upstream;

@@ -4,9 +4,12 @@ use crate::admin::admin_paths;
 use crate::catalogue::Catalogue;
 use crate::config::{Config, Fleet};
 use crate::confirm::Confirmer;
+use crate::demo_load::DemoLoad;
+use crate::discovery::heard::Heard;
 use crate::discovery::{Discovery, RegistrationWatch, look_listed, watch_listed};
 use crate::fleet_watch::FleetWatch;
 use crate::ledger::{Ledger, LedgerOptions, MemoryLedger, RedisLedger};
+use crate::live;
 use crate::request::permit::Desk;
 use crate::scrape;
 use crate::server::client_paths;
@@ -32,6 +35,8 @@ const ADMIN_CLOSE: Duration = Duration::from_secs(1);
 pub struct Local {
     /// Its paths, to be called without a socket.
     pub service: axum::Router,
+    /// What may be asked of it to show a newcomer some load.
+    pub demo: DemoLoad,
     /// Ends only when it has broken for good; the process should then end too, for its supervisor to restart it.
     pub broken: BoxFuture<'static, anyhow::Error>,
 }
@@ -56,20 +61,20 @@ pub async fn run(
     shutdown: CancellationToken,
 ) -> anyhow::Result<()> {
     let config = Arc::new(config);
-    let (local, broken) = match local {
-        Some(Local { service, broken }) => (Some(service), broken),
-        None => (None, std::future::pending().boxed()),
-    };
     let embedded = local.is_some();
-    let shared = assemble(config.clone(), local, shutdown.clone()).await?;
-    let discovery = Discovery::new(
-        shared.desk.ledger.clone(),
-        shared.catalogue.clone(),
-        shared.desk.confirmer.clone(),
-        shared.metrics.clone(),
-    );
+    let (service, demo, broken) = match local {
+        Some(Local { service, demo, broken }) => (Some(service), Some(demo), broken),
+        None => (None, None, std::future::pending().boxed()),
+    };
+    let shared = Shared {
+        demo_load: demo.map(Arc::new),
+        ..assemble(config.clone(), service, shutdown.clone()).await?
+    };
+    let discovery = Discovery::new(&shared);
     let mut watchers = watch(&config, embedded, &discovery).await?;
     watchers.spawn(shared.fleet.clone().compare_flags());
+    watchers.spawn(live::keep_history(shared.clone()));
+    watchers.spawn(live::take_snapshots(shared.clone()));
 
     let pushing = scrape::push(shared.clone())?;
     let ended = serve(shared, listeners, shutdown, broken).await;
@@ -93,9 +98,10 @@ async fn serve(
     let admin = listen::serve(listeners.admin, admin_paths(shared.clone()), admin_end.clone(), ADMIN_CLOSE);
     let admin = tokio::spawn(admin);
     let drained = tokio::select! {
-        drained = listen::serve(listeners.client, client_paths(shared), shutdown, limit) => drained,
+        drained = listen::serve(listeners.client, client_paths(shared.clone()), shutdown, limit) => drained,
         error = broken => return Err(error),
     };
+    shared.live.end();
     admin_end.cancel();
     admin.await.context("the admin port's task broke")?;
     anyhow::ensure!(drained, "requests were still running after {} s of drain", limit.as_secs_f64());
@@ -119,6 +125,9 @@ async fn assemble(
         upstream,
         fleet: FleetWatch::new(ledger),
         metrics,
+        heard: Heard::default(),
+        live: Arc::default(),
+        demo_load: None,
         draining,
         started: unix_seconds(),
         config,

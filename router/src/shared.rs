@@ -2,7 +2,10 @@
 
 use crate::catalogue::Catalogue;
 use crate::config::Config;
+use crate::demo_load::DemoLoad;
+use crate::discovery::heard::Heard;
 use crate::fleet_watch::FleetWatch;
+use crate::live::Live;
 use crate::request::permit::Desk;
 use crate::upstream::Upstream;
 use std::sync::Arc;
@@ -23,8 +26,14 @@ pub struct Shared {
     pub upstream: Upstream,
     /// The last look at the whole fleet.
     pub fleet: FleetWatch,
+    /// When each backend was last heard.
+    pub heard: Heard,
     /// What this router counts.
     pub metrics: Arc<RouterMetrics>,
+    /// What the live feed shares.
+    pub live: Arc<Live>,
+    /// The bursts of demo load; none where the backend is not this process's own.
+    pub demo_load: Option<Arc<DemoLoad>>,
     /// Cancelled once this router drains.
     pub draining: CancellationToken,
     /// Unix seconds of the start: what `created` says of models.
@@ -33,7 +42,12 @@ pub struct Shared {
 
 /// Unix seconds now.
 pub fn unix_seconds() -> u64 {
+    unix_millis() / 1000
+}
+
+/// Unix milliseconds now.
+pub fn unix_millis() -> u64 {
     #[expect(clippy::disallowed_methods, reason = "the API shows wall-clock time; no logic hangs on it")]
     let now = SystemTime::now();
-    now.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+    now.duration_since(UNIX_EPOCH).map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX))
 }

@@ -5,7 +5,7 @@
 //! 3. [`process`]: the real binaries, started as a user starts them.
 //! 4. [`redis`]: a real Redis server on a port of its own.
 //! 5. [`client`]: HTTP as a client speaks it, down to hanging up.
-//! 6. [`collector`]: an OTLP collector that shows what it was sent.
+//! 6. [`collector`]: an OTLP collector that shows what it was sent. [`live`]: a listener of the live feed.
 //! 7. [`wait`]: waiting for a condition instead of sleeping.
 
 #![expect(
@@ -17,6 +17,7 @@
 pub mod client;
 pub mod collector;
 pub mod fake_node;
+pub mod live;
 pub mod process;
 pub mod redis;
 pub mod router;

@@ -149,6 +149,17 @@ impl<A: Account> Desk<A> {
         self.account.view(pool).await
     }
 
+    /// See [`super::Ledger::views`].
+    pub(super) async fn views(&self) -> Result<Vec<(String, View)>, LedgerError> {
+        let mut views = Vec::new();
+        for name in self.account.pools().await? {
+            if let Some(view) = self.account.view(&name).await? {
+                views.push((name, view));
+            }
+        }
+        Ok(views)
+    }
+
     /// See [`super::Ledger::fleet`].
     pub(super) async fn fleet(&self) -> Result<Fleet, LedgerError> {
         let mut pools = Vec::new();

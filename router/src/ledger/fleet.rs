@@ -4,10 +4,13 @@ use std::{collections::BTreeSet, time::Duration};
 
 use tidegate_admission::{
     Limits, Priority, View,
-    decide::probability,
     snapshot::{BackendState, BackendView, Snapshot, TicketView, Totals},
     time::seconds,
 };
+
+pub use curve::{Curve, Stand};
+
+mod curve;
 
 /// Where the account is kept, and whether it can be reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +64,12 @@ pub struct FleetPool {
     pub capacity: u32,
     /// Rejection probability of a request of normal priority, which is what a request has that says nothing.
     pub rejection_probability: f64,
+    /// The rejection curve and where the pool stands on it, by this router's flags.
+    pub curve: Curve,
+    /// Mean service time in seconds; 0 until one is known.
+    pub service_mean: f64,
+    /// 90th percentile of the service time in seconds; 0 until one is known.
+    pub service_p90: f64,
     /// Slots that come free per second while all are busy; 0 until a service time is known.
     pub drain_per_s: f64,
     /// Wait of the oldest ticket.
@@ -164,6 +173,7 @@ impl FleetPool {
         let view = &snapshot.view;
         let capacity = view.slots + limits.max_queue_size;
         let measured = view.estimate.measured() && view.slots > 0;
+        let curve = Curve::of(view, limits);
         let since_reset = Duration::from_micros(view.at.since(snapshot.last_reset));
         FleetPool {
             slots: view.slots,
@@ -172,7 +182,10 @@ impl FleetPool {
             queued: view.queued_total(),
             max_queue_size: limits.max_queue_size,
             capacity,
-            rejection_probability: rejection_probability(view, limits),
+            rejection_probability: curve.normal.p,
+            curve,
+            service_mean: view.estimate.mean,
+            service_p90: view.estimate.p90,
             desired_backends: desired_backends(view),
             drain_per_s: if measured { view.estimate.drain(f64::from(view.slots)) } else { 0.0 },
             oldest_wait_ms: snapshot.oldest_wait() / 1000,
@@ -188,13 +201,6 @@ impl FleetPool {
     pub fn seconds_until_reset(&self) -> f64 {
         seconds(u64::try_from(self.until_reset.as_micros()).unwrap_or(u64::MAX))
     }
-}
-
-/// `p` for a request of normal priority.
-fn rejection_probability(view: &View, limits: &Limits) -> f64 {
-    let slots = f64::from(view.slots);
-    let held = f64::from(view.running + view.abandoned + view.ahead(Priority::Normal));
-    probability(held, slots, slots + limits.queue_limit(Priority::Normal), limits.rejection_start)
 }
 
 impl From<BackendView> for FleetBackend {

@@ -15,6 +15,7 @@ use futures_util::future::BoxFuture;
 use http::Response;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tidegate_admission::Reason;
 use tidegate_telemetry::metrics::WaitEnd;
 use tokio::time::Instant;
@@ -28,11 +29,16 @@ const MAX_UNREACHABLE: u32 = 3;
 pub struct Pool(pub String);
 
 impl Pool {
-    fn mark(self, mut response: Response<Body>) -> Response<Body> {
+    /// Tells the layers outside.
+    pub(super) fn mark(self, mut response: Response<Body>) -> Response<Body> {
         response.extensions_mut().insert(self);
         response
     }
 }
+
+/// How long a request waited for its first slot, for the layers outside, like [`Pool`].
+#[derive(Debug, Clone, Copy)]
+pub struct SlotAfter(pub Duration);
 
 /// A job that holds a slot.
 #[derive(Debug)]
@@ -103,9 +109,21 @@ where
             let answer = deliver_admitted(&desk, deliver, Arc::new(job)).await;
             match answer {
                 Ok(response) => Ok(pool.mark(response)),
-                Err(error) => Err(error.in_pool(&pool.0)),
+                Err(error) => {
+                    note(&desk, &pool.0, error.kind);
+                    Err(error.in_pool(&pool.0))
+                }
             }
         })
+    }
+}
+
+/// Counts a request that ended with an error.
+fn note(desk: &Desk, pool: &str, kind: ErrorKind) {
+    if kind.is_refusal() {
+        desk.tally.rejected(pool, kind.code());
+    } else {
+        desk.tally.failed(pool, kind.code());
     }
 }
 
@@ -115,13 +133,18 @@ where
     S: Service<Admitted, Response = Response<Body>, Error = Undelivered>,
 {
     let mut permit = first_permit(desk, &job).await?;
-    desk.metrics.granted(&job.pool, job.priority.as_str(), job.arrived.elapsed());
+    let waited = job.arrived.elapsed();
+    desk.metrics.granted(&job.pool, job.priority.as_str(), waited);
+    desk.tally.accepted(&job.pool, waited);
     let mut unreachable = 0;
     let mut resends = 0;
     loop {
         std::future::poll_fn(|cx| deliver.poll_ready(cx)).await.map_err(failure)?;
         match deliver.call(Admitted { job: job.clone(), permit, resends }).await {
-            Ok(response) => return Ok(response),
+            Ok(mut response) => {
+                response.extensions_mut().insert(SlotAfter(waited));
+                return Ok(response);
+            }
             Err(Undelivered::Failed(error)) => return Err(error),
             Err(Undelivered::Refused { permit: refused, why, message }) => {
                 unreachable += u32::from(why == HandBack::Unreachable);

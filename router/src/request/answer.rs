@@ -2,11 +2,13 @@
 
 use super::access::{AccessLine, Notes};
 use super::admission::Pool;
+use super::dispatch::is_event_stream;
 use crate::error::Error;
+use crate::tally::{PoolTally, Tally, tokens_in};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -26,6 +28,8 @@ pub struct AnswerLayer {
     pub overload_status: StatusCode,
     /// Where answers are counted.
     pub metrics: Arc<RouterMetrics>,
+    /// Where what flows to clients is counted by the second.
+    pub tally: Arc<Tally>,
 }
 
 impl<S> Layer<S> for AnswerLayer {
@@ -94,6 +98,9 @@ impl AnswerLayer {
         response: Response<Body>,
     ) -> Response<Body> {
         let status = response.status();
+        let is_stream = response.headers().get(header::CONTENT_TYPE).is_some_and(is_event_stream);
+        // What no pool answered, and what is no success, has no tokens.
+        let tally = (status.is_success() && !pool.is_empty()).then(|| self.tally.pool(&pool));
         response.map(|inner| {
             Body::new(CountedBody {
                 inner,
@@ -104,6 +111,9 @@ impl AnswerLayer {
                 status,
                 arrived,
                 begun: false,
+                is_stream,
+                tally,
+                answering: false,
                 _line: line,
             })
         })
@@ -121,8 +131,28 @@ struct CountedBody {
     status: StatusCode,
     arrived: Instant,
     begun: bool,
+    is_stream: bool,
+    /// Where a pool's answer is counted; none for a failure.
+    tally: Option<Arc<PoolTally>>,
+    /// Something of the answer itself has passed.
+    answering: bool,
     /// The last field: what is below has noted all that it knows when it is dropped.
     _line: AccessLine,
+}
+
+impl CountedBody {
+    /// Counts what flows to the client. The comments that keep a waiting stream open are no beginning of an answer.
+    fn flowed(&mut self, piece: &[u8]) {
+        let Some(tally) = &self.tally else { return };
+        let tokens = tokens_in(piece, self.is_stream);
+        if tokens > 0 {
+            tally.tokens(tokens);
+        }
+        if !self.answering && (tokens > 0 || !self.is_stream) {
+            self.answering = true;
+            tally.first_token(self.arrived.elapsed());
+        }
+    }
 }
 
 impl Drop for CountedBody {
@@ -144,6 +174,11 @@ impl HttpBody for CountedBody {
         if !self.begun && self.status.is_success() && matches!(frame, Some(Ok(_))) {
             self.begun = true;
             self.metrics.first_token(&self.pool, self.arrived.elapsed(), self.trace.clone());
+        }
+        if let Some(Ok(frame)) = &frame
+            && let Some(piece) = frame.data_ref()
+        {
+            self.flowed(piece);
         }
         Poll::Ready(frame)
     }

@@ -230,7 +230,7 @@ fn strip(headers: &mut HeaderMap) {
     }
 }
 
-fn is_event_stream(value: &HeaderValue) -> bool {
+pub(super) fn is_event_stream(value: &HeaderValue) -> bool {
     value.as_bytes().starts_with(tidegate_wire::sse::CONTENT_TYPE.as_bytes())
 }
 

@@ -6,6 +6,7 @@
 use super::lengths::Lengths;
 use crate::confirm::Confirmer;
 use crate::ledger::{AttemptId, End, Grant, HandBack, Ledger};
+use crate::tally::Tally;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use tidegate_admission::Class;
@@ -24,6 +25,8 @@ pub struct Desk {
     pub metrics: Arc<RouterMetrics>,
     /// How long requests take, as far as this router has seen it.
     pub lengths: Lengths,
+    /// What this router does in the running second.
+    pub tally: Arc<Tally>,
     router_id: String,
     next_attempt: AtomicU64,
 }
@@ -36,9 +39,15 @@ impl Desk {
             confirmer,
             metrics,
             lengths: Lengths::default(),
+            tally: Arc::default(),
             router_id,
             next_attempt: AtomicU64::new(1),
         }
+    }
+
+    /// The name of this router's life.
+    pub fn router_id(&self) -> &str {
+        &self.router_id
     }
 
     /// A name for one try, never used before.

@@ -5,6 +5,7 @@
 
 use super::Job;
 use super::access::Notes;
+use super::admission::Pool;
 use crate::error::Error;
 use axum::body::Body;
 use bytes::Bytes;
@@ -56,6 +57,7 @@ where
 
     fn call(&mut self, job: Job) -> Answer {
         let (stream, keep_alive, notes) = (job.stream, self.keep_alive, job.notes.clone());
+        let pool = Pool(job.pool.clone());
         let mut answer: Answer = Box::pin(self.inner.call(job));
         if !stream {
             return answer;
@@ -63,7 +65,7 @@ where
         Box::pin(async move {
             match tokio::time::timeout(keep_alive, &mut answer).await {
                 Ok(answered) => answered,
-                Err(_) => Ok(open(LateStream::new(answer, keep_alive, notes))),
+                Err(_) => Ok(pool.mark(open(LateStream::new(answer, keep_alive, notes)))),
             }
         })
     }

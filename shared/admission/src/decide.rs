@@ -196,10 +196,15 @@ pub fn numbers(view: &View, limits: &Limits, asked: &Asked) -> Numbers {
     }
 }
 
+/// Where the curve begins: the held requests up to which none is rejected.
+pub fn start(slots: f64, capacity: f64, rejection_start: f64) -> f64 {
+    let wished = rejection_start * capacity;
+    if wished > slots { wished } else { slots }
+}
+
 /// The rejection probability: 0 up to the start of the curve, then a straight line to 1 at the capacity.
 pub fn probability(held: f64, slots: f64, capacity: f64, rejection_start: f64) -> f64 {
-    let wished = rejection_start * capacity;
-    let start = if wished > slots { wished } else { slots };
+    let start = start(slots, capacity, rejection_start);
     if capacity <= start {
         return 0.0;
     }

@@ -1,0 +1,295 @@
+//! `POST /demo-load`: a short burst of requests to the embedded backend, so that a newcomer sees queue and curve at work.
+//!
+//! The requests are real ones: they go through the same service that the client port serves, are admitted, queued and
+//! refused like any other, and are counted with them.
+
+use crate::error::{Error, ErrorKind};
+use crate::server::client_paths;
+use crate::shared::Shared;
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Json, Response};
+use bytes::Bytes;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt;
+use rand::RngExt;
+use rand::seq::IndexedRandom;
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::sync::Arc;
+use std::time::Duration;
+use tidegate_admission::Priority;
+use tidegate_wire::error::ErrorBody;
+use tidegate_wire::header as names;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use tower::ServiceExt;
+
+/// Seconds of a burst that says nothing of them.
+const SECONDS: f64 = 10.0;
+/// Times the capacity, for a burst that says nothing of its rate: enough for every colour of the page.
+const TIMES: f64 = 2.0;
+/// The longest burst in seconds.
+const MOST_SECONDS: f64 = 20.0;
+/// The highest rate in requests per second that can be asked for.
+const MOST_RATE: f64 = 40.0;
+/// The highest rate that follows from times the capacity: the demo model is small and fast, and a burst below its capacity would show
+/// nothing.
+const MOST_MEASURED_RATE: f64 = 400.0;
+/// The rate, while no service time is known that would tell the capacity.
+const UNMEASURED_RATE: f64 = 20.0;
+/// The longest that a first request, whose time tells the capacity, is waited for.
+const FIRST_TAKES: Duration = Duration::from_secs(5);
+/// Between two looks for what it told.
+const RELEASE_TAKES: Duration = Duration::from_millis(20);
+/// How many of ten requests have high, normal and low priority.
+const MIX: [(Priority, u32); 3] = [(Priority::High, 2), (Priority::Normal, 5), (Priority::Low, 3)];
+
+/// What bursts are made of, and the one place for a burst that runs.
+#[derive(Debug)]
+pub struct DemoLoad {
+    model: String,
+    embeds: bool,
+    questions: Vec<&'static str>,
+    running: Arc<Semaphore>,
+}
+
+/// What is asked for.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    seconds: Option<f64>,
+    rate: Option<f64>,
+    times: Option<f64>,
+}
+
+/// What a burst will do.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+struct Plan {
+    /// How long requests are sent.
+    seconds: f64,
+    /// Requests per second.
+    rate: f64,
+    /// Requests in all.
+    requests: u32,
+}
+
+impl DemoLoad {
+    /// Bursts of these questions to `model`, which makes embeddings (`embeds`) or text.
+    pub fn new(model: String, embeds: bool, questions: Vec<&'static str>) -> Self {
+        Self { model, embeds, questions, running: Arc::new(Semaphore::new(1)) }
+    }
+
+    /// One request with a question and a priority drawn by chance.
+    fn request(&self) -> Request<Body> {
+        let mut random = rand::rng();
+        let question = self.questions.choose(&mut random).copied().unwrap_or("What is 17 + 25?");
+        let (path, body) = if self.embeds {
+            ("/v1/embeddings", json!({"model": self.model, "input": question}))
+        } else {
+            let messages = json!([{"role": "user", "content": question}]);
+            ("/v1/chat/completions", json!({"model": self.model, "stream": true, "messages": messages}))
+        };
+        let mut request = Request::new(Body::from(body.to_string()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() = http::Uri::from_static(path);
+        let headers = request.headers_mut();
+        headers.insert(header::CONTENT_TYPE, header::HeaderValue::from_static("application/json"));
+        let priority = priority(random.random_range(0..10));
+        headers.insert(names::PRIORITY, header::HeaderValue::from_static(priority.as_str()));
+        request
+    }
+}
+
+/// The priority of a request that drew `number` of 0 to 9.
+fn priority(number: u32) -> Priority {
+    let mut below = 0;
+    for (priority, share) in MIX {
+        below += share;
+        if number < below {
+            return priority;
+        }
+    }
+    Priority::Normal
+}
+
+/// The handler: answers what the burst will do, and lets it run.
+pub async fn handle(State(shared): State<Shared>, body: Bytes) -> Response {
+    let Some(demo) = shared.demo_load.clone() else {
+        let message = "demo load is there in embedded mode only: this router serves backends of others";
+        return refuse(
+            StatusCode::NOT_FOUND,
+            &ErrorBody::new("invalid_request_error", "not_embedded", message),
+        );
+    };
+    if shared.draining.is_cancelled() {
+        let error = Error::new(ErrorKind::Draining, "this router is shutting down");
+        return error.into_response(shared.config.overload_status);
+    }
+    let wanted = match Wanted::parse(&body) {
+        Ok(wanted) => wanted,
+        Err(error) => return error.into_response(shared.config.overload_status),
+    };
+    let capacity = if wanted.rate.is_some() { None } else { learn_capacity(&shared, &demo).await };
+    let plan = match wanted.plan(capacity) {
+        Ok(plan) => plan,
+        Err(error) => return error.into_response(shared.config.overload_status),
+    };
+    let Ok(place) = demo.running.clone().try_acquire_owned() else {
+        let body = ErrorBody::new(
+            "invalid_request_error",
+            "demo_load_running",
+            "a burst is running; wait for its end",
+        );
+        return refuse(StatusCode::CONFLICT, &body);
+    };
+    tracing::info!(seconds = plan.seconds, rate = plan.rate, "demo load begins");
+    tokio::spawn(burst(shared, demo, plan, place));
+    (StatusCode::ACCEPTED, Json(plan)).into_response()
+}
+
+fn refuse(status: StatusCode, body: &ErrorBody) -> Response {
+    tidegate_serve::door::error_response(status, body)
+}
+
+/// The capacity, after a first request where nothing has been measured yet: a burst of a guessed rate would show nothing on a
+/// machine that is faster.
+async fn learn_capacity(shared: &Shared, demo: &DemoLoad) -> Option<f64> {
+    let known = capacity(shared, &demo.model).await;
+    if known.is_some() {
+        return known;
+    }
+    let first = async {
+        ask(client_paths(shared.clone()), demo.request()).await;
+        loop {
+            if let Some(measured) = capacity(shared, &demo.model).await {
+                return measured;
+            }
+            // The slot is given back a moment after the last byte.
+            tokio::time::sleep(RELEASE_TAKES).await;
+        }
+    };
+    tokio::time::timeout(FIRST_TAKES, first).await.ok()
+}
+
+/// Requests per second that the pool of `model` can serve; `None` until a service time is known.
+async fn capacity(shared: &Shared, model: &str) -> Option<f64> {
+    let fleet = shared.fleet.look().await;
+    let pool = fleet.pools.iter().find(|pool| pool.model == model)?;
+    (pool.service_mean > 0.0 && pool.slots > 0).then(|| f64::from(pool.slots) / pool.service_mean)
+}
+
+impl Wanted {
+    fn parse(body: &Bytes) -> Result<Self, Error> {
+        if body.trim_ascii().is_empty() {
+            return Ok(Self { seconds: None, rate: None, times: None });
+        }
+        serde_json::from_slice(body).map_err(|error| {
+            let message = format!(
+                "the body must be a JSON object with seconds, and rate or times, as numbers: {error}"
+            );
+            Error::new(ErrorKind::InvalidRequest, message)
+        })
+    }
+
+    fn plan(&self, capacity: Option<f64>) -> Result<Plan, Error> {
+        let seconds = within("seconds", self.seconds.unwrap_or(SECONDS), 1.0, MOST_SECONDS)?;
+        let rate = match (self.rate, self.times) {
+            (Some(_), Some(_)) => {
+                return Err(Error::invalid("times", "rate and times exclude each other: give one of them"));
+            }
+            (Some(rate), None) => within("rate", rate, 0.1, MOST_RATE)?,
+            (None, times) => {
+                let times = within("times", times.unwrap_or(TIMES), 0.1, 10.0)?;
+                capacity.map_or(UNMEASURED_RATE, |capacity| times * capacity).clamp(0.1, MOST_MEASURED_RATE)
+            }
+        };
+        Ok(Plan { seconds, rate, requests: (seconds * rate).ceil() as u32 })
+    }
+}
+
+fn within(name: &str, value: f64, least: f64, most: f64) -> Result<f64, Error> {
+    if (least..=most).contains(&value) {
+        return Ok(value);
+    }
+    Err(Error::invalid(name, format!("'{name}' must be a number from {least} to {most}")))
+}
+
+/// Sends the requests of a plan and waits for their ends, unless the router drains: then those under way are given up. Holds the
+/// place of the running burst all the while.
+async fn burst(shared: Shared, demo: Arc<DemoLoad>, plan: Plan, place: OwnedSemaphorePermit) {
+    let draining = shared.draining.clone();
+    let mut under_way = JoinSet::new();
+    let sending = async {
+        let service = client_paths(shared);
+        let end = Instant::now() + Duration::from_secs_f64(plan.seconds);
+        let mut ticks = interval(Duration::from_secs_f64(1.0 / plan.rate));
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        for _ in 0..plan.requests {
+            ticks.tick().await;
+            if Instant::now() >= end {
+                break;
+            }
+            under_way.spawn(ask(service.clone(), demo.request()));
+            // Those that have ended take no room until the end of the burst.
+            while under_way.try_join_next().is_some() {}
+        }
+        while under_way.join_next().await.is_some() {}
+    };
+    let finished = draining.run_until_cancelled(sending).await.is_some();
+    tracing::info!(finished, "demo load ends");
+    drop(place);
+}
+
+/// One request, read to its end as a client does.
+async fn ask(service: axum::Router, request: Request<Body>) {
+    let Ok(response) = service.oneshot(request).await;
+    let mut body = response.into_body();
+    while let Some(Ok(_)) = body.frame().await {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn plan(body: &str, capacity: Option<f64>) -> Result<Plan, String> {
+        Wanted::parse(&Bytes::from(body.to_owned()))
+            .and_then(|wanted| wanted.plan(capacity))
+            .map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_burst_is_bounded_whatever_is_asked() {
+        assert_eq!(plan("", None), Ok(Plan { seconds: 10.0, rate: 20.0, requests: 200 }));
+        assert_eq!(plan("{\"times\": 3}", Some(5.0)), Ok(Plan { seconds: 10.0, rate: 15.0, requests: 150 }));
+        let most = plan("{\"seconds\": 20, \"times\": 10}", Some(1e9)).unwrap();
+        assert_eq!((most.rate, most.requests), (400.0, 8000));
+        assert_eq!(plan("{\"seconds\": 1, \"rate\": 0.5}", None).unwrap().requests, 1);
+    }
+
+    #[test]
+    fn bad_wishes_are_named() {
+        for (body, name) in [
+            ("{\"seconds\": 21}", "'seconds'"),
+            ("{\"rate\": 41}", "'rate'"),
+            ("{\"rate\": -1}", "'rate'"),
+            ("{\"times\": 11}", "'times'"),
+            ("{\"rate\": 1, \"times\": 1}", "exclude each other"),
+            ("{\"rates\": 1}", "unknown field"),
+            ("[", "JSON object"),
+            ("{\"rate\": \"1\"}", "JSON object"),
+        ] {
+            let error = plan(body, None).unwrap_err();
+            assert!(error.contains(name), "{body}: {error}");
+        }
+    }
+
+    #[test]
+    fn the_mix_has_all_priorities() {
+        let drawn: Vec<Priority> = (0..10).map(priority).collect();
+        for (expected, share) in MIX {
+            assert_eq!(drawn.iter().filter(|priority| **priority == expected).count() as u32, share);
+        }
+    }
+}
