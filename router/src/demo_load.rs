@@ -131,18 +131,25 @@ pub async fn handle(State(shared): State<Shared>, body: Bytes) -> Response {
         Ok(wanted) => wanted,
         Err(error) => return error.into_response(shared.config.overload_status),
     };
+    begin(shared, demo, &wanted).await
+}
+
+/// Plans a burst and starts it, unless one runs already.
+async fn begin(shared: Shared, demo: Arc<DemoLoad>, wanted: &Wanted) -> Response {
+    let overload_status = shared.config.overload_status;
+    // What is wrong is said before any work is done.
+    if let Err(error) = wanted.plan(None) {
+        return error.into_response(overload_status);
+    }
+    let Ok(place) = demo.running.clone().try_acquire_owned() else {
+        let message = "a burst is running; wait for its end";
+        let body = ErrorBody::new("invalid_request_error", "demo_load_running", message);
+        return refuse(StatusCode::CONFLICT, &body);
+    };
     let capacity = if wanted.rate.is_some() { None } else { learn_capacity(&shared, &demo).await };
     let plan = match wanted.plan(capacity) {
         Ok(plan) => plan,
-        Err(error) => return error.into_response(shared.config.overload_status),
-    };
-    let Ok(place) = demo.running.clone().try_acquire_owned() else {
-        let body = ErrorBody::new(
-            "invalid_request_error",
-            "demo_load_running",
-            "a burst is running; wait for its end",
-        );
-        return refuse(StatusCode::CONFLICT, &body);
+        Err(error) => return error.into_response(overload_status),
     };
     tracing::info!(seconds = plan.seconds, rate = plan.rate, "demo load begins");
     tokio::spawn(burst(shared, demo, plan, place));
