@@ -13,7 +13,8 @@
 //! 7. [`upstream`] and [`confirm`]: connections to backends, and how given-up work is known to have stopped.
 //! 8. [`health`], [`admin`], [`fleet_watch`], [`report`]: what operators and load balancers see.
 //! 9. [`tally`], [`live`], [`demo_load`]: what the live views show, and the load that a newcomer may watch on them.
-//! 10. [`error`]: everything that can end a request other than its answer.
+//! 10. [`top`]: the live view in a terminal.
+//! 11. [`error`]: everything that can end a request other than its answer.
 
 pub mod admin;
 pub mod catalogue;
@@ -36,4 +37,5 @@ pub mod server;
 pub mod shared;
 pub mod start;
 pub mod tally;
+pub mod top;
 pub mod upstream;

@@ -1,0 +1,102 @@
+//! The picture: header and sentence, slots and queue beside the curve, the last minutes, routers, keys.
+//!
+//! Everything is drawn from a [`State`] into a buffer of any size; where there is little room, what matters least goes
+//! first: the curve's picture, then the last minutes, then the slots.
+
+mod curve;
+mod history;
+mod queue;
+mod routers;
+#[cfg(test)]
+pub(crate) mod scene;
+mod slots;
+#[cfg(test)]
+mod tests;
+mod title;
+
+use super::palette::Palette;
+use super::state::State;
+use crate::live::Now;
+use crate::report::PoolReport;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Constraint, Layout, Rect};
+use ratatui::text::Line;
+use ratatui::widgets::{Block, Widget};
+
+/// Columns from which the curve stands beside slots and queue.
+const TWO_COLUMNS: u16 = 64;
+/// Rows of the last minutes with their frame.
+const MINUTES: u16 = 8;
+
+/// What the parts of the picture are drawn from.
+#[derive(Clone, Copy)]
+struct Scene<'a> {
+    state: &'a State,
+    now: &'a Now,
+    pool: &'a PoolReport,
+    palette: Palette,
+}
+
+/// Draws the whole picture.
+pub fn draw(state: &State, palette: Palette, area: Rect, to: &mut Buffer) {
+    let header = title::lines(state, palette, area.width);
+    let rows = u16::try_from(header.len()).unwrap_or(u16::MAX);
+    let [top, body, keys] =
+        Layout::vertical([Constraint::Length(rows), Constraint::Fill(1), Constraint::Length(1)]).areas(area);
+    for (row, line) in top.rows().zip(header) {
+        line.render(row, to);
+    }
+    title::keys(state, palette).render(keys, to);
+    if let (Some(now), Some((_, pool))) = (&state.now, state.pool()) {
+        draw_pool(Scene { state, now, pool, palette }, body, to);
+    }
+}
+
+/// Draws a pool and the routers.
+fn draw_pool(scene: Scene<'_>, area: Rect, to: &mut Buffer) {
+    let routers = routers::lines(scene, area.width);
+    let most = area.height.saturating_sub(4);
+    let rows = u16::try_from(routers.len()).unwrap_or(u16::MAX).min(most);
+    let minutes = if area.height >= MINUTES + rows + 6 { minutes_height(scene, area.height) } else { 0 };
+    let [now, last, fleet] =
+        Layout::vertical([Constraint::Fill(1), Constraint::Length(minutes), Constraint::Length(rows)])
+            .areas(area);
+    draw_now(scene, now, to);
+    if minutes > 0 {
+        history::draw(scene, last, to);
+    }
+    for (row, line) in fleet.rows().zip(routers) {
+        line.render(row, to);
+    }
+}
+
+/// Rows for the last minutes: more where there is much room, for a line for each reason.
+fn minutes_height(scene: Scene<'_>, height: u16) -> u16 {
+    let wanted = MINUTES + history::reasons(scene).len().saturating_sub(1) as u16;
+    if height >= 34 { wanted } else { MINUTES }
+}
+
+/// Draws how the pool stands at this moment.
+fn draw_now(scene: Scene<'_>, area: Rect, to: &mut Buffer) {
+    let (left, curve) = if area.width >= TWO_COLUMNS && area.height >= 6 {
+        let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Percentage(42)]).areas(area);
+        (left, Some(right))
+    } else {
+        (area, None)
+    };
+    let queue = queue::height(left.height);
+    let [slots, tickets] = Layout::vertical([Constraint::Fill(1), Constraint::Length(queue)]).areas(left);
+    slots::draw(scene, slots, to);
+    queue::draw(scene, tickets, to);
+    if let Some(area) = curve {
+        curve::draw(scene, area, to);
+    }
+}
+
+/// A frame with a title; returns the room within.
+fn framed(area: Rect, title: Line<'_>, below: Line<'_>, palette: Palette, to: &mut Buffer) -> Rect {
+    let block = Block::bordered().border_style(palette.dim()).title(title).title_bottom(below);
+    let inner = block.inner(area);
+    block.render(area, to);
+    inner
+}

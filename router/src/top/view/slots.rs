@@ -1,0 +1,167 @@
+//! The slots, one by one: which backend has them, which are taken, and by what.
+//!
+//! With few backends each has a line with its name. With many they stand side by side without names, those in trouble first;
+//! and where even that is too much, each is one mark, as high as it is full.
+
+use super::super::palette::Palette;
+use super::super::units::{bar, shortened};
+use super::{Scene, framed};
+use crate::report::BackendReport;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
+
+const RUNNING: char = '■';
+const FREE: char = '□';
+const ABANDONED: char = '▨';
+const CLOSED: char = '╌';
+const LOST: char = '×';
+
+/// Slots of one backend that are drawn one by one; more are counted.
+const MOST_SINGLE: u32 = 32;
+
+/// Draws the slots with their frame.
+pub(super) fn draw(scene: Scene<'_>, area: Rect, to: &mut Buffer) {
+    let Scene { pool, palette, .. } = scene;
+    let title = format!(" Slots: {} of {} busy ", pool.running + pool.abandoned, pool.slots);
+    let inner = framed(area, Line::raw(title), legend(scene, area.width), palette, to);
+    let lines = lines(&pool.backends, palette, inner.width.into(), inner.height.into());
+    for (row, line) in inner.rows().zip(lines) {
+        line.render(row, to);
+    }
+}
+
+/// What the marks mean; those that are seen now come first, where there is no room for all.
+fn legend(scene: Scene<'_>, width: u16) -> Line<'static> {
+    let pool = scene.pool;
+    let state = |word: &str| pool.backends.iter().any(|backend| backend.state == word);
+    let mut marks = vec![format!("{RUNNING} running"), format!("{FREE} free")];
+    if pool.abandoned > 0 || width >= 50 {
+        marks.push(format!("{ABANDONED} abandoned"));
+    }
+    if state("draining") {
+        marks.push(format!("{CLOSED} draining"));
+    }
+    if state("gone") {
+        marks.push(format!("{LOST} gone"));
+    }
+    Line::styled(format!(" {} ", marks.join("  ")), scene.palette.dim())
+}
+
+fn lines(backends: &[BackendReport], palette: Palette, width: usize, height: usize) -> Vec<Line<'static>> {
+    if backends.len() <= height {
+        return backends.iter().map(|backend| named(backend, backends, palette, width)).collect();
+    }
+    let mut sorted: Vec<&BackendReport> = backends.iter().collect();
+    // A stable sort: within its kind each keeps its place by id.
+    sorted.sort_by_key(|backend| (trouble(backend), backend.id.as_str()));
+    let groups: Vec<Vec<Span<'static>>> =
+        sorted.iter().map(|backend| marks(backend, palette, width)).collect();
+    let flowed = flow(&groups, width, 1);
+    if flowed.len() <= height {
+        return flowed;
+    }
+    let single: Vec<Vec<Span<'static>>> =
+        sorted.iter().map(|backend| vec![one_mark(backend, palette)]).collect();
+    let mut flowed = flow(&single, width, 0);
+    if flowed.len() > height {
+        flowed.truncate(height.saturating_sub(1));
+        let hidden = sorted.len() - flowed.len() * width.min(sorted.len());
+        flowed.push(Line::styled(format!("and {hidden} backends more"), palette.dim()));
+    }
+    flowed
+}
+
+/// What should be seen first has the lowest number.
+fn trouble(backend: &BackendReport) -> u8 {
+    match backend.state.as_ref() {
+        "gone" => 0,
+        "draining" => 1,
+        _ if backend.abandoned > 0 => 2,
+        _ => 3,
+    }
+}
+
+/// A backend with its name, its slots, and what is to say of it.
+fn named(backend: &BackendReport, all: &[BackendReport], palette: Palette, width: usize) -> Line<'static> {
+    let longest = all.iter().map(|backend| name(backend).chars().count()).max().unwrap_or(0);
+    let room = longest.min(width / 3).min(24);
+    let label = shortened(name(backend), room);
+    let tail = match backend.state.as_ref() {
+        "live" => format!(" {}/{}", backend.running + backend.abandoned, backend.slots),
+        state => format!(" {}/{} {state}", backend.running + backend.abandoned, backend.slots),
+    };
+    let style = match trouble(backend) {
+        0 => palette.bad(),
+        1 | 2 => palette.warning(),
+        _ => Style::new(),
+    };
+    let mut spans = vec![Span::raw(format!("{label:<room$} "))];
+    spans.extend(marks(backend, palette, width.saturating_sub(room + 1 + tail.chars().count())));
+    spans.push(Span::styled(tail, style));
+    Line::from(spans)
+}
+
+/// The address without what all addresses have; an embedded backend's is no place at all, so its id stands there.
+fn name(backend: &BackendReport) -> &str {
+    backend.url.strip_prefix("http://").unwrap_or(&backend.id)
+}
+
+/// The slots of a backend: how many of each kind, each with its mark and look.
+fn kinds(backend: &BackendReport, palette: Palette) -> [(char, u32, Style); 3] {
+    let rest = backend.slots.saturating_sub(backend.running + backend.abandoned);
+    let rest = match backend.state.as_ref() {
+        "live" => (FREE, rest, palette.dim()),
+        "draining" => (CLOSED, rest, palette.dim()),
+        _ => (LOST, rest, palette.bad()),
+    };
+    [(RUNNING, backend.running, palette.good()), (ABANDONED, backend.abandoned, palette.warning()), rest]
+}
+
+/// One mark a slot, or, where there are too many, each kind's mark and number.
+fn marks(backend: &BackendReport, palette: Palette, room: usize) -> Vec<Span<'static>> {
+    let kinds = kinds(backend, palette);
+    let all: u32 = kinds.iter().map(|(_, number, _)| number).sum();
+    let single = all <= MOST_SINGLE && all as usize <= room;
+    let shown = kinds.into_iter().filter(|(_, number, _)| *number > 0);
+    let text = |mark: char, number: u32| {
+        if single { mark.to_string().repeat(number as usize) } else { format!("{mark}{number} ") }
+    };
+    shown.map(|(mark, number, style)| Span::styled(text(mark, number), style)).collect()
+}
+
+/// A backend as one mark: as high as it is full, or what is wrong with it.
+fn one_mark(backend: &BackendReport, palette: Palette) -> Span<'static> {
+    let busy = f64::from(backend.running + backend.abandoned);
+    match trouble(backend) {
+        0 => Span::styled(LOST.to_string(), palette.bad()),
+        1 => Span::styled(CLOSED.to_string(), palette.warning()),
+        2 => Span::styled(ABANDONED.to_string(), palette.warning()),
+        _ if busy <= 0.0 => Span::styled("_", palette.dim()),
+        _ => Span::styled(bar(busy, f64::from(backend.slots)).to_string(), palette.good()),
+    }
+}
+
+/// Groups side by side, with `gap` spaces between them, in as many lines as that takes.
+fn flow(groups: &[Vec<Span<'static>>], width: usize, gap: usize) -> Vec<Line<'static>> {
+    let (mut lines, mut line, mut taken) = (Vec::new(), Vec::new(), 0);
+    for group in groups {
+        let length: usize = group.iter().map(Span::width).sum();
+        if taken > 0 && taken + gap + length > width {
+            lines.push(Line::from(std::mem::take(&mut line)));
+            taken = 0;
+        }
+        if taken > 0 {
+            line.push(Span::raw(" ".repeat(gap)));
+            taken += gap;
+        }
+        line.extend(group.iter().cloned());
+        taken += length;
+    }
+    if !line.is_empty() {
+        lines.push(Line::from(line));
+    }
+    lines
+}
