@@ -85,8 +85,11 @@ fn whom(pool: &PoolReport) -> Option<String> {
             _ => groups.push((share, vec![priority.as_str()])),
         }
     }
-    let words: Vec<String> =
-        groups.iter().map(|(share, names)| format!("{share} {}", names.join(" and "))).collect();
+    let words = |(share, names): &(String, Vec<&str>)| match names.len() {
+        3 => share.clone(),
+        _ => format!("{share} {}", names.join(" and ")),
+    };
+    let words: Vec<String> = groups.iter().map(words).collect();
     (!words.is_empty()).then(|| format!("{} requests", words.join(", ")))
 }
 
@@ -179,7 +182,7 @@ mod tests {
             (pool.running, pool.queued) = (3, 50);
             pool.curve.p = ByPriority { high: 0.0, normal: 0.0, low: 0.0 };
         });
-        assert!(text.starts_with("Refusing all high and normal and low requests"), "{text}");
+        assert!(text.starts_with("Refusing all requests"), "{text}");
     }
 
     #[test]

@@ -21,12 +21,14 @@ use crate::report::PoolReport;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::text::Line;
-use ratatui::widgets::{Block, Widget};
+use ratatui::widgets::{Block, Borders, Widget};
 
 /// Columns from which the curve stands beside slots and queue.
 const TWO_COLUMNS: u16 = 64;
-/// Rows of the last minutes with their frame.
-const MINUTES: u16 = 8;
+/// Rows of the last minutes with their title.
+const MINUTES: u16 = 7;
+/// Rows that slots, queue and curve have at least before the last minutes get any.
+const LEAST_NOW: u16 = 6;
 
 /// What the parts of the picture are drawn from.
 #[derive(Clone, Copy)]
@@ -57,7 +59,8 @@ fn draw_pool(scene: Scene<'_>, area: Rect, to: &mut Buffer) {
     let routers = routers::lines(scene, area.width);
     let most = area.height.saturating_sub(4);
     let rows = u16::try_from(routers.len()).unwrap_or(u16::MAX).min(most);
-    let minutes = if area.height >= MINUTES + rows + 6 { minutes_height(scene, area.height) } else { 0 };
+    let minutes =
+        if area.height >= MINUTES + rows + LEAST_NOW { minutes_height(scene, area.height) } else { 0 };
     let [now, last, fleet] =
         Layout::vertical([Constraint::Fill(1), Constraint::Length(minutes), Constraint::Length(rows)])
             .areas(area);
@@ -78,14 +81,17 @@ fn minutes_height(scene: Scene<'_>, height: u16) -> u16 {
 
 /// Draws how the pool stands at this moment.
 fn draw_now(scene: Scene<'_>, area: Rect, to: &mut Buffer) {
-    let (left, curve) = if area.width >= TWO_COLUMNS && area.height >= 6 {
-        let [left, right] = Layout::horizontal([Constraint::Fill(1), Constraint::Percentage(42)]).areas(area);
+    let (left, curve) = if area.width >= TWO_COLUMNS && area.height >= LEAST_NOW {
+        let columns = [Constraint::Fill(1), Constraint::Percentage(42)];
+        let [left, right] = Layout::horizontal(columns).spacing(2).areas(area);
         (left, Some(right))
     } else {
         (area, None)
     };
-    let queue = queue::height(left.height);
-    let [slots, tickets] = Layout::vertical([Constraint::Fill(1), Constraint::Length(queue)]).areas(left);
+    // What the slots do not need the queue can use: it has a line for each ticket, where there is room.
+    let least = queue::LEAST_HEIGHT.min(left.height.saturating_sub(2));
+    let wanted = slots::height(scene, left.width, left.height.saturating_sub(least));
+    let [slots, tickets] = Layout::vertical([Constraint::Length(wanted), Constraint::Fill(1)]).areas(left);
     slots::draw(scene, slots, to);
     queue::draw(scene, tickets, to);
     if let Some(area) = curve {
@@ -93,9 +99,15 @@ fn draw_now(scene: Scene<'_>, area: Rect, to: &mut Buffer) {
     }
 }
 
-/// A frame with a title; returns the room within.
-fn framed(area: Rect, title: Line<'_>, below: Line<'_>, palette: Palette, to: &mut Buffer) -> Rect {
-    let block = Block::bordered().border_style(palette.dim()).title(title).title_bottom(below);
+/// A rule with a title at its left, and a note at its right where there is room for one; returns the room below.
+fn section(area: Rect, title: &str, note: &str, palette: Palette, to: &mut Buffer) -> Rect {
+    let fits = |text: &str| 2 + title.chars().count() + text.chars().count() + 4 <= usize::from(area.width);
+    let note = if note.is_empty() || !fits(note) { String::new() } else { format!(" {note} ") };
+    let block = Block::new()
+        .borders(Borders::TOP)
+        .border_style(palette.dim())
+        .title(Line::styled(format!("{title} "), palette.strong()))
+        .title(Line::styled(note, palette.dim()).right_aligned());
     let inner = block.inner(area);
     block.render(area, to);
     inner

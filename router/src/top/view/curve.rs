@@ -2,8 +2,8 @@
 //!
 //! Each priority has a line of its own, and on it stands its letter: H, N, L.
 
-use super::super::units::percent;
-use super::{Scene, framed};
+use super::super::units::{amount, percent, time};
+use super::{Scene, section};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::symbols::Marker;
@@ -12,30 +12,52 @@ use ratatui::widgets::Widget;
 use ratatui::widgets::canvas::{Canvas, Context, Line as Stroke};
 use tidegate_admission::Priority;
 
-/// Rows from which the curve is drawn; below, numbers say it.
-const DRAWN_FROM: u16 = 4;
+/// Rows from which the curve is drawn (below, numbers say it), and rows that it takes at most.
+const DRAWN: std::ops::RangeInclusive<u16> = 4..=14;
+/// Rows from which there is room for the facts beside the curve.
+const WITH_FACTS: u16 = 8;
 
-/// Draws the curve with its frame.
+/// The letters of the priorities, in the order of service.
+const LETTERS: [&str; 3] = ["H", "N", "L"];
+
+/// Draws the curve with its title.
 pub(super) fn draw(scene: Scene<'_>, area: Rect, to: &mut Buffer) {
     let palette = scene.palette;
-    let below = Line::styled(" held: running + abandoned + waiting ahead ", palette.dim());
-    let inner = framed(area, Line::raw(" Rejection curve "), below, palette, to);
-    let [words, plot, axis] =
-        Layout::vertical([Constraint::Length(1), Constraint::Fill(1), Constraint::Length(1)]).areas(inner);
+    let inner = section(area, "Rejection curve", "over requests held", palette, to);
+    let facts = if inner.height >= WITH_FACTS { facts(scene, inner.width) } else { Vec::new() };
+    let free = inner.height.saturating_sub(2 + facts.len() as u16);
+    let parts = [1, free.min(*DRAWN.end()), 1, facts.len() as u16].map(Constraint::Length);
+    let [words, plot, axis, below] = Layout::vertical(parts).areas(inner);
     odds(scene).render(words, to);
-    if plot.height >= DRAWN_FROM && plot.width >= 12 {
+    if plot.height >= *DRAWN.start() && plot.width >= 12 {
         picture(scene, plot, to);
         Line::styled(axis_text(scene, axis.width.into()), palette.dim()).render(axis, to);
     } else {
         numbers(scene, plot, to);
     }
+    for (row, line) in below.rows().zip(facts) {
+        line.render(row, to);
+    }
+}
+
+/// How fast the pool works.
+fn facts(scene: Scene<'_>, width: u16) -> Vec<Line<'static>> {
+    let Some(service) = scene.pool.service_ms else { return Vec::new() };
+    let (mean, p90) = (time(service.mean), time(service.p90));
+    let speed = format!("drains {}/s", amount(scene.pool.drain_per_s));
+    let text = if width >= 42 {
+        format!("{speed}, service {mean}, p90 {p90}")
+    } else {
+        format!("{speed}, service p90 {p90}")
+    };
+    vec![Line::styled(text, scene.palette.dim())]
 }
 
 /// The chance of a refusal by priority.
 fn odds(scene: Scene<'_>) -> Line<'static> {
-    let mut spans = vec![Span::raw("p ")];
-    for priority in Priority::ALL {
-        let text = format!("{} {}  ", priority.as_str(), percent(scene.pool.curve.p.of(priority)));
+    let mut spans = vec![Span::raw("p  ")];
+    for (priority, letter) in Priority::ALL.into_iter().zip(LETTERS) {
+        let text = format!("{letter} {}  ", percent(scene.pool.curve.p.of(priority)));
         spans.push(Span::styled(text, scene.palette.priority(priority)));
     }
     Line::from(spans)
@@ -89,11 +111,7 @@ fn stroke(scene: Scene<'_>, priority: Priority, widest: f64, context: &mut Conte
 /// The letter of a priority where the pool stands on its line.
 fn stand(scene: Scene<'_>, priority: Priority, context: &mut Context<'_>) {
     let curve = &scene.pool.curve;
-    let letter = match priority {
-        Priority::High => "H",
-        Priority::Normal => "N",
-        Priority::Low => "L",
-    };
+    let letter = LETTERS.get(priority.rank()).copied().unwrap_or_default();
     let style = scene.palette.priority(priority).patch(scene.palette.chosen());
     context.print(curve.held.of(priority), curve.p.of(priority), Line::styled(letter, style));
 }

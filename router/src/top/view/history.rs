@@ -2,7 +2,7 @@
 
 use super::super::palette::Palette;
 use super::super::units::{amount, bar, shortened, time};
-use super::{Scene, framed};
+use super::{Scene, section};
 use crate::live::history::PoolPoint;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -11,9 +11,27 @@ use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
 use std::collections::BTreeMap;
 
+/// Columns from which labels are long and the most of a row has a column.
+const WIDE: usize = 56;
+
 /// Characters of a row's label and of its numbers.
-const LABEL: usize = 17;
-const NUMBERS: usize = 22;
+#[derive(Clone, Copy)]
+struct Columns {
+    label: usize,
+    now: usize,
+    most: usize,
+}
+
+impl Columns {
+    fn of(width: usize) -> Self {
+        if width >= WIDE { Self { label: 19, now: 9, most: 9 } } else { Self { label: 12, now: 8, most: 0 } }
+    }
+
+    /// Columns that are left for the bars.
+    fn bars(self, width: usize) -> usize {
+        width.saturating_sub(self.label + self.now + self.most)
+    }
+}
 
 /// What a sparkline shows.
 enum Value {
@@ -27,12 +45,14 @@ enum Value {
 }
 
 impl Value {
-    fn label(&self) -> String {
+    fn label(&self, short: bool) -> String {
         match self {
             Self::Accepted => "accepted /s".to_owned(),
             Self::Refused(None) => "refused /s".to_owned(),
             Self::Refused(Some(code)) => format!("refused {code}"),
             Self::Wait => "wait, p90".to_owned(),
+            Self::FirstToken if short => "first token".to_owned(),
+            Self::Waiting if short => "waiting".to_owned(),
             Self::FirstToken => "first token, p90".to_owned(),
             Self::Tokens => "tokens /s".to_owned(),
             Self::Waiting => "waiting, fleet".to_owned(),
@@ -74,10 +94,8 @@ impl Value {
 pub(super) fn draw(scene: Scene<'_>, area: Rect, to: &mut Buffer) {
     let minutes = scene.state.window.seconds() / 60;
     let minutes = if minutes == 1 { "minute".to_owned() } else { format!("{minutes} minutes") };
-    let title = format!(" Last {minutes}, this router ");
-    let below = if area.width >= 60 { " now, and the most of each " } else { "" };
-    let below = Line::styled(below, scene.palette.dim()).right_aligned();
-    let inner = framed(area, Line::raw(title), below, scene.palette, to);
+    let title = format!("Last {minutes}, this router");
+    let inner = section(area, &title, "now      most", scene.palette, to);
     let rows = rows(scene, inner.height.into());
     for (area, row) in inner.rows().zip(rows) {
         line(scene, &row, inner.width.into()).render(area, to);
@@ -117,23 +135,22 @@ fn rows(scene: Scene<'_>, height: usize) -> Vec<Value> {
 }
 
 fn line(scene: Scene<'_>, value: &Value, width: usize) -> Line<'static> {
-    let room = width.saturating_sub(LABEL + NUMBERS);
+    let layout = Columns::of(width);
+    let room = layout.bars(width);
     let columns = columns(scene, value, room.max(1));
     let most = columns.iter().flatten().copied().fold(0.0, f64::max);
-    let bars: String = columns.iter().map(|value| value.map_or(' ', |value| bar(value, most))).collect();
-    let bars = if room > 0 { bars } else { String::new() };
+    let bars: String =
+        columns.iter().take(room).map(|value| value.map_or(' ', |value| bar(value, most))).collect();
     let now = scene.state.points(&scene.pool.model).next_back().and_then(|(_, point)| value.of(point?));
     let now = now.map_or_else(|| "-".to_owned(), |now| value.text(now));
-    let numbers = if columns.iter().all(Option::is_none) {
-        String::new()
-    } else {
-        format!("{now:>9} {:>11}", format!("max {}", value.text(most)))
-    };
-    let label = shortened(&value.label(), LABEL - 1);
+    let seen = columns.iter().any(Option::is_some);
+    let most = if layout.most > 0 && seen { value.text(most) } else { String::new() };
+    let label = shortened(&value.label(width < WIDE), layout.label - 1);
     Line::from(vec![
-        Span::raw(format!("{label:<LABEL$}")),
+        Span::raw(format!("{label:<width$}", width = layout.label)),
         Span::styled(format!("{bars:>room$}"), value.style(scene.palette)),
-        Span::raw(format!(" {numbers}")),
+        Span::raw(format!("{now:>width$}", width = layout.now)),
+        Span::raw(format!("{most:>width$}", width = layout.most)),
     ])
 }
 

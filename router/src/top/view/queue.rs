@@ -1,7 +1,7 @@
 //! The queue: a row for each priority, and in it a bar for each ticket, in the order of service, as high as it is old.
 
-use super::super::units::{bar, time};
-use super::{Scene, framed};
+use super::super::units::{bar, shortened, time};
+use super::{Scene, section};
 use crate::report::TicketReport;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -12,35 +12,37 @@ use tidegate_admission::Priority;
 /// Below this age a bar says only that there is a ticket: with the oldest at 3 ms, full bars would frighten for nothing.
 const FULL_BAR_MS: f64 = 1000.0;
 
-/// Rows that the queue takes out of so many, with its frame.
-pub(super) fn height(available: u16) -> u16 {
-    match available {
-        0..=3 => 0,
-        4..=7 => available / 2,
-        8..=15 => 5,
-        _ => 8,
-    }
-}
+/// Rows of the queue's title and its three priorities.
+pub(super) const LEAST_HEIGHT: u16 = 4;
+/// Rows from which each priority may have two.
+const TWO_ROWS: usize = 8;
 
-/// Draws the queue with its frame.
+/// Draws the queue with its title.
 pub(super) fn draw(scene: Scene<'_>, area: Rect, to: &mut Buffer) {
     let Scene { pool, palette, .. } = scene;
     let title = match pool.queued {
-        0 => format!(" Queue: empty, room for {} ", pool.max_queue_size),
-        queued => {
-            format!(" Queue: {queued} of {}, oldest {} (█) ", pool.max_queue_size, time(full(scene)))
-        }
+        0 => format!("Queue: empty, room for {}", pool.max_queue_size),
+        queued => format!("Queue: {queued} of {}, oldest {} █", pool.max_queue_size, time(full(scene))),
     };
     let limit = pool.curve.queue_limit;
-    let below = format!(" refused from: high {}, normal {}, low {} ", limit.high, limit.normal, limit.low);
-    let inner = framed(area, Line::raw(title), Line::styled(below, palette.dim()), palette, to);
-    let rows = usize::from(inner.height) / Priority::ALL.len();
-    let lines = Priority::ALL
-        .into_iter()
-        .flat_map(|priority| lines(scene, priority, inner.width.into(), rows.max(1)));
-    for (row, line) in inner.rows().zip(lines) {
+    let note = format!("full for H {}, N {}, L {}", limit.high, limit.normal, limit.low);
+    let inner = section(area, &title, &note, palette, to);
+    let (width, height) = (usize::from(inner.width), usize::from(inner.height));
+    let rows = if height >= TWO_ROWS { 2 } else { 1 };
+    let by_priority = Priority::ALL.into_iter().flat_map(|priority| lines(scene, priority, width, rows));
+    let one_by_one = pool.tickets.iter().enumerate().map(|(at, ticket)| one(scene, at, ticket, width));
+    for (row, line) in inner.rows().zip(by_priority.chain(one_by_one)) {
         line.render(row, to);
     }
+}
+
+/// One ticket: its place, its priority, its age, its id.
+fn one(scene: Scene<'_>, at: usize, ticket: &TicketReport, width: usize) -> Line<'static> {
+    let label = format!("{:>4}. {:<6} {:>7}  ", at + 1, ticket.priority, time(ticket.age_ms as f64));
+    let room = width.saturating_sub(label.len());
+    let style = Priority::from_word(&ticket.priority).map(|priority| scene.palette.priority(priority));
+    let id = Span::styled(shortened(&ticket.id, room), scene.palette.dim());
+    Line::from(vec![Span::styled(label, style.unwrap_or_default()), id])
 }
 
 /// The age of a full bar, in milliseconds.
@@ -48,7 +50,7 @@ fn full(scene: Scene<'_>) -> f64 {
     (scene.pool.oldest_wait_ms as f64).max(FULL_BAR_MS)
 }
 
-/// One priority in exactly `rows` lines: how many, how old, and a bar for each as far as there is room.
+/// One priority in at most `rows` lines: how many, how old, and a bar for each as far as there is room.
 fn lines(scene: Scene<'_>, priority: Priority, width: usize, rows: usize) -> Vec<Line<'static>> {
     let tickets: Vec<&TicketReport> =
         scene.pool.tickets.iter().filter(|ticket| ticket.priority == priority.as_str()).collect();
@@ -69,11 +71,9 @@ fn lines(scene: Scene<'_>, priority: Priority, width: usize, rows: usize) -> Vec
     let style = scene.palette.priority(priority);
     let blank = " ".repeat(label.len());
     let mut chunks = bars.chunks(room.max(1));
-    (0..rows)
-        .map(|row| {
-            let label = if row == 0 { label.clone() } else { blank.clone() };
-            let bars: String = chunks.next().unwrap_or_default().iter().collect();
-            Line::from(vec![Span::styled(label, style), Span::styled(bars, style)])
-        })
-        .collect()
+    let first = (label, chunks.next().unwrap_or_default());
+    let others = chunks.map(|bars| (blank.clone(), bars));
+    let line =
+        |(label, bars): (String, &[char])| Line::styled(label + &bars.iter().collect::<String>(), style);
+    std::iter::once(first).chain(others).map(line).collect()
 }

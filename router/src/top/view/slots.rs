@@ -5,8 +5,8 @@
 
 use super::super::palette::Palette;
 use super::super::units::{bar, shortened};
-use super::{Scene, framed};
-use crate::report::BackendReport;
+use super::{Scene, section};
+use crate::report::{BackendReport, PoolReport};
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -25,29 +25,33 @@ const MOST_SINGLE: u32 = 32;
 /// Draws the slots with their frame.
 pub(super) fn draw(scene: Scene<'_>, area: Rect, to: &mut Buffer) {
     let Scene { pool, palette, .. } = scene;
-    let title = format!(" Slots: {} of {} busy ", pool.running + pool.abandoned, pool.slots);
-    let inner = framed(area, Line::raw(title), legend(scene, area.width), palette, to);
+    let title = format!("Slots: {} of {} busy", pool.running + pool.abandoned, pool.slots);
+    let inner = section(area, &title, &legend(pool, area.width), palette, to);
     let lines = lines(&pool.backends, palette, inner.width.into(), inner.height.into());
     for (row, line) in inner.rows().zip(lines) {
         line.render(row, to);
     }
 }
 
-/// What the marks mean; those that are seen now come first, where there is no room for all.
-fn legend(scene: Scene<'_>, width: u16) -> Line<'static> {
-    let pool = scene.pool;
+/// Rows that the slots take with their title, of those that there are.
+pub(super) fn height(scene: Scene<'_>, width: u16, available: u16) -> u16 {
+    let within = usize::from(available.saturating_sub(1));
+    let lines = lines(&scene.pool.backends, scene.palette, width.into(), within).len();
+    u16::try_from(lines.min(within)).unwrap_or(u16::MAX).saturating_add(1)
+}
+
+/// What the marks mean: all of them where there is room, else those that are seen now.
+fn legend(pool: &PoolReport, width: u16) -> String {
     let state = |word: &str| pool.backends.iter().any(|backend| backend.state == word);
-    let mut marks = vec![format!("{RUNNING} running"), format!("{FREE} free")];
-    if pool.abandoned > 0 || width >= 50 {
-        marks.push(format!("{ABANDONED} abandoned"));
-    }
-    if state("draining") {
-        marks.push(format!("{CLOSED} draining"));
-    }
-    if state("gone") {
-        marks.push(format!("{LOST} gone"));
-    }
-    Line::styled(format!(" {} ", marks.join("  ")), scene.palette.dim())
+    let marks = [
+        (RUNNING, "running", pool.running > 0),
+        (FREE, "free", pool.running + pool.abandoned < pool.slots),
+        (ABANDONED, "abandoned", pool.abandoned > 0),
+        (CLOSED, "draining", state("draining")),
+        (LOST, "gone", state("gone")),
+    ];
+    let shown = marks.iter().filter(|(_, _, seen)| *seen || width >= 84);
+    shown.map(|(mark, word, _)| format!("{mark} {word}")).collect::<Vec<_>>().join("  ")
 }
 
 fn lines(backends: &[BackendReport], palette: Palette, width: usize, height: usize) -> Vec<Line<'static>> {

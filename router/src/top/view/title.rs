@@ -7,8 +7,8 @@ use super::super::units::{count, shortened};
 use crate::live::Now;
 use ratatui::text::{Line, Span};
 
-/// Lines of a sentence that are shown at most.
-const MOST_LINES: usize = 3;
+/// Characters that a sentence may have at most: three lines of eighty.
+const MOST_CHARACTERS: usize = 240;
 
 /// The lines above the picture.
 pub(super) fn lines(state: &State, palette: Palette, width: u16) -> Vec<Line<'static>> {
@@ -111,7 +111,7 @@ fn pools(now: &Now, chosen: usize, palette: Palette, width: usize) -> Line<'stat
     Line::from(spans)
 }
 
-/// `text` in lines of at most `width` characters, broken between words; what does not fit into three ends with `…`.
+/// `text` in lines of at most `width` characters, broken between words; a very long one ends with `…`.
 pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
     let mut lines: Vec<String> = vec![String::new()];
     for word in text.split_whitespace() {
@@ -126,8 +126,9 @@ pub(super) fn wrapped(text: &str, width: usize) -> Vec<String> {
             lines.push(word);
         }
     }
-    if lines.len() > MOST_LINES {
-        lines.truncate(MOST_LINES);
+    let most = MOST_CHARACTERS.div_ceil(width.max(30));
+    if lines.len() > most {
+        lines.truncate(most);
         if let Some(last) = lines.last_mut() {
             *last = last.chars().take(width.saturating_sub(1)).chain(['…']).collect();
         }
