@@ -73,7 +73,7 @@ pub struct Flags {
     /// Port for clients; 0 takes a free one.
     #[arg(long, env = "TIDEGATE_PORT", default_value = "8000", help_heading = "Listening")]
     pub port: String,
-    /// Address to listen on for operators: /metrics, /fleet, /livez, /readyz.
+    /// Address to listen on for operators: /metrics, /fleet, /live, /livez, /readyz.
     #[arg(long, env = "TIDEGATE_ADMIN_HOST", default_value = "127.0.0.1", help_heading = "Listening")]
     pub admin_host: String,
     /// Port for operators; 0 takes a free one.

@@ -1,5 +1,6 @@
 //! `tidegate-router top`, in a real terminal against real routers, and as text for scripts.
 
+use std::process::Command;
 use std::time::Duration;
 use tidegate_tests::fake_node::{FakeNode, MODEL, Plan};
 use tidegate_tests::process::Process;
@@ -87,6 +88,21 @@ async fn a_router_that_goes_away_is_missed_and_found_again() {
     let _router = Process::start(ROUTER, &flags);
     terminal.shows("● live").await;
     terminal.press("q");
+    terminal.ends_with(0).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_signal_gives_the_terminal_back_too() {
+    let node = FakeNode::start(1, Plan::Answer(Duration::from_millis(1))).await;
+    let router = TestRouter::start(&["--backend", &node.url]).await.with_backends(1).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("process-id");
+    // A shell writes down its process id and then becomes the program.
+    let before = format!("sh -c 'echo $$ >{}; exec \"$0\" \"$@\"'", file.display());
+    let terminal = Terminal::start(&before, ROUTER, &["top", "--admin", &router.admin_base]);
+    terminal.shows("● live").await;
+    let id = std::fs::read_to_string(&file).unwrap();
+    assert!(Command::new("kill").args(["-s", "TERM", id.trim()]).status().unwrap().success());
     terminal.ends_with(0).await;
 }
 
