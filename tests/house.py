@@ -11,7 +11,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 MAX_LINES = 400
 MAX_FUNCTION = 35
-CHECKED = {".rs", ".py", ".mjs", ".lua", ".sh", ".md"}
+CHECKED = {".rs", ".py", ".mjs", ".js", ".css", ".html", ".lua", ".sh", ".md"}
 BANNED_NAMES = {"mod.rs", "util.rs", "utils.rs", "common.rs", "helpers.rs", "misc.rs"}
 TOP_LEVEL = {"Cargo.toml", "Cargo.lock", "router", "backend", "shared", "deploy", "tests", "docs", "README.md"}
 TOP_LEVEL |= {"CONTRIBUTING.md", "LICENSE-MIT", "LICENSE-APACHE", "clippy.toml", "deny.toml", "rustfmt.toml"}

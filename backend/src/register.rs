@@ -80,11 +80,12 @@ impl Record {
         let mut renewal = interval(Duration::from_millis(RENEW_MS));
         renewal.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut draining = self.backend.draining();
-        let (mut published, mut reachable) = (None, true);
+        let (mut published, mut reachable, mut beat) = (None, true, 0);
         loop {
             let registration = self.registration();
             let changed = published.as_ref() != Some(&registration);
-            let written = self.write(&registration, changed).await;
+            beat += 1;
+            let written = self.write(&Registration { beat, ..registration.clone() }, changed).await;
             if written.is_ok() && changed {
                 published = Some(registration);
             }
@@ -107,6 +108,7 @@ impl Record {
             models: report.models,
             slots: report.slots,
             draining: report.draining,
+            beat: 0,
         }
     }
 

@@ -3,8 +3,10 @@
 use crate::ledger::{LedgerMode, OnLoss};
 use crate::report::FleetReport;
 use crate::shared::Shared;
+use crate::trial::own_page_only;
 use crate::{demo_load, live};
 use axum::extract::State;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use http::{StatusCode, header};
@@ -16,11 +18,13 @@ pub fn admin_paths(shared: Shared) -> axum::Router {
     let app = axum::Router::new()
         .route("/fleet", get(fleet))
         .route("/live", get(live::feed::handle))
-        .route("/demo-load", post(demo_load::handle))
+        .route("/demo-load", post(demo_load::handle).layer(from_fn(own_page_only)))
         .route("/metrics", get(metrics))
         .route("/health", get(crate::health::handle))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .merge(crate::page::page_paths())
+        .merge(crate::trial::trial_paths(&shared))
         .with_state(shared);
     tidegate_serve::door::guard(app)
 }
@@ -61,5 +65,5 @@ async fn metrics(State(shared): State<Shared>) -> Response {
 }
 
 async fn fleet(State(shared): State<Shared>) -> Json<FleetReport> {
-    Json(FleetReport::new(&*shared.fleet.look().await, usize::MAX))
+    Json(FleetReport::new(&*shared.fleet.look().await, usize::MAX).heard_by(&shared.heard))
 }

@@ -1,5 +1,6 @@
 //! Which backends there are: the listed ones, which are asked each second, and those that registered in Redis.
 
+pub mod heard;
 mod listed;
 mod registered;
 
@@ -9,6 +10,7 @@ pub use registered::RegistrationWatch;
 use crate::catalogue::Catalogue;
 use crate::confirm::Confirmer;
 use crate::ledger::{Backend, Ledger};
+use heard::Heard;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -21,13 +23,15 @@ pub struct Discovery {
     pub catalogue: Catalogue,
     /// Asks backends for their reports.
     pub confirmer: Confirmer,
+    /// When each backend was last heard.
+    pub heard: Heard,
     known: Arc<Mutex<BTreeSet<String>>>,
 }
 
 impl Discovery {
     /// No backend known yet.
-    pub fn new(ledger: Ledger, catalogue: Catalogue, confirmer: Confirmer) -> Self {
-        Self { ledger, catalogue, confirmer, known: Arc::default() }
+    pub fn new(ledger: Ledger, catalogue: Catalogue, confirmer: Confirmer, heard: Heard) -> Self {
+        Self { ledger, catalogue, confirmer, heard, known: Arc::default() }
     }
 
     /// Enters a backend, or renews it. The first of its `models` names its pool.
@@ -52,6 +56,7 @@ impl Discovery {
     pub async fn remove(&self, id: &str) {
         let pool = self.catalogue.pool_of_backend(id);
         self.catalogue.remove(id);
+        self.heard.forget(id);
         if let Some(pool) = pool
             && let Err(error) = self.ledger.remove_backend(&pool, id).await
         {

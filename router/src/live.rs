@@ -134,7 +134,7 @@ pub async fn take_snapshots(shared: Shared) {
 }
 
 async fn snapshot(shared: &Shared) -> Snapshot {
-    let fleet = FleetReport::new(&*shared.fleet.look().await, MOST_TICKETS);
+    let fleet = FleetReport::new(&*shared.fleet.look().await, MOST_TICKETS).heard_by(&shared.heard);
     let embedded = shared.config.fleet == Fleet::Embedded;
     let now = Now {
         at_ms: unix_millis(),

@@ -1,5 +1,6 @@
 //! The fleet as JSON: what `/fleet` and `/live` say of it, and what `tidegate-router top` reads.
 
+use crate::discovery::heard::Heard;
 use crate::ledger::{Curve, Fleet, FleetBackend, FleetPool, FleetRouter, FleetTicket, Stand};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
@@ -106,6 +107,9 @@ pub struct BackendReport {
     pub abandoned: u32,
     /// `live`, `draining` or `gone`.
     pub state: Word,
+    /// Time since this router last heard of it; null where it cannot tell.
+    #[serde(default)]
+    pub silent_ms: Option<u64>,
 }
 
 /// One request that waits.
@@ -141,6 +145,16 @@ impl FleetReport {
             ledger: Word::Borrowed(fleet.ledger.as_str()),
             flags_differ: fleet.flag_sets().len() > 1,
         }
+    }
+
+    /// Says of each backend how long it has been silent.
+    #[must_use]
+    pub fn heard_by(mut self, heard: &Heard) -> Self {
+        for backend in self.pools.iter_mut().flat_map(|pool| &mut pool.backends) {
+            let silence = heard.silence(&backend.id);
+            backend.silent_ms = silence.map(|silence| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
+        }
+        self
     }
 }
 
@@ -205,6 +219,7 @@ impl From<&FleetBackend> for BackendReport {
             running: backend.running,
             abandoned: backend.abandoned,
             state: Word::Borrowed(backend.state.as_str()),
+            silent_ms: None,
         }
     }
 }

@@ -5,6 +5,7 @@ use crate::catalogue::Catalogue;
 use crate::config::{Config, Fleet};
 use crate::confirm::Confirmer;
 use crate::demo_load::DemoLoad;
+use crate::discovery::heard::Heard;
 use crate::discovery::{Discovery, RegistrationWatch, look_listed, watch_listed};
 use crate::fleet_watch::FleetWatch;
 use crate::ledger::{Ledger, LedgerOptions, MemoryLedger, RedisLedger};
@@ -68,8 +69,12 @@ pub async fn run(
         demo_load: demo.map(Arc::new),
         ..assemble(config.clone(), service, shutdown.clone()).await?
     };
-    let discovery =
-        Discovery::new(shared.desk.ledger.clone(), shared.catalogue.clone(), shared.desk.confirmer.clone());
+    let discovery = Discovery::new(
+        shared.desk.ledger.clone(),
+        shared.catalogue.clone(),
+        shared.desk.confirmer.clone(),
+        shared.heard.clone(),
+    );
     let mut watchers = watch(&config, embedded, &discovery).await?;
     watchers.spawn(shared.fleet.clone().compare_flags());
     watchers.spawn(live::keep_history(shared.clone()));
@@ -120,6 +125,7 @@ async fn assemble(
         upstream,
         fleet: FleetWatch::new(ledger),
         metrics,
+        heard: Heard::default(),
         live: Arc::default(),
         demo_load: None,
         draining,

@@ -19,7 +19,7 @@ use tower::ServiceBuilder;
 /// All paths for clients. The door around them (request id, span, header limit) is `tidegate_serve::door`.
 pub fn client_paths(shared: Shared) -> axum::Router {
     let app = axum::Router::new()
-        .route("/v1/chat/completions", way("/v1/chat/completions", &shared))
+        .route("/v1/chat/completions", chat(&shared))
         .route("/v1/completions", way("/v1/completions", &shared))
         .route("/v1/embeddings", way("/v1/embeddings", &shared))
         .route("/v1/models", get(list_models))
@@ -29,6 +29,11 @@ pub fn client_paths(shared: Shared) -> axum::Router {
         .route("/readyz", get(admin::readyz))
         .with_state(shared);
     tidegate_serve::door::guard(app)
+}
+
+/// The way of a chat.
+pub fn chat(shared: &Shared) -> MethodRouter<Shared> {
+    way("/v1/chat/completions", shared)
 }
 
 /// The way of a request that needs a slot.

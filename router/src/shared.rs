@@ -3,6 +3,7 @@
 use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::demo_load::DemoLoad;
+use crate::discovery::heard::Heard;
 use crate::fleet_watch::FleetWatch;
 use crate::live::Live;
 use crate::request::permit::Desk;
@@ -25,6 +26,8 @@ pub struct Shared {
     pub upstream: Upstream,
     /// The last look at the whole fleet.
     pub fleet: FleetWatch,
+    /// When each backend was last heard.
+    pub heard: Heard,
     /// What this router counts.
     pub metrics: Arc<RouterMetrics>,
     /// What the live feed shares.

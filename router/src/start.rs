@@ -57,7 +57,7 @@ fn banner(runs: &str, example: Option<Example>, client: SocketAddr, admin: Socke
     let version = env!("CARGO_PKG_VERSION");
     let base = format!("http://{client}");
     let mut text =
-        format!("tidegate {version}: {runs}\n  clients    {base}/v1\n  operators  http://{admin}/fleet\n");
+        format!("tidegate {version}: {runs}\n  clients    {base}/v1\n  operators  http://{admin}/\n");
     if let Some((path, body)) = example {
         text.push_str(&format!(
             "\nTry it:\n  curl {base}{path} -H 'content-type: application/json' \\\n    -d '{body}'\n"

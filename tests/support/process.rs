@@ -68,14 +68,12 @@ impl Process {
 
     /// The router's base URL for clients, from its first lines.
     pub async fn clients(&self) -> String {
-        self.says("/fleet").await;
         self.url("clients").await.trim_end_matches("/v1").to_owned()
     }
 
     /// The router's base URL for operators, from its first lines.
     pub async fn operators(&self) -> String {
-        self.says("/fleet").await;
-        self.url("operators").await.trim_end_matches("/fleet").to_owned()
+        self.url("operators").await.trim_end_matches('/').to_owned()
     }
 
     /// Its process id.

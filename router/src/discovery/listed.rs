@@ -42,10 +42,12 @@ pub async fn watch_listed(discovery: Discovery, url: String, slots: u32) {
 /// One look; false where the backend does not answer.
 pub async fn look_listed(discovery: &Discovery, url: &str, slots: u32) -> bool {
     if let Some(report) = discovery.confirmer.report(url).await {
+        discovery.heard.answered(url);
         enter_reported(discovery, url, report).await;
         return true;
     }
     let Some(models) = list_models(discovery, url).await else { return false };
+    discovery.heard.answered(url);
     let backend =
         Backend { id: url.to_owned(), epoch: String::new(), url: url.to_owned(), slots, draining: false };
     discovery.put(&models, backend).await;

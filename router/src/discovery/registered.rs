@@ -51,6 +51,7 @@ impl RegistrationWatch {
                     tracing::warn!(%error, "the registrations of backends cannot be read; those known are kept");
                 }
                 self.away = true;
+                self.discovery.heard.deaf();
                 if self.learning > 0 {
                     // It may come back empty.
                     self.learning = LEARNING;
@@ -97,8 +98,9 @@ async fn read(redis: &Connection, prefix: &str) -> redis::RedisResult<Vec<Regist
 
 async fn enter(discovery: &Discovery, present: &mut BTreeMap<String, u32>, registrations: Vec<Registration>) {
     present.values_mut().for_each(|missed| *missed += 1);
-    for Registration { id, epoch, url, models, slots, draining } in registrations {
+    for Registration { id, epoch, url, models, slots, draining, beat } in registrations {
         present.insert(id.clone(), 0);
+        discovery.heard.registered(&id, (epoch.clone(), beat));
         discovery.put(&models, Backend { id, epoch, url, slots, draining }).await;
     }
     let gone: Vec<String> =

@@ -7,13 +7,14 @@ use super::Job;
 use super::permit::{Claim, Desk, Permit};
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{
-    Admission as Verdict, Ask, AttemptId, Grant, HandBack, LedgerError, Rejection, Ticket, Waited,
+    Admission as Verdict, Ask, AttemptId, Grant, HandBack, LedgerError, Rejection, Ticket, Waited as WaitEnd,
 };
 use axum::body::Body;
 use futures_util::future::BoxFuture;
 use http::Response;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tidegate_admission::Reason;
 use tokio::time::Instant;
 use tower::{Layer, Service};
@@ -33,6 +34,10 @@ impl Pool {
         response
     }
 }
+
+/// How long a request waited for its first slot, for the layers outside, like [`Pool`].
+#[derive(Debug, Clone, Copy)]
+pub struct Waited(pub Duration);
 
 /// A job that holds a slot.
 #[derive(Debug)]
@@ -125,13 +130,17 @@ where
     S: Service<Admitted, Response = Response<Body>, Error = Undelivered>,
 {
     let mut permit = first_permit(desk, &job).instrument(admission_span(&job)).await?;
-    desk.metrics.granted(&job.pool, job.arrived.elapsed());
-    desk.tally.accepted(&job.pool, job.arrived.elapsed());
+    let waited = job.arrived.elapsed();
+    desk.metrics.granted(&job.pool, waited);
+    desk.tally.accepted(&job.pool, waited);
     let mut unreachable = 0;
     loop {
         std::future::poll_fn(|cx| deliver.poll_ready(cx)).await.map_err(failure)?;
         match deliver.call(Admitted { job: job.clone(), permit }).await {
-            Ok(response) => return Ok(response),
+            Ok(mut response) => {
+                response.extensions_mut().insert(Waited(waited));
+                return Ok(response);
+            }
             Err(Undelivered::Failed(error)) => return Err(error),
             Err(Undelivered::Refused { permit: refused, why, message }) => {
                 unreachable += u32::from(why == HandBack::Unreachable);
@@ -206,12 +215,12 @@ async fn settle(
 
 async fn wait(job: &Job, mut claim: Claim, ticket: Ticket) -> Result<Permit, Error> {
     match before_deadline(job, &mut claim, ticket.grant).await? {
-        Ok(Waited::Granted(grant)) => permit_of(claim, grant),
-        Ok(Waited::Dropped(Reason::Deadline)) => {
+        Ok(WaitEnd::Granted(grant)) => permit_of(claim, grant),
+        Ok(WaitEnd::Dropped(Reason::Deadline)) => {
             claim.refused();
             Err(timed_out())
         }
-        Ok(Waited::Dropped(reason)) => {
+        Ok(WaitEnd::Dropped(reason)) => {
             claim.refused();
             Err(Error::new(
                 ErrorKind::Rejected(reason),

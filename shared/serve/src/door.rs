@@ -24,7 +24,8 @@ use tracing::Span;
 /// Bytes of names and values of all headers together that are accepted.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Paths that machines ask for all the time: a span for each would bury the others.
-const UNTRACED: [&str; 7] = ["/health", "/livez", "/readyz", "/metrics", "/node", "/fleet", "/live"];
+const UNTRACED: [&str; 9] =
+    ["/health", "/livez", "/readyz", "/metrics", "/node", "/fleet", "/live", "/", "/page/{file}"];
 /// Characters of a client's request id that are accepted.
 const MAX_REQUEST_ID: usize = 128;
 

@@ -26,6 +26,10 @@ pub struct Registration {
     pub slots: u32,
     /// True once it takes no new work.
     pub draining: bool,
+    /// Counts the renewals of this life from 1, so that a reader sees, without a clock, that the record was renewed; 0 from
+    /// those that do not count.
+    #[serde(default)]
+    pub beat: u64,
 }
 
 /// Key of one backend's record. All registrations share a hash tag, so that one node of a Redis Cluster holds them.

@@ -125,6 +125,7 @@ impl Node {
 
     pub(super) fn registration(&self, url: &str) -> Registration {
         Registration {
+            beat: 0,
             id: url.to_owned(),
             epoch: self.setup.epoch.clone(),
             url: url.to_owned(),
