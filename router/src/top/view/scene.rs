@@ -22,6 +22,7 @@ pub(crate) fn backend(at: usize, slots: u32, running: u32, state: &'static str) 
         running,
         abandoned: 0,
         state: Cow::Borrowed(state),
+        silent_ms: Some(400),
     }
 }
 
@@ -59,6 +60,9 @@ pub(crate) fn busy_pool(backends: usize, tickets: usize) -> PoolReport {
         (first.state, first.running) = (Cow::Borrowed("gone"), 0);
         (second.state, second.running) = (Cow::Borrowed("draining"), 3);
         (third.abandoned, third.running) = (2, 6);
+    }
+    if let Some(fourth) = backends.get_mut(3) {
+        (fourth.silent_ms, fourth.running) = (Some(3100), 4);
     }
     let ticket = |at: usize| TicketReport {
         id: format!("r-{at}"),

@@ -4,7 +4,7 @@
 //! and where even that is too much, each is one mark, as high as it is full.
 
 use super::super::palette::Palette;
-use super::super::units::{bar, shortened};
+use super::super::units::{bar, shortened, time};
 use super::{Scene, section};
 use crate::report::{BackendReport, PoolReport};
 use ratatui::buffer::Buffer;
@@ -18,6 +18,9 @@ const FREE: char = '□';
 const ABANDONED: char = '▨';
 const CLOSED: char = '╌';
 const LOST: char = '×';
+
+/// Silence after which a backend is shown as lost, long before its lease ends: it speaks each second.
+const SILENT_MS: u64 = 2000;
 
 /// Slots of one backend that are drawn one by one; more are counted.
 const MOST_SINGLE: u32 = 32;
@@ -42,13 +45,13 @@ pub(super) fn height(scene: Scene<'_>, width: u16, available: u16) -> u16 {
 
 /// What the marks mean: all of them where there is room, else those that are seen now.
 fn legend(pool: &PoolReport, width: u16) -> String {
-    let state = |word: &str| pool.backends.iter().any(|backend| backend.state == word);
+    let any = |is: fn(Standing) -> bool| pool.backends.iter().map(Standing::of).any(is);
     let marks = [
         (RUNNING, "running", pool.running > 0),
         (FREE, "free", pool.running + pool.abandoned < pool.slots),
         (ABANDONED, "abandoned", pool.abandoned > 0),
-        (CLOSED, "draining", state("draining")),
-        (LOST, "gone", state("gone")),
+        (CLOSED, "draining", any(|standing| standing == Standing::Draining)),
+        (LOST, "lost", any(Standing::is_lost)),
     ];
     let shown = marks.iter().filter(|(_, _, seen)| *seen || width >= 84);
     shown.map(|(mark, word, _)| format!("{mark} {word}")).collect::<Vec<_>>().join("  ")
@@ -60,7 +63,7 @@ fn lines(backends: &[BackendReport], palette: Palette, width: usize, height: usi
     }
     let mut sorted: Vec<&BackendReport> = backends.iter().collect();
     // A stable sort: within its kind each keeps its place by id.
-    sorted.sort_by_key(|backend| (trouble(backend), backend.id.as_str()));
+    sorted.sort_by_key(|backend| (Standing::of(backend), backend.id.as_str()));
     let groups: Vec<Vec<Span<'static>>> =
         sorted.iter().map(|backend| marks(backend, palette, width)).collect();
     let flowed = flow(&groups, width, 1);
@@ -78,13 +81,47 @@ fn lines(backends: &[BackendReport], palette: Palette, width: usize, height: usi
     flowed
 }
 
-/// What should be seen first has the lowest number.
-fn trouble(backend: &BackendReport) -> u8 {
-    match backend.state.as_ref() {
-        "gone" => 0,
-        "draining" => 1,
-        _ if backend.abandoned > 0 => 2,
-        _ => 3,
+/// How it stands with a backend. What should be seen first comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Standing {
+    Gone,
+    Silent(u64),
+    Draining,
+    Abandoned,
+    Live,
+}
+
+impl Standing {
+    fn of(backend: &BackendReport) -> Self {
+        let silent = backend.silent_ms.unwrap_or(0);
+        match backend.state.as_ref() {
+            "gone" => Self::Gone,
+            _ if silent > SILENT_MS => Self::Silent(silent),
+            "draining" => Self::Draining,
+            _ if backend.abandoned > 0 => Self::Abandoned,
+            _ => Self::Live,
+        }
+    }
+
+    fn is_lost(self) -> bool {
+        matches!(self, Self::Gone | Self::Silent(_))
+    }
+
+    fn word(self) -> String {
+        match self {
+            Self::Gone => " gone".to_owned(),
+            Self::Silent(ms) => format!(" silent {}", time(ms as f64)),
+            Self::Draining => " draining".to_owned(),
+            Self::Abandoned | Self::Live => String::new(),
+        }
+    }
+
+    fn style(self, palette: Palette) -> Style {
+        match self {
+            Self::Gone | Self::Silent(_) => palette.bad(),
+            Self::Draining | Self::Abandoned => palette.warning(),
+            Self::Live => palette.good(),
+        }
     }
 }
 
@@ -93,15 +130,9 @@ fn named(backend: &BackendReport, all: &[BackendReport], palette: Palette, width
     let longest = all.iter().map(|backend| name(backend).chars().count()).max().unwrap_or(0);
     let room = longest.min(width / 3).min(24);
     let label = shortened(name(backend), room);
-    let tail = match backend.state.as_ref() {
-        "live" => format!(" {}/{}", backend.running + backend.abandoned, backend.slots),
-        state => format!(" {}/{} {state}", backend.running + backend.abandoned, backend.slots),
-    };
-    let style = match trouble(backend) {
-        0 => palette.bad(),
-        1 | 2 => palette.warning(),
-        _ => Style::new(),
-    };
+    let standing = Standing::of(backend);
+    let tail = format!(" {}/{}{}", backend.running + backend.abandoned, backend.slots, standing.word());
+    let style = if standing == Standing::Live { Style::new() } else { standing.style(palette) };
     let mut spans = vec![Span::raw(format!("{label:<room$} "))];
     spans.extend(marks(backend, palette, width.saturating_sub(room + 1 + tail.chars().count())));
     spans.push(Span::styled(tail, style));
@@ -116,10 +147,10 @@ fn name(backend: &BackendReport) -> &str {
 /// The slots of a backend: how many of each kind, each with its mark and look.
 fn kinds(backend: &BackendReport, palette: Palette) -> [(char, u32, Style); 3] {
     let rest = backend.slots.saturating_sub(backend.running + backend.abandoned);
-    let rest = match backend.state.as_ref() {
-        "live" => (FREE, rest, palette.dim()),
-        "draining" => (CLOSED, rest, palette.dim()),
-        _ => (LOST, rest, palette.bad()),
+    let rest = match Standing::of(backend) {
+        Standing::Gone | Standing::Silent(_) => (LOST, rest, palette.bad()),
+        Standing::Draining => (CLOSED, rest, palette.dim()),
+        Standing::Abandoned | Standing::Live => (FREE, rest, palette.dim()),
     };
     [(RUNNING, backend.running, palette.good()), (ABANDONED, backend.abandoned, palette.warning()), rest]
 }
@@ -139,13 +170,15 @@ fn marks(backend: &BackendReport, palette: Palette, room: usize) -> Vec<Span<'st
 /// A backend as one mark: as high as it is full, or what is wrong with it.
 fn one_mark(backend: &BackendReport, palette: Palette) -> Span<'static> {
     let busy = f64::from(backend.running + backend.abandoned);
-    match trouble(backend) {
-        0 => Span::styled(LOST.to_string(), palette.bad()),
-        1 => Span::styled(CLOSED.to_string(), palette.warning()),
-        2 => Span::styled(ABANDONED.to_string(), palette.warning()),
-        _ if busy <= 0.0 => Span::styled("_", palette.dim()),
-        _ => Span::styled(bar(busy, f64::from(backend.slots)).to_string(), palette.good()),
-    }
+    let standing = Standing::of(backend);
+    let mark = match standing {
+        Standing::Gone | Standing::Silent(_) => LOST,
+        Standing::Draining => CLOSED,
+        Standing::Abandoned => ABANDONED,
+        Standing::Live if busy <= 0.0 => return Span::styled("_", palette.dim()),
+        Standing::Live => bar(busy, f64::from(backend.slots)),
+    };
+    Span::styled(mark.to_string(), standing.style(palette))
 }
 
 /// Groups side by side, with `gap` spaces between them, in as many lines as that takes.

@@ -42,6 +42,7 @@ fn at_eighty_by_twenty_four_nothing_that_matters_is_missing() {
             "■■■■■■▨▨",
             "gone",
             "draining",
+            "■■■■×××× 4/8 silent 3.1 s",
             "high    11",
             "N 40 %",
             "accepted /s",
@@ -107,7 +108,7 @@ fn five_hundred_backends_and_five_thousand_tickets_fit_and_the_bad_ones_come_fir
     now.pools[0] = scene::busy_pool(500, 5000);
     let text = text(&scene::state(now), 80, 24);
     println!("{text}");
-    holds(&text, &["backends more", "×╌▨", "+1"]);
+    holds(&text, &["backends more", "××╌▨", "+1"]);
     let wide = super::tests::text(&scene::state(big()), 200, 60);
     println!("{wide}");
     assert!(!wide.contains("backends more"));
