@@ -2,11 +2,12 @@
 //!
 //! 1. [`feed`]: reads `GET /live`, and again when the router went away.
 //! 2. [`state`]: what has been heard so far, and what the operator has chosen.
-//! 3. [`sentence`]: how a pool stands, in words.
+//! 3. [`lost`]: backends that were there and are gone. [`sentence`]: how a pool stands, in words.
 //! 4. [`view`]: the picture of it, for a screen of any size; [`palette`] and [`units`] are how things look and read.
 //! 5. [`screen`]: the terminal and its keys. [`once`]: the same as text, for scripts.
 
 pub mod feed;
+pub mod lost;
 pub mod once;
 pub mod palette;
 pub mod screen;

@@ -3,11 +3,14 @@
 use crate::process::folder;
 use crate::wait;
 use std::io::{Read, Write};
+use std::num::NonZeroU16;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
-/// Rows and columns of the terminal.
-const SIZE: (u16, u16) = (24, 80);
+/// Rows of the terminal.
+const ROWS: NonZeroU16 = NonZeroU16::new(24).unwrap();
+/// Columns of the terminal.
+const COLUMNS: NonZeroU16 = NonZeroU16::new(80).unwrap();
 /// What the shell says when the program has ended and left the terminal's settings as they were.
 const RESTORED: &str = "terminal as it was";
 
@@ -23,10 +26,9 @@ impl Terminal {
     /// Starts `binary` with these arguments, none of which may hold what a shell would read as its own, and with
     /// `NAME=value` pairs before it.
     pub fn start(environment: &str, binary: &str, arguments: &[&str]) -> Self {
-        let (rows, columns) = SIZE;
         let command = format!("{environment} {} {}", folder().join(binary).display(), arguments.join(" "));
         let shell = format!(
-            "stty rows {rows} cols {columns}; before=$(stty -g); {command}; code=$?; \
+            "stty rows {ROWS} cols {COLUMNS}; before=$(stty -g); {command}; code=$?; \
              test \"$before\" = \"$(stty -g)\" && echo \"{RESTORED}, exit status $code\""
         );
         let mut child = Command::new("script")
@@ -44,7 +46,7 @@ impl Terminal {
 
     /// What the screen shows.
     pub fn screen(&self) -> vt100::Screen {
-        let mut parser = vt100::Parser::new(SIZE.0, SIZE.1, 0);
+        let mut parser = vt100::Parser::new(ROWS, COLUMNS, 0);
         parser.process(&self.output.lock().unwrap());
         parser.screen().clone()
     }

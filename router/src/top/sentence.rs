@@ -10,6 +10,9 @@ use tidegate_admission::Priority;
 /// Seconds of the history that count as now.
 const RECENT: usize = 10;
 
+/// Lost backends that a sentence names.
+const MOST_NAMED: usize = 3;
+
 /// How bad it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
@@ -69,6 +72,20 @@ fn no_backend(pool: &PoolReport) -> String {
     format!("No live backend{draining}: {waiting}. Start a backend, or look why it left.")
 }
 
+/// The backends that fell silent or have gone lately; `None` where all are there.
+pub fn of_lost(pool: &PoolReport, state: &State, now_ms: u64) -> Option<String> {
+    let silent = pool.backends.iter().filter_map(|backend| Some((backend.url.as_str(), backend.silence()?)));
+    let gone = state.lost.of(&pool.model).map(|lost| (lost.url.as_str(), now_ms.saturating_sub(lost.at_ms)));
+    let all: Vec<(&str, u64)> = silent.chain(gone).collect();
+    let named = all.iter().take(MOST_NAMED).map(|(url, ms)| {
+        format!("{} since {}", url.strip_prefix("http://").unwrap_or(url), time(*ms as f64))
+    });
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = all.len().saturating_sub(MOST_NAMED);
+    let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+    (!all.is_empty()).then(|| format!("Lost: {named}{more}. Look at its log, or at its machine."))
+}
+
 /// Who is refused, by the curve and the queue's limits.
 fn whom(pool: &PoolReport) -> Option<String> {
     let mut groups: Vec<(String, Vec<&str>)> = Vec::new();
@@ -119,7 +136,8 @@ fn recent_refusals(state: &State, model: &str) -> BTreeMap<String, u64> {
 
 /// What would help.
 fn advice(pool: &PoolReport, refused: &BTreeMap<String, u64>) -> Option<String> {
-    let live = pool.backends.iter().filter(|backend| backend.state == "live").count();
+    let live =
+        pool.backends.iter().filter(|backend| backend.state == "live" && backend.silence().is_none()).count();
     let wanted = pool.desired_backends as usize;
     if pool.slots > 0 && pool.queued > 0 && wanted > live {
         return Some(format!(

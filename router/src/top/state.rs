@@ -1,6 +1,7 @@
 //! What has been heard of the router so far, and what the operator has chosen to see.
 
 use super::feed::{Event, FeedError, Heard};
+use super::lost::LostBackends;
 use crate::live::Now;
 use crate::live::history::{MOST_POINTS, Point, PoolPoint};
 use crate::report::PoolReport;
@@ -59,6 +60,8 @@ pub struct State {
     pub now: Option<Now>,
     /// The last minutes, the newest last.
     pub history: VecDeque<Point>,
+    /// Backends that have gone lately.
+    pub lost: LostBackends,
     /// How far back the sparklines go.
     pub window: Window,
     /// The chosen pool's name; pools come and go under it.
@@ -73,6 +76,7 @@ impl State {
             link: Link::Connecting,
             now: None,
             history: VecDeque::new(),
+            lost: LostBackends::default(),
             window: Window::Two,
             chosen: None,
         }
@@ -96,6 +100,9 @@ impl State {
         self.history.extend(event.history.points);
         while self.history.len() > MOST_POINTS {
             self.history.pop_front();
+        }
+        if let Some(before) = &self.now {
+            self.lost.compare(before, &event.now);
         }
         self.link = Link::Live;
         self.now = Some(event.now);

@@ -19,9 +19,6 @@ const ABANDONED: char = '▨';
 const CLOSED: char = '╌';
 const LOST: char = '×';
 
-/// Silence after which a backend is shown as lost, long before its lease ends: it speaks each second.
-const SILENT_MS: u64 = 2000;
-
 /// Slots of one backend that are drawn one by one; more are counted.
 const MOST_SINGLE: u32 = 32;
 
@@ -93,13 +90,12 @@ enum Standing {
 
 impl Standing {
     fn of(backend: &BackendReport) -> Self {
-        let silent = backend.silent_ms.unwrap_or(0);
-        match backend.state.as_ref() {
-            "gone" => Self::Gone,
-            _ if silent > SILENT_MS => Self::Silent(silent),
-            "draining" => Self::Draining,
-            _ if backend.abandoned > 0 => Self::Abandoned,
-            _ => Self::Live,
+        match (backend.state.as_ref(), backend.silence()) {
+            ("gone", _) => Self::Gone,
+            (_, Some(silent)) => Self::Silent(silent),
+            ("draining", None) => Self::Draining,
+            (_, None) if backend.abandoned > 0 => Self::Abandoned,
+            (_, None) => Self::Live,
         }
     }
 

@@ -1,7 +1,7 @@
 //! The first lines: who speaks, whether it still does, what is wrong, how the chosen pool stands. And the last: the keys.
 
 use super::super::palette::Palette;
-use super::super::sentence::{Severity, of_pool, of_router};
+use super::super::sentence::{Severity, of_lost, of_pool, of_router};
 use super::super::state::{Link, State};
 use super::super::units::{count, shortened};
 use crate::live::Now;
@@ -39,6 +39,9 @@ pub(super) fn lines(state: &State, palette: Palette, width: u16) -> Vec<Line<'st
     };
     let text = if now.pools.len() > 1 { text } else { format!("{}: {text}", shortened(&pool.model, 40)) };
     lines.extend(wrapped(&text, width).into_iter().map(|line| Line::styled(line, style)));
+    if let Some(text) = of_lost(pool, state, now.at_ms) {
+        lines.extend(wrapped(&text, width).into_iter().map(|line| Line::styled(line, palette.bad())));
+    }
     lines
 }
 
