@@ -101,7 +101,8 @@ impl State {
         while self.history.len() > MOST_POINTS {
             self.history.pop_front();
         }
-        if let Some(before) = &self.now {
+        // A router that has just started may not know all backends yet.
+        if let Some(before) = self.now.as_ref().filter(|_| same) {
             self.lost.compare(before, &event.now);
         }
         self.link = Link::Live;
