@@ -173,7 +173,7 @@ async fn demo_load_is_real_load_and_one_burst_at_a_time() {
     let mut feed = Feed::open(&router.admin).await;
     let started = router.admin.post("/demo-load", &[], &json!({"seconds": 2, "rate": 40})).await;
     assert_eq!(started.status, StatusCode::ACCEPTED, "{}", started.text);
-    assert_eq!(started.json(), json!({"seconds": 2.0, "rate": 40.0, "requests": 80}));
+    assert_eq!(started.json(), json!({"seconds": 2.0, "rate": 40.0, "requests": 80, "answers": 8}));
     let again = router.admin.post("/demo-load", &[], &json!({})).await;
     assert_eq!((again.status, again.code().as_str()), (StatusCode::CONFLICT, "demo_load_running"));
     let mut seen = Seen::default();
