@@ -34,7 +34,8 @@ pub fn of_pool(pool: &PoolReport, state: &State) -> (Severity, String) {
     } else if let Some(whom) = whom(pool) {
         (Severity::Refusing, format!("Refusing {whom}: {}.", load(pool)))
     } else if !refused.is_empty() {
-        (Severity::Refusing, format!("Refusing some: {}.", load(pool)))
+        let now = if pool.queued > 0 { "Refusing some" } else { "Serving at once again" };
+        (Severity::Refusing, format!("{now}: {}.", load(pool)))
     } else if pool.queued > 0 {
         (Severity::Busy, format!("Nobody is refused: {}.", load(pool)))
     } else if pool.abandoned > 0 {

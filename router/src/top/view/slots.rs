@@ -135,9 +135,13 @@ fn named(backend: &BackendReport, all: &[BackendReport], palette: Palette, width
     Line::from(spans)
 }
 
-/// The address without what all addresses have; an embedded backend's is no place at all, so its id stands there.
+/// The address without what all addresses have; an embedded backend's is no place at all, so only its kind stands there.
 fn name(backend: &BackendReport) -> &str {
-    backend.url.strip_prefix("http://").unwrap_or(&backend.id)
+    match backend.url.split_once("://") {
+        Some(("http", place)) => place,
+        Some((kind, _)) => kind,
+        None => &backend.url,
+    }
 }
 
 /// The slots of a backend: how many of each kind, each with its mark and look.

@@ -1,6 +1,6 @@
 //! The picture at every size, and that it says what it has to say.
 
-use super::super::feed::{FeedError, Heard};
+use super::super::feed::{Event, FeedError, Heard};
 use super::super::palette::Palette;
 use super::super::state::State;
 use super::{draw, scene};
@@ -55,6 +55,19 @@ fn at_eighty_by_twenty_four_nothing_that_matters_is_missing() {
             "q quit",
         ],
     );
+}
+
+/// An event as a router with the demo model sent it in the middle of a burst.
+#[test]
+fn a_real_event_becomes_a_picture() {
+    let event = Event::parse(include_bytes!("event.json"), true).unwrap();
+    let mut state = State::new("http://127.0.0.1:8001");
+    state.hear(Heard::Event(Box::new(event)));
+    let text = text(&state, 80, 24);
+    println!("{text}");
+    let sentence = "tidegate-demo: Refusing 46 % of normal, all low requests: 3 of 3 slots busy, 37";
+    holds(&text, &[sentence, "embedded ■■■ 3/3", "Queue: 37 of 50", "H 0 %  N 46 %  L 100 %", "11 capacity"]);
+    holds(&text, &["normal  33", "low      4", "drains 8.3/s", "Routers 1  r0c0280935226 (this)"]);
 }
 
 #[test]
