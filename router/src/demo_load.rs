@@ -17,6 +17,7 @@ use rand::seq::IndexedRandom;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tidegate_admission::Priority;
 use tidegate_wire::error::ErrorBody;
@@ -34,12 +35,18 @@ const TIMES: f64 = 2.0;
 const MOST_SECONDS: f64 = 20.0;
 /// The highest rate in requests per second that can be asked for.
 const MOST_RATE: f64 = 40.0;
-/// The highest rate that follows from times the capacity: the demo model is small and fast, and a burst below its capacity would show
-/// nothing.
+/// The highest rate that follows from times the capacity: with many slots a burst below it would show nothing.
 const MOST_MEASURED_RATE: f64 = 400.0;
 /// The rate, while no service time is known that would tell the capacity.
 const UNMEASURED_RATE: f64 = 20.0;
-/// The longest that a first request, whose time tells the capacity, is waited for.
+/// Answers that a request may ask for: as many as a slot may be asked for.
+const MOST_ANSWERS: u32 = 16;
+/// Answers of a request, while no service time is known.
+const UNMEASURED_ANSWERS: u32 = 8;
+/// Seconds that a request should take. The demo model gives an answer in so little time that the requests which a burst may have
+/// would not fill three slots: each asks for several answers.
+const REQUEST_SECONDS: f64 = 0.25;
+/// The longest that a first request, whose time tells the pace, is waited for.
 const FIRST_TAKES: Duration = Duration::from_secs(5);
 /// Between two looks for what it told.
 const RELEASE_TAKES: Duration = Duration::from_millis(20);
@@ -53,6 +60,16 @@ pub struct DemoLoad {
     embeds: bool,
     questions: Vec<&'static str>,
     running: Arc<Semaphore>,
+    /// Answers that the requests of the last burst asked for: the measured service time is theirs.
+    answers: AtomicU32,
+}
+
+/// How fast a pool works.
+#[derive(Debug, Clone, Copy)]
+struct Pace {
+    slots: f64,
+    /// Seconds of a slot that an answer takes.
+    answer: f64,
 }
 
 /// What is asked for.
@@ -73,23 +90,28 @@ struct Plan {
     rate: f64,
     /// Requests in all.
     requests: u32,
+    /// Answers that each request asks for.
+    answers: u32,
 }
 
 impl DemoLoad {
     /// Bursts of these questions to `model`, which makes embeddings (`embeds`) or text.
     pub fn new(model: String, embeds: bool, questions: Vec<&'static str>) -> Self {
-        Self { model, embeds, questions, running: Arc::new(Semaphore::new(1)) }
+        let (running, answers) = (Arc::new(Semaphore::new(1)), AtomicU32::new(1));
+        Self { model, embeds, questions, running, answers }
     }
 
     /// One request with a question and a priority drawn by chance.
-    fn request(&self) -> Request<Body> {
+    fn request(&self, answers: u32) -> Request<Body> {
         let mut random = rand::rng();
         let question = self.questions.choose(&mut random).copied().unwrap_or("What is 17 + 25?");
         let (path, body) = if self.embeds {
-            ("/v1/embeddings", json!({"model": self.model, "input": question}))
+            let questions = vec![question; answers as usize];
+            ("/v1/embeddings", json!({"model": self.model, "input": questions}))
         } else {
             let messages = json!([{"role": "user", "content": question}]);
-            ("/v1/chat/completions", json!({"model": self.model, "stream": true, "messages": messages}))
+            let body = json!({"model": self.model, "stream": true, "n": answers, "messages": messages});
+            ("/v1/chat/completions", body)
         };
         let mut request = Request::new(Body::from(body.to_string()));
         *request.method_mut() = Method::POST;
@@ -131,39 +153,44 @@ pub async fn handle(State(shared): State<Shared>, body: Bytes) -> Response {
         Ok(wanted) => wanted,
         Err(error) => return error.into_response(shared.config.overload_status),
     };
-    let capacity = if wanted.rate.is_some() { None } else { learn_capacity(&shared, &demo).await };
-    let plan = match wanted.plan(capacity) {
-        Ok(plan) => plan,
-        Err(error) => return error.into_response(shared.config.overload_status),
-    };
+    begin(shared, demo, &wanted).await
+}
+
+/// Plans a burst and starts it, unless one runs already.
+async fn begin(shared: Shared, demo: Arc<DemoLoad>, wanted: &Wanted) -> Response {
+    let overload_status = shared.config.overload_status;
+    // What is wrong is said before any work is done.
+    if let Err(error) = wanted.plan(None) {
+        return error.into_response(overload_status);
+    }
     let Ok(place) = demo.running.clone().try_acquire_owned() else {
-        let body = ErrorBody::new(
-            "invalid_request_error",
-            "demo_load_running",
-            "a burst is running; wait for its end",
-        );
+        let message = "a burst is running; wait for its end";
+        let body = ErrorBody::new("invalid_request_error", "demo_load_running", message);
         return refuse(StatusCode::CONFLICT, &body);
     };
-    tracing::info!(seconds = plan.seconds, rate = plan.rate, "demo load begins");
+    let pace =
+        if wanted.rate.is_some() { pace(&shared, &demo).await } else { learn_pace(&shared, &demo).await };
+    let plan = match wanted.plan(pace) {
+        Ok(plan) => plan,
+        Err(error) => return error.into_response(overload_status),
+    };
+    demo.answers.store(plan.answers, Ordering::Relaxed);
+    tracing::info!(seconds = plan.seconds, rate = plan.rate, answers = plan.answers, "demo load begins");
     tokio::spawn(burst(shared, demo, plan, place));
     (StatusCode::ACCEPTED, Json(plan)).into_response()
 }
 
-fn refuse(status: StatusCode, body: &ErrorBody) -> Response {
-    tidegate_serve::door::error_response(status, body)
-}
-
-/// The capacity, after a first request where nothing has been measured yet: a burst of a guessed rate would show nothing on a
-/// machine that is faster.
-async fn learn_capacity(shared: &Shared, demo: &DemoLoad) -> Option<f64> {
-    let known = capacity(shared, &demo.model).await;
+/// The pace, after a first request where nothing has been measured yet: a burst of a guessed rate would show nothing on a machine
+/// that is faster.
+async fn learn_pace(shared: &Shared, demo: &DemoLoad) -> Option<Pace> {
+    let known = pace(shared, demo).await;
     if known.is_some() {
         return known;
     }
     let first = async {
-        ask(client_paths(shared.clone()), demo.request()).await;
+        ask(client_paths(shared.clone()), demo.request(1)).await;
         loop {
-            if let Some(measured) = capacity(shared, &demo.model).await {
+            if let Some(measured) = pace(shared, demo).await {
                 return measured;
             }
             // The slot is given back a moment after the last byte.
@@ -173,11 +200,16 @@ async fn learn_capacity(shared: &Shared, demo: &DemoLoad) -> Option<f64> {
     tokio::time::timeout(FIRST_TAKES, first).await.ok()
 }
 
-/// Requests per second that the pool of `model` can serve; `None` until a service time is known.
-async fn capacity(shared: &Shared, model: &str) -> Option<f64> {
+fn refuse(status: StatusCode, body: &ErrorBody) -> Response {
+    tidegate_serve::door::error_response(status, body)
+}
+
+/// How fast the pool of the demo's model works; `None` until a service time is known.
+async fn pace(shared: &Shared, demo: &DemoLoad) -> Option<Pace> {
     let fleet = shared.fleet.look().await;
-    let pool = fleet.pools.iter().find(|pool| pool.model == model)?;
-    (pool.service_mean > 0.0 && pool.slots > 0).then(|| f64::from(pool.slots) / pool.service_mean)
+    let pool = fleet.pools.iter().find(|pool| pool.model == demo.model)?;
+    let answer = pool.service_mean / f64::from(demo.answers.load(Ordering::Relaxed));
+    (answer > 0.0 && pool.slots > 0).then(|| Pace { slots: f64::from(pool.slots), answer })
 }
 
 impl Wanted {
@@ -193,8 +225,12 @@ impl Wanted {
         })
     }
 
-    fn plan(&self, capacity: Option<f64>) -> Result<Plan, Error> {
+    fn plan(&self, pace: Option<Pace>) -> Result<Plan, Error> {
         let seconds = within("seconds", self.seconds.unwrap_or(SECONDS), 1.0, MOST_SECONDS)?;
+        let answers = pace.map_or(UNMEASURED_ANSWERS, |pace| {
+            (REQUEST_SECONDS / pace.answer).clamp(1.0, f64::from(MOST_ANSWERS)) as u32
+        });
+        let capacity = pace.map(|pace| pace.slots / (pace.answer * f64::from(answers)));
         let rate = match (self.rate, self.times) {
             (Some(_), Some(_)) => {
                 return Err(Error::invalid("times", "rate and times exclude each other: give one of them"));
@@ -205,7 +241,7 @@ impl Wanted {
                 capacity.map_or(UNMEASURED_RATE, |capacity| times * capacity).clamp(0.1, MOST_MEASURED_RATE)
             }
         };
-        Ok(Plan { seconds, rate, requests: (seconds * rate).ceil() as u32 })
+        Ok(Plan { seconds, rate, requests: (seconds * rate).ceil() as u32, answers })
     }
 }
 
@@ -231,7 +267,7 @@ async fn burst(shared: Shared, demo: Arc<DemoLoad>, plan: Plan, place: OwnedSema
             if Instant::now() >= end {
                 break;
             }
-            under_way.spawn(ask(service.clone(), demo.request()));
+            under_way.spawn(ask(service.clone(), demo.request(plan.answers)));
             // Those that have ended take no room until the end of the burst.
             while under_way.try_join_next().is_some() {}
         }
@@ -253,19 +289,22 @@ async fn ask(service: axum::Router, request: Request<Body>) {
 mod tests {
     use super::*;
 
-    fn plan(body: &str, capacity: Option<f64>) -> Result<Plan, String> {
+    fn plan(body: &str, answer: Option<f64>) -> Result<Plan, String> {
+        let pace = answer.map(|answer| Pace { slots: 3.0, answer });
         Wanted::parse(&Bytes::from(body.to_owned()))
-            .and_then(|wanted| wanted.plan(capacity))
+            .and_then(|wanted| wanted.plan(pace))
             .map_err(|error| error.to_string())
     }
 
     #[test]
     fn a_burst_is_bounded_whatever_is_asked() {
-        assert_eq!(plan("", None), Ok(Plan { seconds: 10.0, rate: 20.0, requests: 200 }));
-        assert_eq!(plan("{\"times\": 3}", Some(5.0)), Ok(Plan { seconds: 10.0, rate: 15.0, requests: 150 }));
-        let most = plan("{\"seconds\": 20, \"times\": 10}", Some(1e9)).unwrap();
-        assert_eq!((most.rate, most.requests), (400.0, 8000));
-        assert_eq!(plan("{\"seconds\": 1, \"rate\": 0.5}", None).unwrap().requests, 1);
+        assert_eq!(plan("", None), Ok(Plan { seconds: 10.0, rate: 20.0, requests: 200, answers: 8 }));
+        let twice = plan("{\"times\": 2}", Some(0.025)).unwrap();
+        assert_eq!((twice.answers, twice.rate.round()), (10, 24.0));
+        let most = plan("{\"seconds\": 20, \"times\": 10}", Some(1e-9)).unwrap();
+        assert_eq!((most.rate, most.requests, most.answers), (400.0, 8000, 16));
+        let slow = plan("{\"seconds\": 1, \"times\": 1}", Some(9.0)).unwrap();
+        assert_eq!((slow.answers, slow.requests), (1, 1));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The command line of `tidegate-router`: names, defaults, help. Values are text here; [`crate::config`] checks them.
 
-use clap::Parser;
+use crate::top::TopFlags;
+use clap::{Parser, Subcommand};
 
 #[cfg(feature = "embedded")]
 pub use tidegate_backend::ModelFlags;
@@ -42,6 +43,17 @@ pub struct ModelFlags {
     pub engine_stall_timeout: Option<String>,
 }
 
+/// What the program does instead of being a router.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Shows in a terminal what the fleet does now, as any router's admin port tells it.
+    ///
+    /// Keys: q, Esc or Ctrl-C quit; tab and arrows choose a pool; w changes how far back the last minutes go. Colours
+    /// are left out where NO_COLOR is set.
+    #[command(max_term_width = 110)]
+    Top(TopFlags),
+}
+
 /// Stateless router: the OpenAI API in front of a fleet, with one exact account of who runs and who waits.
 ///
 /// With neither --redis-url nor --backend it runs embedded: ledger and a backend in this process, with the demo model
@@ -49,14 +61,19 @@ pub struct ModelFlags {
 /// of hyphens.
 #[derive(Debug, Parser)]
 #[command(name = "tidegate-router", version, about, max_term_width = 110, allow_negative_numbers = true)]
+#[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Flags {
+    /// Something else to do than to be a router.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+
     /// Address to listen on for clients.
     #[arg(long, env = "TIDEGATE_HOST", default_value = "127.0.0.1", help_heading = "Listening")]
     pub host: String,
     /// Port for clients; 0 takes a free one.
     #[arg(long, env = "TIDEGATE_PORT", default_value = "8000", help_heading = "Listening")]
     pub port: String,
-    /// Address to listen on for operators: /metrics, /fleet, /livez, /readyz.
+    /// Address to listen on for operators: /metrics, /fleet, /live, /livez, /readyz.
     #[arg(long, env = "TIDEGATE_ADMIN_HOST", default_value = "127.0.0.1", help_heading = "Listening")]
     pub admin_host: String,
     /// Port for operators; 0 takes a free one.

@@ -13,7 +13,7 @@
 //! 7. [`upstream`] and [`confirm`]: connections to backends, and how given-up work is known to have stopped.
 //! 8. [`health`], [`admin`], `scrape`, [`fleet_watch`], [`report`]: what operators and load balancers see.
 //! 9. [`tally`], [`live`], [`demo_load`]: what the live views show, and the load that a newcomer may watch on them.
-//! 10. [`page`] and [`trial`]: the live page for people, and its way to send a request.
+//! 10. [`page`] and [`trial`]: the live page for people, and its way to send a request. [`top`]: the same view in a terminal.
 //! 11. [`error`]: everything that can end a request other than its answer.
 
 pub mod admin;
@@ -39,5 +39,6 @@ pub mod server;
 pub mod shared;
 pub mod start;
 pub mod tally;
+pub mod top;
 pub mod trial;
 pub mod upstream;

@@ -1,12 +1,13 @@
-//! `tidegate-router`: flags, telemetry, sockets, and then [`tidegate_router::run`].
+//! `tidegate-router`: flags, telemetry, sockets, and then [`tidegate_router::run`]; or `tidegate-router top`.
 
 use clap::Parser;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 use tidegate_router::config::Config;
-use tidegate_router::flags::Flags;
+use tidegate_router::flags::{Command, Flags};
 use tidegate_router::run::{Listeners, run};
 use tidegate_router::start::{self, Started};
+use tidegate_router::top;
 use tidegate_serve::causes::with_causes;
 use tidegate_telemetry::LogOptions;
 use tidegate_wire::flags::normalise_flags;
@@ -17,7 +18,11 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[tokio::main]
 async fn main() -> ExitCode {
     let flags = Flags::parse_from(normalise_flags(std::env::args_os()));
-    match serve(&flags).await {
+    let ended = match &flags.command {
+        Some(Command::Top(flags)) => top::run(flags).await,
+        None => serve(&flags).await,
+    };
+    match ended {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             // Standard error may be closed; there is nobody else to tell.

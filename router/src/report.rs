@@ -210,6 +210,16 @@ impl ByPriority {
     }
 }
 
+/// Silence after which a backend is probably lost, long before its lease ends: it speaks each second.
+const SILENT_MS: u64 = 2000;
+
+impl BackendReport {
+    /// Milliseconds for which it has said nothing, where that is too long.
+    pub fn silence(&self) -> Option<u64> {
+        self.silent_ms.filter(|ms| *ms > SILENT_MS)
+    }
+}
+
 impl From<&FleetBackend> for BackendReport {
     fn from(backend: &FleetBackend) -> Self {
         Self {

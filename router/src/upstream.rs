@@ -28,7 +28,7 @@ pub enum UpstreamError {
 }
 
 /// The cause that says most, such as `Connection refused`.
-fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
+pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     let mut cause = error;
     while let Some(next) = cause.source() {
         cause = next;

@@ -36,48 +36,64 @@ impl Seen {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_feed_shows_slots_tickets_curve_and_every_request_in_its_history() {
-    let node = FakeNode::start(1, Plan::Answer(Duration::from_millis(400))).await;
+/// A router whose queue takes two and refuses the next, before a node with one slot.
+async fn small_router(node: &FakeNode) -> TestRouter {
     let flags = ["--backend", &node.url, "--max-queue-size", "2", "--wait-share", "1"];
     let thresholds = ["--queue-rejection-threshold", "1", "--vllm-rejection-threshold", "1"];
-    let router = TestRouter::start(&[&flags[..], &thresholds].concat()).await.with_backends(1).await;
-    let mut feed = Feed::open(&router.admin).await;
-    let first = feed.next().await.unwrap();
-    assert_eq!(
-        (&first["mode"], &first["ledger"], &first["draining"]),
-        (&json!("fleet"), &json!("memory"), &json!(false))
-    );
-    assert_eq!(first["history"]["scope"]["fleet"], json!(["running", "abandoned", "queued", "slots"]));
-    assert!(
-        first["routers"].as_array().unwrap().iter().any(|router| router["id"] == first["router"]),
-        "{first}"
-    );
-    let mut seen = Seen::default();
-    seen.take(&first, MODEL);
+    TestRouter::start(&[&flags[..], &thresholds].concat()).await.with_backends(1).await
+}
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_first_event_says_who_speaks_and_whose_numbers_are_whose() {
+    let node = FakeNode::start(1, Plan::Answer(Duration::from_millis(1))).await;
+    let first = Feed::open(&small_router(&node).await.admin).await.next().await.unwrap();
+    let (mode, ledger, draining) = (&first["mode"], &first["ledger"], &first["draining"]);
+    assert_eq!((mode, ledger, draining), (&json!("fleet"), &json!("memory"), &json!(false)));
+    assert_eq!(first["history"]["scope"]["fleet"], json!(["running", "abandoned", "queued", "slots"]));
+    let routers = first["routers"].as_array().unwrap();
+    assert!(routers.iter().any(|router| router["id"] == first["router"]), "{first}");
+    assert_eq!(first["pools"][0]["service_ms"], Value::Null, "nothing has finished yet");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_feed_shows_slots_tickets_and_where_the_pool_stands_on_its_curve() {
+    let node = FakeNode::start(1, Plan::Answer(Duration::from_secs(60))).await;
+    let router = small_router(&node).await;
+    let mut feed = Feed::open(&router.admin).await;
     let chats: Vec<_> = (0..3)
         .map(|_| {
             let client = router.client.clone();
             tokio::spawn(async move { client.chat(MODEL, "x").await.status })
         })
         .collect();
-    let pool = feed
-        .until("one runs and two wait", |event| {
-            seen.take(event, MODEL);
-            let pool = &event["pools"][0];
-            (pool["running"] == 1 && pool["queued"] == 2).then(|| pool.clone())
-        })
-        .await;
-    assert_eq!((&pool["curve"]["held"]["low"], &pool["curve"]["p"]["normal"]), (&json!(3.0), &json!(1.0)));
-    assert_eq!(
-        (&pool["curve"]["start"]["high"], &pool["curve"]["capacity"]["low"]),
-        (&json!(3.0), &json!(2.0))
-    );
+    let looking = feed.until("one runs and two wait", |event| {
+        let pool = &event["pools"][0];
+        (pool["running"] == 1 && pool["queued"] == 2).then(|| pool.clone())
+    });
+    let pool = looking.await;
+    let (curve, three) = (&pool["curve"], json!(3.0));
+    assert_eq!((&curve["held"]["low"], &curve["p"]["normal"]), (&three, &json!(1.0)));
+    assert_eq!((&curve["start"]["high"], &curve["capacity"]["low"]), (&three, &json!(2.0)));
     assert_eq!(
         (&pool["tickets"][1]["priority"], &pool["backends"][0]["running"]),
         (&json!("normal"), &json!(1))
     );
+    chats.iter().for_each(tokio::task::JoinHandle::abort);
+    feed.until("nothing is held", |event| (event["pools"][0]["queued"] == 0).then_some(())).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_request_is_in_the_history_once_for_each_listener() {
+    let node = FakeNode::start(1, Plan::Answer(Duration::from_millis(400))).await;
+    let router = small_router(&node).await;
+    let (mut feed, mut seen) = (Feed::open(&router.admin).await, Seen::default());
+    let chats: Vec<_> = (0..3)
+        .map(|_| {
+            let client = router.client.clone();
+            tokio::spawn(async move { client.chat(MODEL, "x").await.status })
+        })
+        .collect();
+    router.until_counts(&[("running", 1), ("queued", 2)]).await;
     assert_eq!(router.client.chat(MODEL, "x").await.code(), "queue_full");
     for chat in chats {
         assert_eq!(chat.await.unwrap(), StatusCode::OK);
@@ -157,7 +173,7 @@ async fn demo_load_is_real_load_and_one_burst_at_a_time() {
     let mut feed = Feed::open(&router.admin).await;
     let started = router.admin.post("/demo-load", &[], &json!({"seconds": 2, "rate": 40})).await;
     assert_eq!(started.status, StatusCode::ACCEPTED, "{}", started.text);
-    assert_eq!(started.json(), json!({"seconds": 2.0, "rate": 40.0, "requests": 80}));
+    assert_eq!(started.json(), json!({"seconds": 2.0, "rate": 40.0, "requests": 80, "answers": 8}));
     let again = router.admin.post("/demo-load", &[], &json!({})).await;
     assert_eq!((again.status, again.code().as_str()), (StatusCode::CONFLICT, "demo_load_running"));
     let mut seen = Seen::default();

@@ -13,3 +13,4 @@ mod processes;
 mod redis_away;
 mod redis_fleet;
 mod streams;
+mod top;

@@ -6,7 +6,8 @@
 //! 4. [`redis`]: a real Redis server on a port of its own.
 //! 5. [`client`]: HTTP as a client speaks it, down to hanging up.
 //! 6. [`collector`]: an OTLP collector that shows what it was sent. [`live`]: a listener of the live feed.
-//! 7. [`wait`]: waiting for a condition instead of sleeping.
+//! 7. [`terminal`]: a program in a terminal, as a person sees it.
+//! 8. [`wait`]: waiting for a condition instead of sleeping.
 
 #![expect(
     clippy::unwrap_used,
@@ -21,4 +22,5 @@ pub mod live;
 pub mod process;
 pub mod redis;
 pub mod router;
+pub mod terminal;
 pub mod wait;

@@ -16,7 +16,7 @@ pub struct Process {
 
 /// The folder of the release binaries: `TIDEGATE_BIN_DIR`, or the one that this program was built into. Tests lie one folder
 /// deeper than binaries.
-fn folder() -> PathBuf {
+pub(crate) fn folder() -> PathBuf {
     std::env::var_os("TIDEGATE_BIN_DIR").map_or_else(
         || {
             let folder = std::env::current_exe().unwrap().parent().unwrap().to_owned();
@@ -84,7 +84,7 @@ impl Process {
 
     /// The router's base URL for operators, from what it says at its start.
     pub async fn operators(&self) -> String {
-        self.url("operators").await.trim_end_matches("/fleet").to_owned()
+        self.url("operators").await.trim_end_matches('/').to_owned()
     }
 
     /// Its process id.

@@ -21,6 +21,8 @@ pub struct TestRouter {
     pub admin: Client,
     /// Base URL for clients.
     pub base: String,
+    /// Base URL for operators.
+    pub admin_base: String,
     shutdown: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -44,11 +46,12 @@ impl TestRouter {
             admin: TcpListener::bind("127.0.0.1:0").await.unwrap(),
         };
         let base = format!("http://{}", listeners.client.local_addr().unwrap());
-        let admin = Client::new(&format!("http://{}", listeners.admin.local_addr().unwrap()));
+        let admin_base = format!("http://{}", listeners.admin.local_addr().unwrap());
         let shutdown = CancellationToken::new();
         let local = embedded.then(|| Embedded::load(&flags.model, &config).unwrap().into_local());
         let task = tokio::spawn(run(config, local, listeners, shutdown.clone()));
-        Self { client: Client::new(&base), admin, base, shutdown, task }
+        let (client, admin) = (Client::new(&base), Client::new(&admin_base));
+        Self { client, admin, base, admin_base, shutdown, task }
     }
 
     /// Waits until the router knows a live backend.

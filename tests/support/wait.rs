@@ -6,7 +6,16 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Asks again and again until `look` gives something; panics with `what` after ten seconds.
-pub async fn until<T, F, Fut>(what: &str, mut look: F) -> T
+pub async fn until<T, F, Fut>(what: &str, look: F) -> T
+where
+    F: FnMut() -> Fut,
+    Fut: Future<Output = Option<T>>,
+{
+    until_or(look, || what.to_owned()).await
+}
+
+/// The same, with a message that is made when it is needed.
+pub async fn until_or<T, F, Fut>(mut look: F, what: impl FnOnce() -> String) -> T
 where
     F: FnMut() -> Fut,
     Fut: Future<Output = Option<T>>,
@@ -21,6 +30,6 @@ where
     };
     match tokio::time::timeout(PATIENCE, asking).await {
         Ok(found) => found,
-        Err(_) => panic!("not within {PATIENCE:?}: {what}"),
+        Err(_) => panic!("not within {PATIENCE:?}: {}", what()),
     }
 }

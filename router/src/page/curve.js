@@ -2,7 +2,7 @@
 
 import { byId, draw, fillTable, mark, say } from "./dom.js";
 import { stand } from "./status.js";
-import { PRIORITIES, count, list, percent } from "./words.js";
+import { PRIORITIES, count, list, percent, plural } from "./words.js";
 
 const BOX = { width: 340, height: 190, left: 38, right: 12, top: 12, bottom: 30 };
 const PLOT = { width: BOX.width - BOX.left - BOX.right, height: BOX.height - BOX.top - BOX.bottom };
@@ -64,7 +64,7 @@ export class Curve {
     for (const name of ["x1", "x2"]) mark(this.slots, name, x(pool.slots).toFixed(1));
     const clear = (place, text) => (Math.abs(x(held) - x(place)) < 44 ? "" : text);
     mark(this.slotsText, "x", x(pool.slots).toFixed(1));
-    say(this.slotsText, clear(pool.slots, `${count(pool.slots)} slots`));
+    say(this.slotsText, clear(pool.slots, plural(pool.slots, "slot")));
     mark(this.endText, "x", x(most).toFixed(1));
     say(this.endText, clear(most, count(most)));
     mark(this.heldText, "x", Math.min(x(held), BOX.width - 20).toFixed(1));

@@ -5,7 +5,7 @@ import { differing, flagsOf } from "./status.js";
 import { clock, duration, list, plural } from "./words.js";
 
 /** The warnings from the gravest down, as they stand above each other. */
-const WARNINGS = [["connection", "bad"], ["degraded", "bad"], ["flags", "warn"]];
+const WARNINGS = [["connection", "bad"], ["degraded", "bad"], ["draining", "warn"], ["flags", "warn"]];
 
 /** A router that has not renewed for this long is about to lose its lease (5 s). */
 const LATE_MS = 2500;
@@ -27,6 +27,7 @@ export class FleetView {
     const routers = snapshot.routers ?? [];
     say(byId("identity"), `${snapshot.router} · ${snapshot.mode} · ledger: ${snapshot.ledger} · ${snapshot.version}`);
     this.#degraded(snapshot);
+    this.#banner("draining", snapshot.draining ? "This router is draining: it takes no new work, and what runs may finish." : null);
     this.#differing(snapshot, routers);
     this.#routers(snapshot, routers);
   }

@@ -27,7 +27,7 @@ const CHARTS = [
     series: [{ key: "accepted", label: "accepted", value: (at) => at.accepted ?? 0 }, ...KNOWN.map(reason), { key: "other", label: "other", value: others, quiet: true }],
   },
   {
-    id: "chart-load", title: "Running and waiting, all routers", kind: "lines", format: figure,
+    id: "chart-load", title: "Running and waiting (fleet)", kind: "lines", format: figure,
     series: [
       { key: "slots-series", label: "slots", value: (at) => at.slots },
       { key: "queued", label: "waiting", value: (at) => at.queued },

@@ -46,6 +46,7 @@ export class TryIt {
     this.#busy(true);
     say(byId("try-state"), "Sent. Waiting for a slot, then for the prompt to be read.");
     say(byId("try-answer"), "");
+    show(byId("try-answer"), false);
     const traceId = hex(16);
     const attempt = this.#timeline.begin({ state: "", queued: 0, prefill: null, decode: null, tokens: 0, ids: [["trace", traceId]] });
     const clock = new Stopwatch(attempt, this.#timeline);
