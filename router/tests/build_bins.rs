@@ -1,0 +1,3 @@
+//! Not for the repository: makes `cargo test --no-run` build the binary too.
+#[test]
+fn nothing() {}
