@@ -30,7 +30,7 @@ use tower::ServiceExt;
 /// Seconds of a burst that says nothing of them.
 const SECONDS: f64 = 10.0;
 /// Times the capacity, for a burst that says nothing of its rate: enough for every colour of the page.
-const TIMES: f64 = 2.0;
+const TIMES: f64 = 4.0;
 /// The longest burst in seconds.
 const MOST_SECONDS: f64 = 20.0;
 /// The highest rate in requests per second that can be asked for.
