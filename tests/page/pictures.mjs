@@ -1,4 +1,4 @@
-// Takes the pictures of docs/live-page.md from real processes: node pictures.mjs FOLDER. With pngquant they are a third as large.
+// Takes the pictures of docs/live-page.md from real processes: RAYON_NUM_THREADS=1 node pictures.mjs FOLDER (a core for the browser). With pngquant they are a third as large.
 
 import { spawnSync } from "node:child_process";
 import path from "node:path";
@@ -11,11 +11,11 @@ const folder = process.argv[2];
 const PAST_MS = 25_000;
 const RETRY_MS = 300;
 
+const files = [];
+
 function shoot(page, name, options = {}) {
-  const file = path.join(folder, name);
-  return page.screenshot({ path: file, animations: "disabled", ...options }).then(() => {
-    spawnSync("pngquant", ["--ext", ".png", "--force", "--speed", "1", "48", file]);
-  });
+  files.push(path.join(folder, name));
+  return page.screenshot({ path: files.at(-1), animations: "disabled", ...options });
 }
 
 /** Chats without end, `clients` at once, as impatient clients send them. */
@@ -44,19 +44,17 @@ async function burst(browser) {
   await page.locator("#demo-button").click();
   const point = page.locator(".point[data-priority=normal]");
   await until("the curve", async () => Number(await point.getAttribute("data-p")) > 0.1);
-  await page.locator("#try-send").click();
-  await pause(2500);
-  await shoot(narrow.page, "live-page-narrow.png");
   await shoot(page, "live-page-light.png", { fullPage: true });
+  await shoot(narrow.page, "live-page-narrow.png");
   await router.fleet.end();
 }
 
 async function lostBackend(browser) {
-  const fleet = await redisFleet(6);
+  const fleet = await redisFleet(4);
   const { page } = await open(browser, fleet.url, { viewport: { width: 1320, height: 700 }, colorScheme: "dark" });
   await live(page);
   const stop = { done: false };
-  const loaded = load(fleet.client, 40, stop);
+  const loaded = load(fleet.client, 24, stop);
   await pause(PAST_MS);
   await fleet.fleet.kill("backend3");
   await until("lost", async () => /1 lost/.test(await page.locator("#slots-summary").textContent()));
@@ -71,3 +69,5 @@ const browser = await launch();
 await burst(browser);
 await lostBackend(browser);
 await browser.close();
+// After all are taken: it takes longer than a burst.
+for (const file of files) spawnSync("pngquant", ["--ext", ".png", "--force", "--speed", "1", "48", file]);

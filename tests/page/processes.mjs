@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 export const ROOT = process.env.TIDEGATE_ROOT ?? path.join(path.dirname(fileURLToPath(import.meta.url)), "../..");
 const BIN = process.env.TIDEGATE_BIN_DIR ?? path.join(ROOT, "target/release");
 const START_MS = 60_000;
+const NICE = 15;
 /** Nothing of this machine configures what is tested. */
 const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(TIDEGATE_|OTEL_|RUST_LOG)/.test(name)));
 
@@ -27,6 +28,8 @@ export class Fleet {
     const command = program.startsWith("tidegate-") ? path.join(BIN, program) : program;
     const child = spawn(command, flags, { stdio: ["ignore", log, log], env: ENVIRONMENT });
     child.on("error", (error) => (child.failed = error));
+    // Chromium draws at a low priority: models that compute on all cores would leave it none.
+    if (child.pid) os.setPriority(child.pid, NICE);
     this.#children.set(name, { child, file });
     return child;
   }

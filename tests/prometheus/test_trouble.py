@@ -7,6 +7,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 
+import named
 import pytest
 from conftest import DEMO, FAKE, Fleet, until
 
@@ -32,6 +33,11 @@ def overload(fleet: Fleet) -> Iterator[Counter[int]]:
     ended.set()
     for client in clients:
         client.join()
+
+
+def test_an_answer_that_comes_too_late_is_an_error_of_its_backend(fleet: Fleet) -> None:
+    assert fleet.chat(FAKE, "too late", {"x-request-timeout-ms": "50"}) == 504
+    until("the error is counted", lambda: fleet.value('sum(tidegate:backend_errors_total{kind="timeout"})'))
 
 
 def test_an_overload_fires_the_alerts_of_its_pool_alone(fleet: Fleet, overload: Counter[int]) -> None:
@@ -60,3 +66,19 @@ def test_a_lost_redis_degrades_and_comes_back(fleet: Fleet) -> None:
     until("the ledger is back", lambda: ("TidegateDegraded", "") not in fleet.firing())
     assert fleet.value("sum(tidegate:ledger_losses_total)")
     assert fleet.value('sum(tidegate:ledger_errors_total{kind="unavailable"})')
+
+
+def families(text: str) -> set[str]:
+    """The names of all samples of a scrape, histograms by the name of their family too."""
+    names = {line.split("{")[0].split(" ")[0] for line in text.splitlines() if line and not line.startswith("#")}
+    return names | {line.split(" ")[2] for line in text.splitlines() if line.startswith("# TYPE")}
+
+
+def test_every_metric_that_is_named_is_exported(fleet: Fleet) -> None:
+    """Last of all: what counts errors has no line before the first of them."""
+    exported = families(fleet.scrape(fleet.router)) | families(fleet.scrape(fleet.backend))
+    rules = named.expressions_of_rules(fleet.ask("rules"))
+    assert len(named.metrics_of(rules)) >= 15, "the rules were not read"
+    for text in (rules, "\n".join(expression for _, expression in named.panel_expressions())):
+        missing = {name for name in named.metrics_of(text) if name.removesuffix("_bucket") not in exported}
+        assert not missing, f"named and not exported: {sorted(missing)}"
