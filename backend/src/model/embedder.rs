@@ -137,6 +137,7 @@ pub(crate) fn load(
     let (mut parameters, quantization) = (intake.parameters(), intake.quantization());
     let dense = modules.dense.iter().map(|dense| load_dense(files, dense, &device, &mut parameters));
     let dense = dense.collect::<std::result::Result<Vec<_>, _>>()?;
+    device::settle(&device)?;
     let max_tokens = options.context_length(modules.longest(config.max_tokens()))?;
     let info = ModelInfo {
         parameters,

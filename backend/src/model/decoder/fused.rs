@@ -1,0 +1,124 @@
+//! The forward pass through a device's own kernels: between two matrix products one kernel, where candle's pieces would be several,
+//! and keys and values written and read in the cache's blocks.
+
+use candle_core::{Device, Result, Tensor};
+
+use super::{Chunk, Decoder, Layer, wanted_rows};
+use crate::model::attention::{Geometry, Span};
+use crate::model::cache::KvCache;
+use crate::model::cuda::{HeadNorms, Kernels, Plan};
+use crate::model::rope::{Angles, Rope};
+
+/// A device's kernels, and what they need of the model besides its weights.
+#[derive(Debug)]
+pub(crate) struct Fused {
+    pub(crate) kernels: Kernels,
+    frequencies: Tensor,
+    window_frequencies: Option<Tensor>,
+}
+
+impl Fused {
+    pub(crate) fn new(
+        kernels: Kernels,
+        rope: &Rope,
+        window_rope: Option<&Rope>,
+        device: &Device,
+    ) -> Result<Self> {
+        let window_frequencies = window_rope.map(|rope| rope.frequencies_on(device)).transpose()?;
+        Ok(Self { kernels, frequencies: rope.frequencies_on(device)?, window_frequencies })
+    }
+}
+
+/// The stream between two layers: what is still to be added to it, and the norm that this goes through before.
+struct Stream<'a> {
+    x: Tensor,
+    added: Option<(Tensor, Option<&'a Tensor>)>,
+}
+
+impl Stream<'_> {
+    fn added(&self) -> Option<(&Tensor, Option<&Tensor>)> {
+        self.added.as_ref().map(|(added, norm)| (added, *norm))
+    }
+}
+
+/// A step at work.
+struct Step<'a> {
+    decoder: &'a Decoder,
+    kernels: &'a Kernels,
+    cache: &'a KvCache,
+    plan: Plan,
+    angles: Angles,
+    window_angles: Option<Angles>,
+}
+
+impl Decoder {
+    /// From now on through the kernels for the decoder's device, where there are any.
+    pub(crate) fn use_kernels(&mut self) -> Result<()> {
+        let kernels = Kernels::open(&self.device, self.dtype, self.geometry())?;
+        let fuse = |kernels| Fused::new(kernels, &self.rope, self.window_rope.as_ref(), &self.device);
+        self.fused = kernels.map(fuse).transpose()?;
+        Ok(())
+    }
+
+    /// As [`Decoder::forward`], which has checked the chunks and looked the tokens up: `x [tokens, hidden]`.
+    pub(super) fn forward_fused(
+        &self,
+        fused: &Fused,
+        cache: &KvCache,
+        chunks: &[Chunk<'_>],
+        x: Tensor,
+    ) -> Result<Option<Tensor>> {
+        let spans: Vec<Span<'_>> = chunks.iter().map(Chunk::span).collect();
+        let kernels = &fused.kernels;
+        let plan = kernels.plan(&spans)?;
+        let window = self.window_rope.as_ref().zip(fused.window_frequencies.as_ref());
+        let window_angles =
+            window.map(|(rope, frequencies)| kernels.angles(&plan, rope, frequencies)).transpose()?;
+        let angles = kernels.angles(&plan, &self.rope, &fused.frequencies)?;
+        let step = Step { decoder: self, kernels, cache, plan, angles, window_angles };
+        let mut stream = Stream { x, added: None };
+        for (index, layer) in self.layers.iter().enumerate() {
+            stream = step.layer(layer, index, &stream)?;
+        }
+        let Some(rows) = wanted_rows(chunks) else { return Ok(None) };
+        let rows = Tensor::new(rows, &self.device)?;
+        let x = stream.x.index_select(&rows, 0)?;
+        let chosen = |(added, norm): (Tensor, _)| added.index_select(&rows, 0).map(|added| (added, norm));
+        let last = Stream { x, added: stream.added.map(chosen).transpose()? };
+        let (_, normed) = step.add_norm(&last, &self.norm)?;
+        self.project(&normed).map(Some)
+    }
+}
+
+impl Step<'_> {
+    fn layer<'a>(&self, layer: &'a Layer, index: usize, stream: &Stream<'_>) -> Result<Stream<'a>> {
+        let (x, normed) = self.add_norm(stream, &layer.attention_norm)?;
+        let attended = self.attend(layer, index, &normed)?;
+        let added = Some((attended, layer.attention_output_norm.as_ref()));
+        let (x, normed) = self.add_norm(&Stream { x, added }, &layer.feed_forward_norm)?;
+        let gated = self.kernels.gate(&layer.gate_up.forward(&normed)?, self.decoder.config.activation)?;
+        let fed = layer.down.forward(&gated)?;
+        Ok(Stream { x, added: Some((fed, layer.feed_forward_output_norm.as_ref())) })
+    }
+
+    fn attend(&self, layer: &Layer, index: usize, x: &Tensor) -> Result<Tensor> {
+        let config = &self.decoder.config;
+        let window = config.windows[index];
+        let angles = self.window_angles.as_ref().filter(|_| window.is_some()).unwrap_or(&self.angles);
+        let norms = HeadNorms {
+            queries: layer.query_norm.as_ref(),
+            keys: layer.key_norm.as_ref(),
+            eps: config.norms.eps as f32,
+        };
+        let pools = self.cache.pools(index);
+        let qkv = layer.qkv.forward(x)?;
+        let queries = self.kernels.take_apart(&self.plan, &qkv, norms, angles, pools)?;
+        let geometry = Geometry { window, ..self.decoder.geometry() };
+        layer.attention_output.forward(&self.kernels.attend(&self.plan, geometry, &queries, pools)?)
+    }
+
+    fn add_norm(&self, stream: &Stream<'_>, weight: &Tensor) -> Result<(Tensor, Tensor)> {
+        let eps = self.decoder.config.norms.eps as f32;
+        self.kernels.add_norm(&stream.x, stream.added(), weight, eps)
+    }
+}
