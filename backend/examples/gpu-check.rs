@@ -79,7 +79,8 @@ fn parity(folder: &Path, device: DeviceChoice, check: &mut impl FnMut(&str, f32,
 fn worst_difference(decoder: &Decoder, references: &HashMap<String, Tensor>) -> anyhow::Result<f32> {
     let mut worst = 0f32;
     for index in 0..3 {
-        let tensor = |name: &str| references.get(&format!("{name}.{index}")).context("a reference is missing");
+        let tensor =
+            |name: &str| references.get(&format!("{name}.{index}")).context("a reference is missing");
         let prompt: Vec<u32> = tensor("prompt")?.to_dtype(DType::U32)?.to_vec1()?;
         let expected: Vec<Vec<f32>> = tensor("logits")?.to_vec2()?;
         for size in [prompt.len(), 16, 7, 1] {
@@ -113,7 +114,8 @@ fn wide(args: &Args, dtype: DType, check: &mut impl FnMut(&str, f32, f32)) -> an
 fn long_prompt(decoder: &Decoder, company: usize) -> anyhow::Result<Vec<Vec<f32>>> {
     let vocabulary = decoder.config().vocab_size as u32;
     let cache = decoder.new_cache(company * 115)?;
-    let tables: Vec<Vec<u32>> = (0..company).map(|s| (0..115).map(|b| (b * company + s) as u32).collect()).collect();
+    let tables: Vec<Vec<u32>> =
+        (0..company).map(|s| (0..115).map(|b| (b * company + s) as u32).collect()).collect();
     let tokens: Vec<u32> = (0..1840).map(|i| (i * 131 + 7) % vocabulary).collect();
     let sizes = [500, 300, 700, 300].into_iter().chain([1; 40]);
     let (mut start, mut rows) = (0, Vec::new());

@@ -2,7 +2,7 @@
 //! comes with the driver's libraries: no toolkit is needed where Tidegate runs.
 //!
 //! Reading order: `source` (what is compiled), `launch` (what a kernel is called with), `plan` (a step's tables, brought over at
-//! once), `attention`, `rows` and `choose` (the calls), `gpu` (the one place that touches the device). All but the last is plain code that
+//! once), `attention`, `rows`, `multiply` and `choose` (the calls), `gpu` (the one place that touches the device). All but the last is plain code that
 //! knows no GPU, and runs in tests against the same kernels, compiled for the CPU.
 
 mod attention;
@@ -10,6 +10,7 @@ mod choose;
 #[cfg(feature = "cuda")]
 mod gpu;
 mod launch;
+mod multiply;
 mod plan;
 mod rows;
 #[cfg(any(feature = "cuda", test))]

@@ -139,11 +139,13 @@ impl Decoder {
     }
 
     fn logits(&self, x: &Tensor) -> Result<Tensor> {
-        self.project(&rms_norm(x, &self.norm, self.config.norms.eps as f32)?)
+        let x = rms_norm(x, &self.norm, self.config.norms.eps as f32)?;
+        self.cap(self.output.forward(&x)?)
     }
 
-    fn project(&self, x: &Tensor) -> Result<Tensor> {
-        let logits = self.output.forward(x)?.to_dtype(DType::F32)?;
+    /// The output's rows in f32, capped where the model does.
+    fn cap(&self, logits: Tensor) -> Result<Tensor> {
+        let logits = logits.to_dtype(DType::F32)?;
         match self.config.scales.logit_cap {
             Some(cap) => (logits / cap)?.tanh()? * cap,
             None => Ok(logits),

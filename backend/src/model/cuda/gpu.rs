@@ -11,12 +11,12 @@ use candle_core::cuda::{CudaStorageSlice, WrapErr};
 use candle_core::{CudaDevice, CudaStorage, DType, Device, Layout, Result, Storage, Tensor, bail};
 
 use super::launch::{Argument, Launch, Runner};
-use super::{Shape, source};
+use super::{Shape, multiply, source};
 
 /// The oldest GPUs with the matrix instructions that the kernels use, and with bf16: Ampere.
 const OLDEST: (i32, i32) = (8, 0);
 
-/// All kernels but `attend_tiles`, which is there where [`Shape::tiles`] says so.
+/// All kernels but those of `multiply`, and `attend_tiles`, which is there where [`Shape::tiles`] says so.
 const KERNELS: [&str; 7] =
     ["attend_rows", "merge_parts", "angles", "take_apart", "add_norm", "gate", "choose"];
 
@@ -48,7 +48,8 @@ impl Gpu {
         let module = context.load_module(compile(shape, capability)?).w()?;
         let tiles = shape.tiles().then_some("attend_tiles");
         let load = |name| Ok((name, module.load_function(name).w()?));
-        let functions = KERNELS.into_iter().chain(tiles).map(load).collect::<Result<_>>()?;
+        let functions =
+            KERNELS.into_iter().chain(multiply::KERNELS).chain(tiles).map(load).collect::<Result<_>>()?;
         keep_memory(device)?;
         Ok(Some(Self { device: device.clone(), functions }))
     }

@@ -11,6 +11,7 @@ pub(super) const KERNELS: &str = concat!(
     include_str!("kernels/attention_rows.cu"),
     include_str!("kernels/attention_tiles.cu"),
     include_str!("kernels/rows.cu"),
+    include_str!("kernels/multiply.cu"),
     include_str!("kernels/choose.cu"),
 );
 

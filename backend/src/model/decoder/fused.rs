@@ -86,7 +86,7 @@ impl Decoder {
         let chosen = |(added, norm): (Tensor, _)| added.index_select(&rows, 0).map(|added| (added, norm));
         let last = Stream { x, added: stream.added.map(chosen).transpose()? };
         let (_, normed) = step.add_norm(&last, &self.norm)?;
-        self.project(&normed).map(Some)
+        self.cap(kernels.linear(&self.output, &normed)?).map(Some)
     }
 }
 
@@ -96,8 +96,10 @@ impl Step<'_> {
         let attended = self.attend(layer, index, &normed)?;
         let added = Some((attended, layer.attention_output_norm.as_ref()));
         let (x, normed) = self.add_norm(&Stream { x, added }, &layer.feed_forward_norm)?;
-        let gated = self.kernels.gate(&layer.gate_up.forward(&normed)?, self.decoder.config.activation)?;
-        let fed = layer.down.forward(&gated)?;
+        let gated = self
+            .kernels
+            .gate(&self.kernels.linear(&layer.gate_up, &normed)?, self.decoder.config.activation)?;
+        let fed = self.kernels.linear(&layer.down, &gated)?;
         Ok(Stream { x, added: Some((fed, layer.feed_forward_output_norm.as_ref())) })
     }
 
@@ -111,10 +113,11 @@ impl Step<'_> {
             eps: config.norms.eps as f32,
         };
         let pools = self.cache.pools(index);
-        let qkv = layer.qkv.forward(x)?;
+        let qkv = self.kernels.linear(&layer.qkv, x)?;
         let queries = self.kernels.take_apart(&self.plan, &qkv, norms, angles, pools)?;
         let geometry = Geometry { window, ..self.decoder.geometry() };
-        layer.attention_output.forward(&self.kernels.attend(&self.plan, geometry, &queries, pools)?)
+        let attended = self.kernels.attend(&self.plan, geometry, &queries, pools)?;
+        self.kernels.linear(&layer.attention_output, &attended)
     }
 
     fn add_norm(&self, stream: &Stream<'_>, weight: &Tensor) -> Result<(Tensor, Tensor)> {

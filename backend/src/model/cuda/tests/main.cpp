@@ -91,6 +91,10 @@ int main() {
         else if (name == "take_apart") launch(take_apart, threads);
         else if (name == "add_norm") launch(add_norm, threads);
         else if (name == "gate") launch(gate, threads);
+        else if (name == "multiply_1") launch(multiply_1, threads);
+        else if (name == "multiply_2") launch(multiply_2, threads);
+        else if (name == "multiply_3") launch(multiply_3, threads);
+        else if (name == "multiply_4") launch(multiply_4, threads);
         else if (name == "choose") launch(choose, threads);
         else {
             fprintf(stderr, "there is no kernel %s\n", name.c_str());

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use candle_core::{DType, Tensor};
 
-use super::{difference, kernels};
+use super::{difference, kernels, numbers, seeded};
+use crate::model::attention::Geometry;
 use crate::model::decoder::Fused;
+use crate::model::linear::{Linear, Weight};
 use crate::model::{Chunk, Decoder, DeviceChoice, LoadOptions, ModelSource};
 
 /// One of each kind: head norms and biases, sandwich norms with caps and windows, turned in part, one key head, 10 dimensions.
@@ -43,6 +45,31 @@ fn fused(decoder: &mut Decoder) {
 fn worst(a: &[Tensor], b: &[Tensor]) -> f32 {
     assert_eq!(a.len(), b.len());
     a.iter().zip(b).map(|(a, b)| difference(a, b)).fold(0.0, f32::max)
+}
+
+/// One to five rows of an odd number of outputs, with and without a bias: the last go through the library.
+#[test]
+fn a_few_rows_times_a_matrix() {
+    let (seed, mut random) = seeded();
+    let geometry = Geometry { heads: 1, kv_heads: 1, head_dim: 8, scale: 1.0, softcap: None, window: None };
+    for dtype in [DType::F32, DType::BF16] {
+        let kernels = kernels(geometry, dtype, seed);
+        let (weight, bias) = (numbers(&mut random, 37, 296, dtype), numbers(&mut random, 1, 37, dtype));
+        for tokens in 1..=5 {
+            let x = numbers(&mut random, tokens, 296, dtype);
+            let biases = [None, Some(bias.flatten_all().unwrap())];
+            for bias in biases {
+                let linear = Linear::joined(vec![Weight::Dense(weight.clone())], bias.clone()).unwrap();
+                let wide = |x: &Tensor| x.to_dtype(DType::F32).unwrap();
+                let exact = wide(&x).matmul(&wide(&weight).t().unwrap()).unwrap();
+                let exact = bias.map_or(exact.clone(), |bias| exact.broadcast_add(&wide(&bias)).unwrap());
+                let off = difference(&kernels.linear(&linear, &x).unwrap(), &exact);
+                // Sums of some tens, rounded to 8 bits.
+                let bound = if dtype == DType::F32 { 1e-4 } else { 0.5 };
+                assert!(off < bound, "{dtype:?}, {tokens} rows: {off}");
+            }
+        }
+    }
 }
 
 #[test]
