@@ -97,7 +97,7 @@ impl Forward for CachedDecoder {
     }
 
     fn chooses(&self) -> bool {
-        self.decoder.chooses()
+        self.decoder.has_kernels()
     }
 
     fn vocab_size(&self) -> usize {

@@ -117,7 +117,7 @@ impl Decoder {
     /// Chooses one token for each row of logits on the device.
     ///
     /// # Errors
-    /// Where [`Decoder::chooses`] is false, and when the device fails.
+    /// Where [`Decoder::has_kernels`] is false, and when the device fails.
     pub(crate) fn choose(&self, logits: &Tensor, draws: &[Draw]) -> Result<Vec<Chosen>> {
         match &self.fused {
             Some(fused) => fused.kernels.choose(logits, draws),
@@ -125,8 +125,9 @@ impl Decoder {
         }
     }
 
-    /// Whether tokens can be chosen on the device.
-    pub(crate) fn chooses(&self) -> bool {
+    /// Whether Tidegate's own kernels run on the device, which then chooses tokens, too.
+    #[must_use]
+    pub fn has_kernels(&self) -> bool {
         self.fused.is_some()
     }
 

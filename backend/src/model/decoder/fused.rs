@@ -29,6 +29,19 @@ impl Fused {
     }
 }
 
+/// How far logits may be apart, as a share of their length: 16-bit numbers that are rounded at other places differ by some hundredths
+/// after many layers, and what is wrong by about 1.
+const APART: f64 = 0.2;
+
+/// The length of the difference over the length of the second.
+fn apart(ours: &[f32], theirs: &[f32]) -> f64 {
+    let square = |x: f64| x * x;
+    let difference: f64 = ours.iter().zip(theirs).map(|(a, b)| square(f64::from(a - b))).sum();
+    let length: f64 = theirs.iter().map(|b| square(f64::from(*b))).sum();
+    // What is no number is infinitely far.
+    if difference.is_finite() && length > 0.0 { (difference / length).sqrt() } else { f64::INFINITY }
+}
+
 /// The stream between two layers: what is still to be added to it, and the norm that this goes through before.
 struct Stream<'a> {
     x: Tensor,
@@ -52,12 +65,52 @@ struct Step<'a> {
 }
 
 impl Decoder {
-    /// From now on through the kernels for the decoder's device, where there are any.
+    /// From now on through the kernels for the decoder's device, where there are any and they compute what candle's pieces
+    /// compute: no two GPUs and drivers are alike, and a wrong answer looks like any other.
     pub(crate) fn use_kernels(&mut self) -> Result<()> {
-        let kernels = Kernels::open(&self.device, self.dtype, self.geometry())?;
-        let fuse = |kernels| Fused::new(kernels, &self.rope, self.window_rope.as_ref(), &self.device);
-        self.fused = kernels.map(fuse).transpose()?;
+        if let Some(kernels) = Kernels::open(&self.device, self.dtype, self.geometry())? {
+            self.fuse(kernels)?;
+        }
         Ok(())
+    }
+
+    /// Uses these kernels, or says in the log why not.
+    pub(in crate::model) fn fuse(&mut self, kernels: Kernels) -> Result<()> {
+        let ours = Fused::new(kernels, &self.rope, self.window_rope.as_ref(), &self.device)?;
+        let theirs = self.sample_of_steps()?;
+        self.fused = Some(ours);
+        let apart = apart(&self.sample_of_steps()?, &theirs);
+        if apart <= APART {
+            tracing::info!(apart, "the GPU's kernels agree with candle's");
+        } else {
+            tracing::error!(
+                apart,
+                "the GPU's kernels do not agree with candle's, which are used in their place"
+            );
+            self.fused = None;
+        }
+        Ok(())
+    }
+
+    /// Logits of a chunk and a single token of two sequences, then of the next token of both.
+    fn sample_of_steps(&self) -> Result<Vec<f32>> {
+        let cache = self.new_cache(3)?;
+        let token = |i: usize| (i * 7919 % self.config.vocab_size) as u32;
+        let tokens: Vec<u32> = (0..20).map(token).collect();
+        let mut logits = Vec::new();
+        for (first, second) in [(0..18, 18..19), (18..19, 19..20)] {
+            let sequence = |range: std::ops::Range<usize>, start, blocks| Chunk {
+                tokens: &tokens[range],
+                start,
+                blocks,
+                logits: true,
+            };
+            let at = second.start - 18;
+            let chunks = [sequence(first.clone(), first.start, &[2, 0]), sequence(second, at, &[1])];
+            let rows = self.forward(&cache, &chunks)?;
+            logits.extend(rows.map_or(Ok(Vec::new()), |rows| rows.flatten_all()?.to_vec1::<f32>())?);
+        }
+        Ok(logits)
     }
 
     /// As [`Decoder::forward`], which has checked the chunks and looked the tokens up: `x [tokens, hidden]`.

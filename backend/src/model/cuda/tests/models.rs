@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use candle_core::{DType, Tensor};
+use candle_core::{DType, Device, Result, Shape as Dims, Tensor};
 
-use super::{difference, kernels, numbers, seeded};
+use super::host::Host;
+use super::{Kernels, Shape, difference, kernels, numbers, seeded};
 use crate::model::attention::Geometry;
-use crate::model::decoder::Fused;
+use crate::model::cuda::launch::{Launch, Runner};
 use crate::model::linear::{Linear, Weight};
 use crate::model::{Chunk, Decoder, DeviceChoice, LoadOptions, ModelSource};
 
@@ -36,10 +37,9 @@ fn run(decoder: &Decoder, sizes: &[usize]) -> Vec<Tensor> {
     logits
 }
 
-fn fused(decoder: &mut Decoder) {
-    let kernels = kernels(decoder.geometry(), decoder.dtype, 7);
-    let window_rope = decoder.window_rope.as_ref();
-    decoder.fused = Some(Fused::new(kernels, &decoder.rope, window_rope, &decoder.device).unwrap());
+fn fuse(decoder: &mut Decoder) {
+    decoder.fuse(kernels(decoder.geometry(), decoder.dtype, 7)).unwrap();
+    assert!(decoder.has_kernels(), "the kernels must agree with candle's");
 }
 
 fn worst(a: &[Tensor], b: &[Tensor]) -> f32 {
@@ -78,10 +78,42 @@ fn logits_are_those_of_the_decoder_without_kernels() {
         let mut decoder = load(name, DType::F32);
         let sizes = [23, 1, 9, 1, 1];
         let plain = run(&decoder, &sizes);
-        fused(&mut decoder);
+        fuse(&mut decoder);
         let off = worst(&run(&decoder, &sizes), &plain);
         println!("{name}: {off:.1e}");
         assert!(off < 1e-4, "{name}: {off}");
+    }
+}
+
+/// A GPU that leaves one kernel out.
+#[derive(Debug)]
+struct Broken {
+    whole: Host,
+    missing: &'static str,
+}
+
+impl Runner for Broken {
+    fn run(&self, launch: &Launch<'_>) -> Result<()> {
+        if launch.kernel == self.missing { Ok(()) } else { self.whole.run(launch) }
+    }
+
+    fn empty(&self, shape: Dims, dtype: DType) -> Result<Tensor> {
+        Tensor::zeros(shape, dtype, &self.device())
+    }
+
+    fn device(&self) -> Device {
+        self.whole.device()
+    }
+}
+
+#[test]
+fn kernels_that_compute_something_else_are_not_used() {
+    for missing in ["attend_rows", "angles", "take_apart", "gate", "multiply_2"] {
+        let mut decoder = load("llama3", DType::F32);
+        let shape = Shape::of(decoder.geometry(), DType::F32).unwrap();
+        let runner = Broken { whole: Host::new(shape, 1), missing };
+        decoder.fuse(Kernels::new(Box::new(runner), shape)).unwrap();
+        assert!(!decoder.has_kernels(), "without {missing}");
     }
 }
 
@@ -92,7 +124,7 @@ fn bf16_is_as_close_to_f32_as_without_kernels() {
         let exact = run(&load(name, DType::F32), &[23, 1]);
         let mut decoder = load(name, DType::BF16);
         let plain = worst(&run(&decoder, &[23, 1]), &exact);
-        fused(&mut decoder);
+        fuse(&mut decoder);
         let ours = worst(&run(&decoder, &[23, 1]), &exact);
         println!("{name}: {ours:.1e} with kernels, {plain:.1e} without");
         assert!(ours < 1.5 * plain, "{name}: {ours} with kernels, {plain} without");
