@@ -3,6 +3,7 @@
 
 mod attention;
 mod choices;
+mod engine;
 mod host;
 mod models;
 

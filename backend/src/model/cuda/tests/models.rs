@@ -15,7 +15,7 @@ use crate::model::{Chunk, Decoder, DeviceChoice, LoadOptions, ModelSource};
 const FIXTURES: [&str; 8] =
     ["qwen3_bias", "gemma2", "gemma3", "phi3_partial", "mistral_whole", "mistral", "qwen2", "llama3"];
 
-fn load(name: &str, dtype: DType) -> Decoder {
+pub(super) fn load(name: &str, dtype: DType) -> Decoder {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/fixtures/models").join(name);
     let options = LoadOptions { device: DeviceChoice::Cpu, dtype: Some(dtype), ..LoadOptions::default() };
     crate::model::load(&ModelSource::Folder(folder), &options).unwrap().decoder
@@ -37,7 +37,7 @@ fn run(decoder: &Decoder, sizes: &[usize]) -> Vec<Tensor> {
     logits
 }
 
-fn fuse(decoder: &mut Decoder) {
+pub(super) fn fuse(decoder: &mut Decoder) {
     decoder.fuse(kernels(decoder.geometry(), decoder.dtype, 7)).unwrap();
     assert!(decoder.has_kernels(), "the kernels must agree with candle's");
 }
