@@ -141,11 +141,11 @@ impl Decoder {
 
     fn logits(&self, x: &Tensor) -> Result<Tensor> {
         let x = rms_norm(x, &self.norm, self.config.norms.eps as f32)?;
-        self.cap(self.output.forward(&x)?)
+        self.cap(&self.output.forward(&x)?)
     }
 
     /// The output's rows in f32, capped where the model does.
-    fn cap(&self, logits: Tensor) -> Result<Tensor> {
+    fn cap(&self, logits: &Tensor) -> Result<Tensor> {
         let logits = logits.to_dtype(DType::F32)?;
         match self.config.scales.logit_cap {
             Some(cap) => (logits / cap)?.tanh()? * cap,

@@ -139,7 +139,7 @@ impl Decoder {
         let chosen = |(added, norm): (Tensor, _)| added.index_select(&rows, 0).map(|added| (added, norm));
         let last = Stream { x, added: stream.added.map(chosen).transpose()? };
         let (_, normed) = step.add_norm(&last, &self.norm)?;
-        self.cap(kernels.linear(&self.output, &normed)?).map(Some)
+        self.cap(&kernels.linear(&self.output, &normed)?).map(Some)
     }
 }
 
