@@ -104,7 +104,10 @@ impl Runner for Host {
 
 /// For each argument whether the kernel may write to it: what its declaration leaves without `const`.
 fn writes(kernel: &str) -> Vec<bool> {
-    let begin = source::KERNELS.find(&format!(" {kernel}(")).unwrap();
+    // Those for several numbers of tokens are declared once.
+    let name = kernel.trim_end_matches(|last: char| last.is_ascii_digit());
+    let name = if name.ends_with('_') { format!("{name}##tokens") } else { name.to_owned() };
+    let begin = source::KERNELS.find(&format!(" {name}(")).unwrap();
     let declaration = &source::KERNELS[begin..];
     let arguments = &declaration[declaration.find('(').unwrap() + 1..declaration.find(')').unwrap()];
     arguments.split(',').map(|argument| argument.contains('*') && !argument.contains("const")).collect()
