@@ -2,7 +2,7 @@
 //! while others decode, and the limit that reading as many bytes sets.
 //!
 //! `cargo run --release -p tidegate-backend --example engine-bench -- [MODEL] [--quantize T] [--json]`
-//! (no model: the demo model). Figures are of this machine in this moment; compare runs side by side only, as
+//! (no model: the demo model; `--random CONFIG` a shape without weights of its own, also on a GPU). Figures are of this machine in this moment; compare runs side by side only, as
 //! tests/load/engines does.
 
 use std::collections::BTreeMap;
@@ -10,13 +10,16 @@ use std::hint::black_box;
 use std::path::PathBuf;
 
 use anyhow::{Context, bail};
+use candle_core::{DType, Device, Tensor};
 use clap::Parser;
 use rayon::prelude::*;
 use serde::Serialize;
 use tidegate_backend::engine::{
     Engine, EngineEvent, EngineOptions, GenerateRequest, Sampling, Service, TokenStream,
 };
-use tidegate_backend::model::{LoadOptions, ModelSource, Quantization, load};
+use tidegate_backend::model::{
+    Decoder, DeviceChoice, DeviceKernels, LoadOptions, ModelInfo, ModelSource, Quantization, load, random,
+};
 use tokio::time::Instant;
 
 /// As in the backend.
@@ -27,6 +30,18 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 struct Args {
     /// Model folder or GGUF file; the demo model where left out.
     model: Option<PathBuf>,
+    /// A config.json: a model of that shape, whose weights are made on the device and mean nothing.
+    #[arg(long, conflicts_with = "model")]
+    random: Option<PathBuf>,
+    /// cpu, cuda:N, metal or auto.
+    #[arg(long, default_value = "auto")]
+    device: DeviceChoice,
+    /// On a GPU candle's kernels in place of Tidegate's.
+    #[arg(long)]
+    candle_kernels: bool,
+    /// Tokens of a step.
+    #[arg(long, default_value_t = EngineOptions::default().max_batch_tokens)]
+    max_batch_tokens: usize,
     /// Tokens that each stream generates.
     #[arg(long, default_value_t = 64)]
     tokens: usize,
@@ -67,18 +82,19 @@ struct Figures {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> anyhow::Result<()> {
     let args = Args::parse();
-    let options = LoadOptions { quantization: args.quantize, ..LoadOptions::default() };
-    let model = load(&source(args.model.clone())?, &options)?;
-    let info = model.info;
+    let (decoder, info) = model(&args)?;
+    let limit = args.bytes.map(|bytes| limit(decoder.device(), bytes)).transpose()?;
     // The stream whose first token is waited for is one more.
     let max_sequences = args.streams.iter().copied().max().unwrap_or(1).max(LOAD + 1);
-    let options = EngineOptions { max_sequences, prefix_cache: false, ..EngineOptions::default() };
+    let max_batch_tokens = args.max_batch_tokens;
+    let options =
+        EngineOptions { max_sequences, max_batch_tokens, prefix_cache: false, ..EngineOptions::default() };
     let bench = Bench {
-        engine: Engine::start(model.decoder, options)?,
+        engine: Engine::start(decoder, options)?,
         vocabulary: info.vocab_size as u32,
         tokens: args.tokens,
     };
-    let figures = bench.measure(&args).await?;
+    let figures = Figures { limit, ..bench.measure(&args).await? };
     if args.json {
         say(&serde_json::to_string(&figures)?);
     } else {
@@ -112,8 +128,7 @@ impl Bench {
         while let Some(token) = next(&mut stream).await? {
             tokens.push(token);
         }
-        let limit = args.bytes.map(limit);
-        Ok(Figures { decode, prefill, first_token_ms, limit, tokens, peak_mib: peak_mib() })
+        Ok(Figures { decode, prefill, first_token_ms, limit: None, tokens, peak_mib: peak_mib() })
     }
 
     /// A prompt of its own for each `salt`. tests/load/engines/measure.py makes the same.
@@ -163,6 +178,17 @@ impl Bench {
     }
 }
 
+fn model(args: &Args) -> anyhow::Result<(Decoder, ModelInfo)> {
+    let kernels = if args.candle_kernels { DeviceKernels::Candle } else { DeviceKernels::Own };
+    let (quantization, device) = (args.quantize, args.device);
+    let options = LoadOptions { quantization, device, kernels, ..LoadOptions::default() };
+    if let Some(config) = &args.random {
+        return Ok(random(config, &options)?);
+    }
+    let model = load(&source(args.model.clone())?, &options)?;
+    Ok((model.decoder, model.info))
+}
+
 fn source(path: Option<PathBuf>) -> anyhow::Result<ModelSource> {
     match path {
         Some(path) => Ok(ModelSource::at(&path)),
@@ -184,8 +210,29 @@ async fn next(stream: &mut TokenStream) -> anyhow::Result<Option<u32>> {
     }
 }
 
+/// How often a second so many bytes can be read.
+fn limit(device: &Device, bytes: usize) -> anyhow::Result<f64> {
+    if device.is_cpu() { Ok(read_limit(bytes)) } else { Ok(copy_bandwidth(device)? / bytes as f64) }
+}
+
+/// Bytes that a GPU reads and writes in a second while it copies 2 GiB: the best of ten.
+fn copy_bandwidth(device: &Device) -> anyhow::Result<f64> {
+    const BYTES: usize = 2 << 30;
+    let numbers = Tensor::zeros(BYTES / 2, DType::BF16, device)?;
+    let mut best = f64::INFINITY;
+    for _ in 0..10 {
+        device.synchronize()?;
+        let begun = Instant::now();
+        let copy = numbers.copy()?;
+        device.synchronize()?;
+        best = best.min(begun.elapsed().as_secs_f64());
+        drop(copy);
+    }
+    Ok(2.0 * BYTES as f64 / best)
+}
+
 /// How often a second all cores together can read so many bytes, and do nothing with them but add: the best of ten.
-fn limit(bytes: usize) -> f64 {
+fn read_limit(bytes: usize) -> f64 {
     let numbers: Vec<u64> = (0..bytes as u64 / 8).collect();
     let read = || {
         let begun = Instant::now();

@@ -35,6 +35,8 @@ use embedding::{EmbedLoop, Job};
 pub use embedding::{EmbedRequest, Embedded, Embeddings};
 use forward::{CachedDecoder, Forward};
 pub use request::{EngineError, GenerateRequest, Priority, Room, Sampling, Service};
+#[cfg(test)]
+pub(crate) use sampler::tests::choose_on_host;
 use scheduler::Scheduler;
 use sequence::Sequence;
 pub use stats::EngineStats;

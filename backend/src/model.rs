@@ -4,15 +4,20 @@
 //! `files` and `mapped` (where bytes come from), `weights` (tensors by name), `gguf` (all of these from one
 //! file), `quantize` (fewer bits at load), `intake` and `assemble` (tensors to layers), `tokenizer` and `generation`
 //! (the other files), [`decoder`] (the forward pass over a packed step), `linear`, `attention`, [`rope`] and
-//! [`cache`] (its parts), `cpu` (kernels), `device` (where it runs), [`error`] (why a model is refused). Models that make
+//! [`cache`] (its parts), `cpu` and `cuda` (kernels), `device` (where it runs), [`error`] (why a model is refused). Models that make
 //! embeddings stand beside that: `encoder` (the forward pass over packed texts), `embedder` (what stands behind it); and so do those
-//! that run one sequence at a time: `serial`.
+//! that run one sequence at a time: `serial`. `random` makes models that only measure speed.
 
 mod assemble;
 mod attention;
 pub mod cache;
 pub mod config;
 mod cpu;
+#[cfg_attr(
+    not(any(feature = "cuda", test)),
+    expect(dead_code, reason = "nothing opens a GPU without the feature; the tests play one")
+)]
+mod cuda;
 pub mod decoder;
 #[cfg(feature = "demo-model")]
 pub(crate) mod demo;
@@ -29,6 +34,7 @@ mod linear;
 mod mapped;
 mod parts;
 mod quantize;
+mod random;
 pub mod rope;
 mod serial;
 mod tokenizer;
@@ -38,6 +44,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use candle_core::DType;
+pub(crate) use cuda::{Chosen, Draw};
 pub use decoder::{Chunk, Decoder};
 pub use device::DeviceChoice;
 pub(crate) use embedder::normalize;
@@ -46,6 +53,7 @@ pub use error::LoadError;
 pub use generation::SamplingDefaults;
 pub use hub::HubModel;
 pub use quantize::Quantization;
+pub use random::random;
 use serde_json::Value;
 pub use serial::{LoadedSerial, SerialModel};
 pub use tokenizers::Tokenizer;
@@ -129,6 +137,18 @@ pub struct LoadOptions {
     pub quantization: Option<Quantization>,
     /// Tokens that a sequence may have, where they are to be less than what the model was made for.
     pub max_model_len: Option<usize>,
+    /// Whose kernels a GPU runs.
+    pub kernels: DeviceKernels,
+}
+
+/// Whose kernels run on a GPU between the matrix products.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeviceKernels {
+    /// Tidegate's where there are any for the device and the model, else candle's.
+    #[default]
+    Own,
+    /// Candle's: slower, but a second opinion.
+    Candle,
 }
 
 impl LoadOptions {
@@ -248,7 +268,8 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, 
     let dtype = device::dtype_for(&device, options.dtype)?;
     let to = Placement { dtype, device: &device };
     let mut intake = Intake::new(&parts.weights, to, options.quantization);
-    let decoder = Assembler::new(&mut intake, &parts.config).decoder()?;
+    let decoder = Assembler::new(&mut intake, &parts.config).decoder(options.kernels)?;
+    device::settle(&device)?;
     let (parameters, quantization) = (intake.parameters(), intake.quantization());
     let (config, generation) = (parts.config, parts.generation);
     let info = ModelInfo {

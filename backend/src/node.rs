@@ -101,7 +101,7 @@ impl Backend {
     pub fn load(config: &Config) -> Result<Self, StartError> {
         let Config { device, dtype, quantization, .. } = *config;
         let max_model_len = config.max_model_len.map(|tokens| tokens as usize);
-        let options = LoadOptions { device, dtype, quantization, max_model_len };
+        let options = LoadOptions { device, dtype, quantization, max_model_len, ..LoadOptions::default() };
         let Started { engine, tokenizer, chat_template, info } = match model::open(&config.model, &options)? {
             AnyModel::Generator(model) => Started::generator(*model, config)?,
             AnyModel::Serial(model) => Started::serial(*model)?,

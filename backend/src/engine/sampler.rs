@@ -23,6 +23,7 @@ mod penalties;
 use super::request::Sampling;
 use super::stream::ScoredToken;
 use crate::grammar::{Grammar, Guide};
+use crate::model::{Chosen, Draw};
 use candidates::Candidates;
 use logprobs::Distribution;
 use penalties::Penalties;
@@ -113,6 +114,35 @@ impl Sampler {
         })
     }
 
+    /// How the next token is chosen where nothing is asked for but the likeliest, or a draw from the whole distribution:
+    /// then it can be done where the logits are.
+    pub(super) fn draw_ahead(&self) -> Option<Draw> {
+        let asked = &self.sampling;
+        let untouched = self.guide.is_none()
+            && self.made >= asked.min_tokens
+            && asked.logit_bias.is_empty()
+            && asked.logprobs.is_none()
+            && self.penalties.are_none();
+        if !untouched {
+            return None;
+        }
+        if asked.temperature < GREEDY_BELOW {
+            return Some(Draw::Likeliest);
+        }
+        let whole = asked.top_k.is_none() && asked.top_p >= 1.0 && asked.min_p <= 0.0;
+        let point = || draw::uniform(self.seed, self.made as u64);
+        whole.then(|| Draw::At { inverse_temperature: asked.temperature.recip(), point: point() })
+    }
+
+    /// Takes a token that was chosen as [`Sampler::draw_ahead`] says.
+    pub(super) fn take(&mut self, chosen: Chosen) -> Result<Sampled, SampleError> {
+        if !chosen.max.is_finite() {
+            return Err(SampleError::NotFinite);
+        }
+        self.made += 1;
+        Ok(Sampled::Token(chosen.token))
+    }
+
     /// What changes logits one by one, greedy choices included.
     fn adjust(&mut self, logits: &mut [f32]) -> Result<(), SampleError> {
         if let Some(guide) = &mut self.guide {
@@ -180,4 +210,4 @@ fn total(row: &[f32], weight: impl Fn(f32) -> f32) -> f64 {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -8,6 +8,7 @@ use tokio::sync::mpsc::Sender;
 use tokio::time::Instant;
 
 use super::blocks::BlockPool;
+use super::forward::Row;
 use super::request::{GenerateRequest, Priority, Service};
 use super::sampler::{SampleError, Sampled, Sampler};
 use super::stats::Unfinished;
@@ -15,7 +16,7 @@ use super::stream::{EngineEvent, FinishReason};
 use super::table::BlockTable;
 use super::timeline::Timeline;
 use super::told::Told;
-use crate::model::Chunk;
+use crate::model::{Chunk, Draw};
 
 /// A sequence in the engine, waiting or running.
 pub(super) struct Sequence {
@@ -177,9 +178,18 @@ impl Sequence {
         self.sampler.prepare();
     }
 
-    /// Chooses the next token from its logits and sends it; says whether one was made.
-    pub(super) fn sample(&mut self, logits: &mut [f32]) -> bool {
-        match self.sampler.sample(logits) {
+    /// How its next token is chosen, where the model can do that itself.
+    pub(super) fn draw(&self) -> Option<Draw> {
+        self.sampler.draw_ahead()
+    }
+
+    /// Chooses the next token from its logits, where that was not done yet, and sends it; says whether one was made.
+    pub(super) fn sample(&mut self, row: &mut Row<'_>) -> bool {
+        let sampled = match row {
+            Row::Logits(logits) => self.sampler.sample(logits),
+            Row::Chosen(chosen) => self.sampler.take(*chosen),
+        };
+        match sampled {
             Ok(sampled) if self.eos.contains(&sampled.token()) => {
                 self.ending = Some(EngineEvent::Finished(FinishReason::Stop));
             }

@@ -7,7 +7,7 @@ use std::sync::mpsc::{Receiver, TryRecvError};
 use rayon::iter::{IntoParallelRefMutIterator, ParallelIterator};
 use tokio::time::Instant;
 
-use super::forward::Forward;
+use super::forward::{Forward, Row};
 use super::scheduler::Scheduler;
 use super::sequence::Sequence;
 use super::stats::{Counters, Departure, StepTokens};
@@ -90,14 +90,19 @@ impl StepLoop {
     /// Computes so many tokens of each running sequence.
     fn compute(&mut self, counts: &[usize]) -> candle_core::Result<()> {
         let planned = self.scheduler.running().zip(counts).filter(|(_, count)| **count > 0);
-        let chunks: Vec<Chunk<'_>> = planned.map(|(sequence, count)| sequence.chunk(*count)).collect();
-        let mut logits = self.model.forward(&chunks)?;
+        let planned: Vec<_> = planned.map(|(sequence, count)| (sequence, sequence.chunk(*count))).collect();
+        let draws: Vec<_> = match self.model.chooses() {
+            true => planned.iter().filter(|(_, chunk)| chunk.logits).map(|(s, _)| s.draw()).collect(),
+            false => Vec::new(),
+        };
+        let chunks: Vec<Chunk<'_>> = planned.into_iter().map(|(_, chunk)| chunk).collect();
+        let mut outcome = self.model.forward(&chunks, &draws)?;
         let (running, blocks) = self.scheduler.running_mut();
         let ready = running.zip(counts).filter_map(|(sequence, count)| {
             let ready = sequence.advance(*count, blocks);
             ready.then_some(sequence)
         });
-        let rows: Vec<_> = ready.zip(logits.chunks_mut(self.model.vocab_size())).collect();
+        let rows: Vec<_> = ready.zip(outcome.rows(self.model.vocab_size())).collect();
         let mut tokens = StepTokens::default();
         for (prompt, cached) in rows.iter().filter_map(|(sequence, _)| sequence.prompt_read()) {
             tokens.prompt += prompt;
@@ -149,10 +154,10 @@ impl StepLoop {
 const PARALLEL_LOGITS: usize = 1 << 17;
 
 /// Chooses the next token of each sequence from its row; gives how many were made.
-fn sample_rows(mut rows: Vec<(&mut Sequence, &mut [f32])>) -> usize {
+fn sample_rows(mut rows: Vec<(&mut Sequence, Row<'_>)>) -> usize {
     rows.iter_mut().for_each(|(sequence, _)| sequence.prepare());
-    let sample = |(sequence, row): &mut (&mut Sequence, &mut [f32])| usize::from(sequence.sample(row));
-    let logits: usize = rows.iter().map(|(_, row)| row.len()).sum();
+    let sample = |(sequence, row): &mut (&mut Sequence, Row<'_>)| usize::from(sequence.sample(row));
+    let logits: usize = rows.iter().map(|(_, row)| row.logits()).sum();
     if rows.len() > 1 && logits >= PARALLEL_LOGITS {
         rows.par_iter_mut().map(sample).sum()
     } else {

@@ -4,9 +4,9 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::forward::Forward;
+use super::forward::{Forward, Outcome};
 use super::*;
-use crate::model::Chunk;
+use crate::model::{Chunk, Draw};
 
 mod paged;
 mod soak;
@@ -30,7 +30,7 @@ struct Fake {
 }
 
 impl Forward for Fake {
-    fn forward(&mut self, chunks: &[Chunk<'_>]) -> candle_core::Result<Vec<f32>> {
+    fn forward(&mut self, chunks: &[Chunk<'_>], _: &[Option<Draw>]) -> candle_core::Result<Outcome> {
         self.steps.lock().unwrap().push(chunks.iter().map(|chunk| chunk.tokens.len()).collect());
         match self.acts.as_ref().map_or(Ok(Act::Compute), Receiver::recv) {
             Ok(Act::Compute) => {}
@@ -43,7 +43,7 @@ impl Forward for Fake {
             let next = (*chunk.tokens.last().unwrap() as usize + 1) % VOCAB;
             logits.extend((0..VOCAB).map(|token| if token == next { 1.0 } else { 0.0 }));
         }
-        Ok(logits)
+        Ok(Outcome::logits(logits))
     }
 
     fn vocab_size(&self) -> usize {

@@ -2,6 +2,7 @@
 
 use candle_core::Tensor;
 
+use super::DeviceKernels;
 use super::config::DecoderConfig;
 use super::decoder::{Decoder, Layer};
 use super::error::LoadError;
@@ -22,7 +23,7 @@ impl<'a, 'w> Assembler<'a, 'w> {
     }
 
     /// Takes every weight that the configuration calls for.
-    pub(crate) fn decoder(&mut self) -> Result<Decoder, LoadError> {
+    pub(crate) fn decoder(&mut self, kernels: DeviceKernels) -> Result<Decoder, LoadError> {
         let config = self.config;
         let (vocab, hidden) = (config.vocab_size, config.hidden_size);
         let mut embedding = self.intake.matrix("model.embed_tokens.weight", [vocab, hidden], Role::Table)?;
@@ -36,7 +37,8 @@ impl<'a, 'w> Assembler<'a, 'w> {
             self.intake.matrix("lm_head.weight", [vocab, hidden], Role::Table)?
         };
         let window_rope = config.window_rope.as_ref();
-        Ok(Decoder {
+        let mut decoder = Decoder {
+            fused: None,
             rope: Rope::new(&config.rope, config.head_dim),
             window_rope: window_rope.map(|rope| Rope::new(rope, config.head_dim)),
             dtype: self.intake.to.dtype,
@@ -46,7 +48,12 @@ impl<'a, 'w> Assembler<'a, 'w> {
             layers,
             norm,
             config: config.clone(),
-        })
+        };
+        if kernels == DeviceKernels::Own {
+            let what = || "the GPU's kernels".to_owned();
+            decoder.use_kernels().map_err(|source| LoadError::Compute { what: what(), source })?;
+        }
+        Ok(decoder)
     }
 
     fn layer(&mut self, index: usize) -> Result<Layer, LoadError> {

@@ -1,6 +1,6 @@
 //! Attention of a packed step over the cache's blocks: an own kernel where there is one, else candle's pieces.
 
-mod portable;
+pub(crate) mod portable;
 
 use std::ops::Range;
 

@@ -7,6 +7,7 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 
 use super::config::DecoderConfig;
 use super::cpu;
+use super::cuda::Pools;
 
 /// Tokens in a block.
 pub const BLOCK_TOKENS: usize = 16;
@@ -26,6 +27,11 @@ impl KvCache {
         let pools =
             || (0..config.layers).map(|_| Tensor::zeros(shape, dtype, device)).collect::<Result<Vec<_>>>();
         Ok(Self { keys: pools()?, values: pools()?, width: config.kv_width() })
+    }
+
+    /// The same for kernels of ours.
+    pub(crate) fn pools(&self, layer: usize) -> Pools<'_> {
+        Pools { keys: &self.keys[layer], values: &self.values[layer] }
     }
 
     /// A layer's keys and values.

@@ -1,6 +1,7 @@
 //! The forward pass of the Llama family over a packed step: the tokens of all sequences, decodes and chunks of
 //! prompts alike, are rows of one matrix; only attention knows which sequence a row belongs to.
 
+mod fused;
 mod heads;
 mod layer;
 mod pieces;
@@ -10,8 +11,10 @@ use candle_core::{DType, Device, Result, Tensor, bail};
 use super::attention::{Geometry, Span, StepAttention};
 use super::cache::{BLOCK_TOKENS, KvCache, Targets};
 use super::config::DecoderConfig;
+use super::cuda::{Chosen, Draw};
 use super::linear::{Linear, Weight};
 use super::rope::{Angles, Rope};
+pub(crate) use fused::Fused;
 pub(crate) use layer::Layer;
 use layer::Pass;
 use pieces::rms_norm;
@@ -30,6 +33,8 @@ pub struct Decoder {
     pub(super) rope: Rope,
     /// For layers with a window, where they turn otherwise than the rest.
     pub(super) window_rope: Option<Rope>,
+    /// Kernels of ours for the device, where there are any; else candle's pieces.
+    pub(super) fused: Option<Fused>,
 }
 
 /// Consecutive tokens of one sequence to compute in a step.
@@ -93,16 +98,39 @@ impl Decoder {
     /// # Errors
     /// When the device fails; the cache rows of these chunks are then undefined.
     pub fn forward(&self, cache: &KvCache, chunks: &[Chunk<'_>]) -> Result<Option<Tensor>> {
-        let spans: Vec<_> = chunks.iter().map(Chunk::span).collect();
-        let step = self.step(cache, &spans)?;
+        if chunks.is_empty() || chunks.iter().any(|chunk| chunk.tokens.is_empty()) {
+            bail!("a step of nothing");
+        }
         let tokens: Vec<u32> = chunks.iter().flat_map(|chunk| chunk.tokens).copied().collect();
         let tokens = Tensor::new(tokens, &self.device)?;
         let mut x = self.embed(&tokens)?;
+        if let Some(fused) = &self.fused {
+            return self.forward_fused(fused, cache, chunks, x);
+        }
+        let spans: Vec<_> = chunks.iter().map(Chunk::span).collect();
+        let step = self.step(cache, &spans)?;
         for (index, layer) in self.layers.iter().enumerate() {
             x = Pass { config: &self.config, step: &step, cache, index }.forward(layer, &x)?;
         }
         let Some(rows) = wanted_rows(chunks) else { return Ok(None) };
         self.logits(&x.index_select(&Tensor::new(rows, &self.device)?, 0)?).map(Some)
+    }
+
+    /// Chooses one token for each row of logits on the device.
+    ///
+    /// # Errors
+    /// Where [`Decoder::has_kernels`] is false, and when the device fails.
+    pub(crate) fn choose(&self, logits: &Tensor, draws: &[Draw]) -> Result<Vec<Chosen>> {
+        match &self.fused {
+            Some(fused) => fused.kernels.choose(logits, draws),
+            None => bail!("there are no kernels for this device"),
+        }
+    }
+
+    /// Whether Tidegate's own kernels run on the device, which then chooses tokens, too.
+    #[must_use]
+    pub fn has_kernels(&self) -> bool {
+        self.fused.is_some()
     }
 
     fn embed(&self, tokens: &Tensor) -> Result<Tensor> {
@@ -115,7 +143,12 @@ impl Decoder {
 
     fn logits(&self, x: &Tensor) -> Result<Tensor> {
         let x = rms_norm(x, &self.norm, self.config.norms.eps)?;
-        let logits = self.output.forward(&x)?.to_dtype(DType::F32)?;
+        self.cap(&self.output.forward(&x)?)
+    }
+
+    /// The output's rows in f32, capped where the model does.
+    fn cap(&self, logits: &Tensor) -> Result<Tensor> {
+        let logits = logits.to_dtype(DType::F32)?;
         match self.config.scales.logit_cap {
             Some(cap) => (logits / cap)?.tanh()? * cap,
             None => Ok(logits),
@@ -123,9 +156,6 @@ impl Decoder {
     }
 
     fn step<'a>(&self, cache: &KvCache, spans: &'a [Span<'a>]) -> Result<Step<'a>> {
-        if spans.is_empty() || spans.iter().any(|span| span.tokens == 0) {
-            bail!("a step of nothing");
-        }
         let positions: Vec<u32> = spans.iter().flat_map(|s| s.start as u32..s.end() as u32).collect();
         let slots = spans.iter().flat_map(|span| span.slots(span.start, span.end())).collect();
         let angles = |rope: &Rope| rope.angles(&positions, self.dtype, &self.device);
@@ -137,7 +167,7 @@ impl Decoder {
         })
     }
 
-    fn geometry(&self) -> Geometry {
+    pub(super) fn geometry(&self) -> Geometry {
         let &DecoderConfig { heads, kv_heads, head_dim, .. } = &self.config;
         let softcap = self.config.scales.attention_cap.map(|cap| cap as f32);
         let scale = self.config.scales.attention as f32;

@@ -69,6 +69,13 @@ impl DeviceChoice {
     }
 }
 
+/// Waits for what this thread has given the device to do. Each thread has a queue of its own there, and another one's work
+/// may begin before ours is done: to be called before a model goes to the thread that runs it.
+pub(crate) fn settle(device: &Device) -> Result<(), LoadError> {
+    let settled = device.synchronize();
+    settled.map_err(|source| LoadError::Compute { what: "the weights on their way".into(), source })
+}
+
 /// The type that weights and cache are kept in: f32 on a CPU, where 16 bits are slower, else bf16.
 pub(crate) fn dtype_for(device: &Device, asked: Option<DType>) -> Result<DType, LoadError> {
     let default = if device.is_cpu() { DType::F32 } else { DType::BF16 };

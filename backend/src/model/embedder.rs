@@ -131,12 +131,12 @@ pub(crate) fn load(
     let safetensors = Safetensors::open(files)?;
     let names = safetensors.names();
     let weights = Weights::Safetensors(safetensors);
-    let to = Placement { dtype, device: &device };
-    let mut intake = Intake::new(&weights, to, options.quantization);
+    let mut intake = Intake::new(&weights, Placement { dtype, device: &device }, options.quantization);
     let encoder = encoder::encoder(&mut intake, &config, |name| names.contains(name))?;
     let (mut parameters, quantization) = (intake.parameters(), intake.quantization());
     let dense = modules.dense.iter().map(|dense| load_dense(files, dense, &device, &mut parameters));
     let dense = dense.collect::<std::result::Result<Vec<_>, _>>()?;
+    device::settle(&device)?;
     let max_tokens = options.context_length(modules.longest(config.max_tokens()))?;
     let info = ModelInfo {
         parameters,

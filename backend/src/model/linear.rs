@@ -118,6 +118,14 @@ impl Linear {
         Ok(Self { parts, bias })
     }
 
+    /// The matrix and the bias, where it is one matrix of numbers.
+    pub(crate) fn dense(&self) -> Option<(&Tensor, Option<&Tensor>)> {
+        match self.parts.as_slice() {
+            [Weight::Dense(weight)] => Some((weight, self.bias.as_ref())),
+            _ => None,
+        }
+    }
+
     /// `x [tokens, inputs]` to `[tokens, outputs]`.
     pub(crate) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let product = match self.parts.as_slice() {

@@ -1,4 +1,4 @@
-//! Files of weights mapped into memory: the one place in this crate with unsafe code.
+//! Files of weights mapped into memory: with the launching of kernels the one place in this crate with unsafe code.
 
 use std::fs::File;
 use std::ops::Deref;

@@ -93,6 +93,16 @@ impl Rope {
         Self { frequencies: config.frequencies(head_dim), amplitude: config.amplitude as f32 }
     }
 
+    /// One for each pair of the dimensions that are turned, on a device.
+    pub(crate) fn frequencies_on(&self, device: &Device) -> Result<Tensor> {
+        Tensor::new(self.frequencies.as_slice(), device)
+    }
+
+    /// Multiplies sines and cosines.
+    pub(crate) fn amplitude(&self) -> f32 {
+        self.amplitude
+    }
+
     /// For each of these positions, cosines and sines, each `[positions, rotary_dim / 2]`.
     pub(crate) fn angles(&self, positions: &[u32], dtype: DType, device: &Device) -> Result<Angles> {
         let angles = || positions.iter().flat_map(|p| self.frequencies.iter().map(move |f| *p as f32 * f));

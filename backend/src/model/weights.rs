@@ -7,12 +7,15 @@ use candle_core::{DType, Device, Tensor};
 use super::error::LoadError;
 use super::gguf::GgufWeights;
 use super::linear::Weight;
+use super::random::Random;
 pub(crate) use safetensors::Safetensors;
 
 /// All weights of a model, not yet on any device.
 pub(crate) enum Weights {
     Safetensors(Safetensors),
     Gguf(GgufWeights),
+    /// Of no file.
+    Random(Random),
 }
 
 /// Where weights go, and as what.
@@ -34,6 +37,7 @@ impl Weights {
         match self {
             Self::Safetensors(files) => files.tensor(name, &shape, to).map(Weight::Dense),
             Self::Gguf(file) => file.matrix(name, shape, to),
+            Self::Random(random) => random.tensor(name, &shape, to).map(Weight::Dense),
         }
     }
 
@@ -47,6 +51,7 @@ impl Weights {
         match self {
             Self::Safetensors(files) => files.tensor(name, shape, to),
             Self::Gguf(file) => file.numbers(name, shape, to),
+            Self::Random(random) => random.tensor(name, shape, to),
         }
     }
 }

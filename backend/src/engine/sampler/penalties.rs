@@ -41,9 +41,14 @@ impl Penalties {
         penalties
     }
 
+    /// True where no token is ever penalised.
+    pub(super) fn are_none(&self) -> bool {
+        self.repetition == 1.0 && self.frequency == 0.0 && self.presence == 0.0
+    }
+
     /// Notes a token of the answer.
     pub(super) fn count(&mut self, token: u32) {
-        if self.repetition != 1.0 || self.frequency != 0.0 || self.presence != 0.0 {
+        if !self.are_none() {
             self.seen.entry(token).or_default().answer += 1;
         }
     }

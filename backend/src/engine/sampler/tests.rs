@@ -4,6 +4,13 @@ use proptest::prelude::*;
 
 use super::{Sampled, Sampler, argmax};
 use crate::engine::Sampling;
+use crate::model::{Chosen, Draw};
+
+/// How a device would be told to choose the first token, and which one the host chooses.
+pub(crate) fn choose_on_host(sampling: Sampling, logits: &mut [f32]) -> (Draw, u32) {
+    let mut sampler = Sampler::new(sampling, &[], &[]);
+    (sampler.draw_ahead().unwrap(), sampler.sample(logits).unwrap().token())
+}
 
 fn sampler(sampling: &Sampling) -> Sampler {
     Sampler::new(sampling.clone(), &[], &[])
@@ -104,6 +111,35 @@ fn log_probabilities_are_the_models_own_whatever_is_asked_for_besides() {
     for (found, logit) in [(scored.logprob, 0.0), (scored.top[0].1, 2.0), (scored.top[1].1, 1.0)] {
         assert!((found - (logit - total.ln())).abs() < 1e-5, "{scored:?}");
     }
+}
+
+#[test]
+fn a_device_may_choose_where_nothing_but_a_temperature_is_asked_for() {
+    let ahead = |sampling: Sampling| sampler(&sampling).draw_ahead();
+    assert_eq!(ahead(Sampling::greedy()), Some(Draw::Likeliest));
+    let Some(Draw::At { inverse_temperature, point }) =
+        ahead(Sampling { temperature: 0.5, seed: Some(4), ..Sampling::default() })
+    else {
+        panic!("a draw from the whole distribution")
+    };
+    assert_eq!((inverse_temperature, point), (2.0, super::draw::uniform(4, 0)));
+    for touched in [
+        Sampling { top_k: Some(5), ..Sampling::default() },
+        Sampling { top_p: 0.9, ..Sampling::default() },
+        Sampling { min_p: 0.1, ..Sampling::default() },
+        Sampling { logprobs: Some(0), ..Sampling::greedy() },
+        Sampling { logit_bias: vec![(1, 1.0)], ..Sampling::greedy() },
+        Sampling { min_tokens: 1, ..Sampling::greedy() },
+        Sampling { presence_penalty: 0.1, ..Sampling::greedy() },
+    ] {
+        assert_eq!(ahead(touched), None);
+    }
+    // The same position of the same seed, wherever the token before was chosen.
+    let mut sampler = sampler(&Sampling { seed: Some(4), ..Sampling::default() });
+    sampler.take(Chosen { token: 3, max: 1.0 }).unwrap();
+    let point = super::draw::uniform(4, 1);
+    assert_eq!(sampler.draw_ahead(), Some(Draw::At { inverse_temperature: 1.0, point }));
+    assert!(sampler.take(Chosen { token: 3, max: f32::NAN }).is_err());
 }
 
 #[test]

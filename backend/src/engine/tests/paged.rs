@@ -4,9 +4,9 @@
 
 use candle_core::Result;
 
-use crate::engine::forward::Forward;
-use crate::model::Chunk;
+use crate::engine::forward::{Forward, Outcome};
 use crate::model::cache::BLOCK_TOKENS;
+use crate::model::{Chunk, Draw};
 
 /// Tokens that it knows.
 pub(super) const VOCAB: usize = 64;
@@ -29,7 +29,7 @@ impl Paged {
 }
 
 impl Forward for Paged {
-    fn forward(&mut self, chunks: &[Chunk<'_>]) -> Result<Vec<f32>> {
+    fn forward(&mut self, chunks: &[Chunk<'_>], _: &[Option<Draw>]) -> Result<Outcome> {
         let mut logits = Vec::new();
         for chunk in chunks {
             let slot =
@@ -44,7 +44,7 @@ impl Forward for Paged {
                 logits.extend(scores(digest));
             }
         }
-        Ok(logits)
+        Ok(Outcome::logits(logits))
     }
 
     fn vocab_size(&self) -> usize {

@@ -5,7 +5,7 @@ use candle_core::{D, DType, Device, Result, Tensor};
 
 use super::{Geometry, Span};
 
-pub(super) fn forward(
+pub(crate) fn forward(
     geometry: Geometry,
     spans: &[Span<'_>],
     queries: &Tensor,

@@ -66,6 +66,7 @@ pub(crate) fn load(files: &ModelFiles, options: &LoadOptions) -> Result<LoadedSe
         embedding: None,
         batching: Batching::Serial,
     };
+    device::settle(&device)?;
     let model = SerialModel::new(network, vocab_size, context_length, device);
     Ok(LoadedSerial { model, tokenizer: Arc::new(tokenizer), chat_template, info })
 }
