@@ -2,7 +2,7 @@
 
 use crate::admin::admin_paths;
 use crate::catalogue::Catalogue;
-use crate::config::{Config, Fleet};
+use crate::config::{Config, Fleet, Security};
 use crate::confirm::Confirmer;
 use crate::demo_load::DemoLoad;
 use crate::discovery::heard::Heard;
@@ -19,7 +19,8 @@ use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_serve::listen;
+use tidegate_serve::crowd::ConnectionLimits;
+use tidegate_serve::listen::{self, Entrance};
 use tidegate_store::{Connection, Terms};
 use tidegate_telemetry::metrics::{LedgerMetrics, RouterMetrics};
 use tokio::net::TcpListener;
@@ -30,6 +31,8 @@ use tokio_util::sync::CancellationToken;
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 /// How long operators' connections get to end after all else has ended.
 const ADMIN_CLOSE: Duration = Duration::from_secs(1);
+/// Connections of operators: browsers, scrapers, probes.
+const MAX_OPERATORS: usize = 1024;
 
 /// A backend in this process.
 pub struct Local {
@@ -95,10 +98,13 @@ async fn serve(
     let limit = shared.config.drain_timeout;
     // Operators see the drain to its end: the admin port closes last.
     let admin_end = CancellationToken::new();
-    let admin = listen::serve(listeners.admin, admin_paths(shared.clone()), admin_end.clone(), ADMIN_CLOSE);
+    let security = &shared.config.security;
+    security.follow();
+    let (client, operators) = entrances(listeners, security);
+    let admin = listen::serve(operators, admin_paths(shared.clone()), admin_end.clone(), ADMIN_CLOSE);
     let admin = tokio::spawn(admin);
     let drained = tokio::select! {
-        drained = listen::serve(listeners.client, client_paths(shared.clone()), shutdown, limit) => drained,
+        drained = listen::serve(client, client_paths(shared.clone()), shutdown, limit) => drained,
         error = broken => return Err(error),
     };
     shared.live.end();
@@ -109,6 +115,14 @@ async fn serve(
     Ok(())
 }
 
+/// Both sockets with those who may come in.
+fn entrances(listeners: Listeners, security: &Security) -> (Entrance, Entrance) {
+    let client =
+        Entrance { listener: listeners.client, tls: security.tls.clone(), limits: security.connections };
+    let limits = ConnectionLimits { total: MAX_OPERATORS, per_address: MAX_OPERATORS };
+    (client, Entrance { listener: listeners.admin, tls: security.admin_tls(), limits })
+}
+
 async fn assemble(
     config: Arc<Config>,
     local: Option<axum::Router>,
@@ -117,7 +131,7 @@ async fn assemble(
     let router_id = format!("r{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
     let metrics = Arc::new(RouterMetrics::new());
     let ledger = open_ledger(&config, router_id.clone(), metrics.ledger().clone()).await?;
-    let upstream = Upstream::new(local);
+    let upstream = Upstream::new(local, &config.security);
     let confirmer = Confirmer { upstream: upstream.clone(), grace: config.abandon_grace };
     Ok(Shared {
         desk: Arc::new(Desk::new(ledger.clone(), confirmer, metrics.clone(), router_id)),
@@ -144,8 +158,8 @@ async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics)
         metrics,
     };
     match &config.fleet {
-        Fleet::Redis { url, prefix } => {
-            let opened = RedisLedger::connect(url, prefix, config.redis_timeout, options).await;
+        Fleet::Redis { address, prefix } => {
+            let opened = RedisLedger::connect(address, prefix, config.redis_timeout, options).await;
             Ok(Ledger::Redis(opened.context("the ledger in Redis could not be opened")?))
         }
         Fleet::Embedded | Fleet::Static => Ok(Ledger::Memory(MemoryLedger::new(options))),
@@ -165,9 +179,9 @@ async fn watch(config: &Config, embedded: bool, discovery: &Discovery) -> anyhow
     for url in listed {
         watchers.spawn(watch_listed(discovery.clone(), url, config.backend_slots));
     }
-    if let Fleet::Redis { url, prefix } = &config.fleet {
+    if let Fleet::Redis { address, prefix } = &config.fleet {
         let terms = Terms { connect: FIRST_LOOK, answer: FIRST_LOOK, pushes: None };
-        let redis = Connection::open(tidegate_store::address(url)?, &terms).await?;
+        let redis = Connection::open(address.clone(), &terms).await?;
         let mut watch = RegistrationWatch::new(discovery.clone(), redis, prefix.clone());
         // A router that serves before it knows its backends would refuse what it can serve.
         watch.look().await;

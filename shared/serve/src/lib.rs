@@ -4,12 +4,19 @@
 //!
 //! 1. [`signal`]: what asks a process to end, and what a second asking does.
 //! 2. [`listen`]: binding an address, taking connections, letting them finish.
+//!    [`crowd`]: how many connections there may be. [`tls`]: what they show and ask of each other.
 //! 3. [`door`]: the layers that every request passes before a handler sees it.
 //! 4. [`body`]: reading a request's body whole, up to a limit.
-//! 5. [`causes`]: why a process could not start, as one line.
+//! 5. [`files`]: values that stand in files and change; [`token`]: who holds one may come in, through a [`gate`].
+//! 6. [`causes`]: why a process could not start, as one line.
 
 pub mod body;
 pub mod causes;
+pub mod crowd;
 pub mod door;
+pub mod files;
+pub mod gate;
 pub mod listen;
 pub mod signal;
+pub mod tls;
+pub mod token;
