@@ -20,7 +20,7 @@ use futures_util::future::{BoxFuture, FutureExt, join_all};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_serve::crowd::ConnectionLimits;
-use tidegate_serve::listen::{self, Entrance};
+use tidegate_serve::listen::{self, Entrance, Patience};
 use tidegate_store::{Connection, Terms};
 use tidegate_telemetry::metrics::{LedgerMetrics, RouterMetrics};
 use tokio::net::TcpListener;
@@ -101,10 +101,12 @@ async fn serve(
     let security = &shared.config.security;
     security.follow();
     let (client, operators) = entrances(listeners, security);
-    let admin = listen::serve(operators, admin_paths(shared.clone()), admin_end.clone(), ADMIN_CLOSE);
+    let patience = Patience::default();
+    let admin = admin_paths(shared.clone());
+    let admin = listen::serve(operators, admin, patience, admin_end.clone(), ADMIN_CLOSE);
     let admin = tokio::spawn(admin);
     let drained = tokio::select! {
-        drained = listen::serve(client, client_paths(shared.clone()), shutdown, limit) => drained,
+        drained = listen::serve(client, client_paths(shared.clone()), patience, shutdown, limit) => drained,
         error = broken => return Err(error),
     };
     shared.live.end();

@@ -64,6 +64,6 @@ pub async fn run(flags: &TopFlags) -> anyhow::Result<()> {
 fn address(flags: &TopFlags) -> anyhow::Result<feed::Address> {
     let address = feed::Address::parse(&flags.admin).context("--admin (or TIDEGATE_ADMIN)")?;
     let tls = tls::open_client(ClientFiles { ca: flags.ca_file.clone(), identity: None }).context("--ca-file")?;
-    let tokens = flags.token_file.as_deref().map(token::open).transpose().context("--token-file")?;
+    let tokens = flags.token_file.as_deref().map(token::open_shown).transpose().context("--token-file")?;
     Ok(address.with(Some(tls), tokens))
 }

@@ -7,15 +7,18 @@ use axum::body::Body;
 use connector::Connector;
 use http::{Request, Response, header};
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::time::Duration;
-use tidegate_serve::files::FromFiles;
+use tidegate_serve::from_files::FromFiles;
 use tidegate_serve::token::Tokens;
 use tower::ServiceExt;
 
 /// The address under which the ledger knows the backend in this very process.
 pub const EMBEDDED_URL: &str = "embedded://backend";
 
+/// How long a connection may take to open before the backend counts as out of reach.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// How long an idle connection is kept: shorter than backends keep theirs, so that none is reused while it closes.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
 
@@ -51,10 +54,15 @@ pub struct Upstream {
 impl Upstream {
     /// Connections to backends that have addresses, and to the one in this process if there is one.
     pub fn new(embedded: Option<axum::Router>, security: &Security) -> Self {
+        let mut connector = HttpConnector::new();
+        // Small writes of a stream must not wait for each other.
+        connector.set_nodelay(true);
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let connector = Connector::new(connector, security.backend_tls.clone());
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(IDLE_TIMEOUT)
             .pool_timer(TokioTimer::new())
-            .build(Connector::new(security.backend_tls.clone()));
+            .build(connector);
         Self { client, tokens: security.backend_tokens.clone(), embedded }
     }
 

@@ -2,9 +2,9 @@
 
 use crate::flags::SecurityFlags;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use tidegate_serve::crowd::ConnectionLimits;
-use tidegate_serve::files::FromFiles;
+use tidegate_serve::from_files::{FileError, FromFiles};
 use tidegate_serve::tls::{self, ClientFiles, ClientTls, ServerFiles, ServerTls};
 use tidegate_serve::token::{self, Tokens};
 use tidegate_store::{Address, AddressFiles};
@@ -31,7 +31,7 @@ impl Security {
     /// Reads all files that the flags name.
     pub(super) fn check(checks: &mut FlagChecks, flags: &SecurityFlags, admin_host: IpAddr) -> Self {
         let admin_open = !admin_host.to_canonical().is_loopback();
-        let admin_tokens = tokens(checks, "admin-token-file", flags.admin_token_file.as_deref());
+        let admin_tokens = tokens(checks, "admin-token-file", flags.admin_token_file.as_deref(), token::open);
         if admin_open && given(&flags.admin_token_file).is_none() {
             let accepted = "a loopback address, or --admin-token-file beside it: whoever reaches the admin port sees the whole \
                             fleet and may send requests";
@@ -50,7 +50,12 @@ impl Security {
             admin_tokens,
             admin_open,
             backend_tls: backend_tls(checks, flags),
-            backend_tokens: tokens(checks, "backend-token-file", flags.backend_token_file.as_deref()),
+            backend_tokens: tokens(
+                checks,
+                "backend-token-file",
+                flags.backend_token_file.as_deref(),
+                token::open_shown,
+            ),
         }
     }
 
@@ -139,9 +144,14 @@ fn backend_tls(checks: &mut FlagChecks, flags: &SecurityFlags) -> Option<ClientT
         .ok()
 }
 
-fn tokens(checks: &mut FlagChecks, flag: &str, file: Option<&str>) -> Option<FromFiles<Tokens>> {
+fn tokens(
+    checks: &mut FlagChecks,
+    flag: &str,
+    file: Option<&str>,
+    open: fn(&Path) -> Result<FromFiles<Tokens>, FileError>,
+) -> Option<FromFiles<Tokens>> {
     let file = file.filter(|file| !file.is_empty())?;
-    token::open(file.as_ref())
+    open(file.as_ref())
         .map_err(|error| checks.refuse(flag, file, format_args!("a file with one token a line ({error})")))
         .ok()
 }

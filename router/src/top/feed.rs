@@ -9,14 +9,17 @@ use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use std::time::Duration;
-use tidegate_serve::files::FromFiles;
+use tidegate_serve::from_files::FromFiles;
 use tidegate_serve::tls::ClientTls;
 use tidegate_serve::token::Tokens;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Silence after which a router counts as gone: it speaks four times a second, a busy one at least once.
 const SILENCE: Duration = Duration::from_secs(5);
 /// The largest event that is read: 5,000 tickets in each of several pools take a few megabytes.
@@ -167,8 +170,10 @@ impl Events {
     /// # Errors
     /// If there is no router with a live feed at the address.
     pub async fn open(address: &Address) -> Result<Self, FeedError> {
-        let client: Client<_, Empty<Bytes>> =
-            Client::builder(TokioExecutor::new()).build(Connector::new(address.tls.clone()));
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let connector = Connector::new(connector, address.tls.clone());
+        let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
         let answer = timeout(SILENCE, client.request(address.request()?)).await;
         let response = answer.map_err(|_| silent())?.map_err(|error| FeedError(innermost(&error)))?;
         match response.status() {

@@ -12,9 +12,7 @@ use tidegate_serve::tls::ClientTls;
 use tokio::net::TcpStream;
 use tower::Service;
 
-/// How long a connection may take to open.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long it may take until both sides know each other.
+/// How long it may take, connecting included, until both sides know each other.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(4);
 
 type Opened = MaybeHttpsStream<TokioIo<TcpStream>>;
@@ -28,12 +26,8 @@ pub struct Connector {
 }
 
 impl Connector {
-    /// A connector that knows the authorities of `tls`; without, it opens connections in the clear only.
-    pub fn new(tls: Option<ClientTls>) -> Self {
-        let mut tcp = HttpConnector::new();
-        // Small writes of a stream must not wait for each other.
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT_TIMEOUT));
+    /// Opens connections as `tcp` does, and knows the authorities of `tls`; without, it opens connections in the clear only.
+    pub fn new(mut tcp: HttpConnector, tls: Option<ClientTls>) -> Self {
         tcp.enforce_http(false);
         Self { tcp, tls }
     }

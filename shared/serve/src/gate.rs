@@ -2,7 +2,7 @@
 //! the probes.
 
 use crate::door::{self, error_response};
-use crate::files::FromFiles;
+use crate::from_files::FromFiles;
 use crate::tls::KnownClient;
 use crate::token::Tokens;
 use axum::Router;

@@ -1,37 +1,40 @@
 //! Binding an address, taking connections, and letting them finish.
+//!
+//! A connection speaks HTTP/1.1 or, where it begins with that protocol's preface or was agreed on in a TLS handshake, HTTP/2 (RFC 9113,
+//! sections 3.2 and 3.3).
 
 use crate::crowd::{ConnectionLimits, Crowd, Room};
-use crate::door::MAX_HEADER_BYTES;
 use crate::tls::{Handshake, KnownClient, ServerTls};
 use axum::Router;
-use axum::body::Body;
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
+use tower::util::MapRequestLayer;
 
-/// How long a client may take to send a request's head, and leave a kept-alive connection idle: slower ones hold it for
-/// nothing.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
-/// How long a client may take to shake hands.
-const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
-/// Requests that one HTTP/2 connection may have open.
-const MAX_STREAMS: u32 = 256;
-/// Streams that a client may reset before they were looked at, and that this side may reset for a client's mistakes, before the
-/// connection is closed: more is an attack ("rapid reset", CVE-2023-44487 and CVE-2025-8671).
-const MAX_RESETS: usize = 64;
-/// Silence on an HTTP/2 connection after which its client is asked whether it lives, and the time it has to say so.
-const PING: Duration = Duration::from_secs(20);
 /// The pause after an `accept` that failed because the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Requests that one HTTP/2 connection may have under way.
+const MAX_STREAMS: u32 = 256;
+/// Streams that a client may reset before they were looked at, and that this side may reset for a client's mistakes, before the
+/// connection is closed: more is an attack ("rapid reset", CVE-2023-44487, and its kin).
+const MAX_RESETS: usize = 64;
+/// Between two questions to a silent HTTP/2 client whether it is still there, and time for its answer.
+const PING: Duration = Duration::from_secs(20);
+
+/// How long a client may take to shake hands.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// An address that could not be listened on.
 #[derive(Debug)]
@@ -51,6 +54,30 @@ impl std::error::Error for BindError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         Some(&self.source)
     }
+}
+
+/// How long a server waits for its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a request's head, and for the next request on a connection.
+    pub head: Duration,
+    /// For a client that takes nothing of what is sent to it. Linux only.
+    pub write: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(75), write: Duration::from_secs(60) }
+    }
+}
+
+/// Where a request came from: stands among its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// `http` or `https`.
+    pub proto: &'static str,
 }
 
 /// Listens on `host` and `port`; `flag` is the flag that set the port, for the error's sake.
@@ -80,23 +107,27 @@ impl From<TcpListener> for Entrance {
 }
 
 /// Serves `app` at `entrance` until `shutdown`, then takes no new connection and waits up to `drain_timeout` for the
-/// requests under way. Returns false where some had to be cut.
+/// requests under way. What runs then is cut, and has been dropped when this returns. Returns false where some had to be cut.
 pub async fn serve(
     entrance: impl Into<Entrance>,
     app: Router,
+    patience: Patience,
     shutdown: CancellationToken,
     drain_timeout: Duration,
 ) -> bool {
     let Entrance { listener, tls, limits } = entrance.into();
-    let connections = GracefulShutdown::new();
-    let crowd = Crowd::new(limits);
+    let host = Host { app, tls, patience };
+    let (graceful, crowd) = (GracefulShutdown::new(), Crowd::new(limits));
+    let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
+            // Ended ones are taken out, or the set would grow.
+            Some(_ended) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
                 // Without room the connection closes at once: that is the cheapest answer there is.
-                Ok((stream, from)) => if let Some(room) = crowd.enter(from.ip()) {
-                    tokio::spawn(converse(stream, tls.clone(), app.clone(), connections.watcher(), room));
+                Ok((stream, peer)) => if let Some(room) = crowd.enter(peer.ip()) {
+                    connections.spawn(host.clone().attend(stream, peer, room, graceful.watcher()));
                 },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
@@ -106,62 +137,107 @@ pub async fn serve(
         }
     }
     drop(listener);
-    tokio::time::timeout(drain_timeout, connections.shutdown()).await.is_ok()
+    let drained = tokio::time::timeout(drain_timeout, graceful.shutdown()).await.is_ok();
+    connections.shutdown().await;
+    drained
 }
 
-/// One connection from its first byte to its end; `_room` is held as long.
-async fn converse(stream: TcpStream, tls: Option<ServerTls>, app: Router, watcher: Watcher, _room: Room) {
-    // Small writes of a stream must not wait for each other; a socket that refuses is still a good socket.
+/// Who attends to connections, and how. Clones share it.
+#[derive(Clone)]
+struct Host {
+    app: Router,
+    tls: Option<ServerTls>,
+    patience: Patience,
+}
+
+impl Host {
+    /// Serves one connection to its end; `_room` is held as long.
+    async fn attend(self, stream: TcpStream, address: SocketAddr, _room: Room, watcher: Watcher) {
+        prepare(&stream, self.patience);
+        let Some(tls) = &self.tls else {
+            let peer = Peer { address, proto: "http" };
+            return self.speak(stream, builder(self.patience), peer, None, watcher).await;
+        };
+        let stream = match tokio::time::timeout(self.patience.head.min(HANDSHAKE), tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => return tracing::debug!("a TLS handshake took too long"),
+        };
+        let Handshake { http_2, known } = Handshake::of(&stream);
+        let builder = builder(self.patience);
+        let builder = if http_2 { builder.http2_only() } else { builder.http1_only() };
+        self.speak(stream, builder, Peer { address, proto: "https" }, known, watcher).await;
+    }
+
+    /// HTTP on a connection that is open.
+    async fn speak(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        builder: Builder<TokioExecutor>,
+        peer: Peer,
+        known: Option<KnownClient>,
+        watcher: Watcher,
+    ) {
+        let begun = Arc::new(Notify::new());
+        let begins = begun.clone();
+        let noting = MapRequestLayer::new(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            if let Some(known) = known {
+                request.extensions_mut().insert(known);
+            }
+            begins.notify_one();
+            request
+        });
+        let service = tower::Layer::layer(&noting, self.app.into_service::<Incoming>());
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let mut connection = Box::pin(watcher.watch(connection));
+        // Which protocol it is, the first bytes say. The builder waits for them without a limit, and so does HTTP/2 for the
+        // first request.
+        let ended = tokio::select! {
+            ended = &mut connection => Some(ended),
+            begun = tokio::time::timeout(self.patience.head, begun.notified()) => match begun {
+                Ok(()) => None,
+                Err(_) => return,
+            },
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => connection.await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
+}
+
+/// Sets what tokio and hyper leave as it is. A socket that refuses is still a good socket.
+fn prepare(stream: &TcpStream, patience: Patience) {
+    // Small writes of a stream must not wait for each other.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let Some(tls) = tls else { return speak(stream, protocols().http1_only(), None, app, watcher).await };
-    match tokio::time::timeout(HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-        Ok(Ok(stream)) => {
-            let Handshake { http_2, known } = Handshake::of(&stream);
-            let protocols = if http_2 { protocols().http2_only() } else { protocols().http1_only() };
-            speak(stream, protocols, known, app, watcher).await;
-        }
-        Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-        Err(_) => tracing::debug!("a TLS handshake took too long"),
+    // TCP itself would wait a quarter of an hour for a client that has vanished, and for ever for one that reads nothing.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(patience.write)) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
     }
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
 }
 
-/// HTTP on a connection that is open.
-async fn speak(
-    stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
-    protocols: auto::Builder<TokioExecutor>,
-    known: Option<KnownClient>,
-    app: Router,
-    watcher: Watcher,
-) {
-    let app = app.map_request(move |request: Request<Incoming>| {
-        let mut request = request.map(Body::new);
-        if let Some(known) = known {
-            request.extensions_mut().insert(known);
-        }
-        request
-    });
-    let connection = protocols.serve_connection(TokioIo::new(stream), TowerToHyperService::new(app)).into_owned();
-    if let Err(error) = watcher.watch(connection).await {
-        tracing::debug!(%error, "a connection ended early");
-    }
-}
-
-/// What HTTP allows a client here.
-fn protocols() -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
+fn builder(patience: Patience) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
+        .header_read_timeout(patience.head)
         // Without half-close hyper notices at once that a waiting client has gone, and drops its request.
         .half_close(false);
     builder
         .http2()
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
-        .max_header_list_size(MAX_HEADER_BYTES as u32)
+        .max_header_list_size(2 * crate::door::MAX_HEADER_BYTES as u32)
         .max_pending_accept_reset_streams(MAX_RESETS)
         .max_local_error_reset_streams(MAX_RESETS)
         .keep_alive_interval(PING)

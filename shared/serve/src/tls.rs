@@ -2,7 +2,7 @@
 
 mod pem;
 
-use crate::files::{FileError, FromFiles};
+use crate::from_files::{FileError, FromFiles};
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::server::WebPkiClientVerifier;
 use rustls::{ClientConfig, RootCertStore, ServerConfig};

@@ -3,7 +3,7 @@
 //! A file may hold several, one a line: while tokens are changed over a fleet the old and the new one are both good. A process
 //! that sends a token sends the first.
 
-use crate::files::{FileError, FromFiles};
+use crate::from_files::{FileError, FromFiles};
 use http::{HeaderMap, HeaderValue, header};
 use ring::hmac::{HMAC_SHA256, Key, Tag, sign, verify};
 use std::path::Path;
@@ -32,21 +32,34 @@ impl std::fmt::Debug for Tokens {
     }
 }
 
-/// Reads a file of tokens.
+/// Reads a file of tokens that others are to show.
 ///
 /// # Errors
 /// If it cannot be read, holds none, or one that is too short or no header's text.
 pub fn open(path: &Path) -> Result<FromFiles<Tokens>, FileError> {
-    FromFiles::open(vec![path.to_owned()], |files| Tokens::read(files.first().map_or(&[], Vec::as_slice)))
+    open_with(path, SHORTEST)
+}
+
+/// Reads a file of tokens that are shown to others, who say how long they are.
+///
+/// # Errors
+/// If it cannot be read, holds none, or one that is no header's text.
+pub fn open_shown(path: &Path) -> Result<FromFiles<Tokens>, FileError> {
+    open_with(path, 1)
+}
+
+fn open_with(path: &Path, shortest: usize) -> Result<FromFiles<Tokens>, FileError> {
+    let read = move |files: &[Vec<u8>]| Tokens::read(files.first().map_or(&[], Vec::as_slice), shortest);
+    FromFiles::open(vec![path.to_owned()], read)
 }
 
 impl Tokens {
-    fn read(bytes: &[u8]) -> Result<Self, String> {
+    fn read(bytes: &[u8], shortest: usize) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "not a text")?;
         let tokens: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let good = |token: &&str| token.len() >= SHORTEST && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let good = |token: &&str| token.len() >= shortest && token.bytes().all(|byte| byte.is_ascii_graphic());
         if !tokens.iter().all(good) {
-            return Err(format!("a token has at least {SHORTEST} characters, which are visible and ASCII"));
+            return Err(format!("a token has at least {shortest} characters, which are visible and ASCII"));
         }
         let first = tokens.first().ok_or("holds no token")?;
         let mut header = HeaderValue::try_from(format!("Bearer {first}")).map_err(|_| "no header's text")?;
@@ -111,7 +124,7 @@ mod tests {
     const NEW: &str = "new-token-0123456789";
 
     fn tokens() -> Tokens {
-        Tokens::read(format!("{NEW}\n\n {OLD}\r\n").as_bytes()).unwrap()
+        Tokens::read(format!("{NEW}\n\n {OLD}\r\n").as_bytes(), SHORTEST).unwrap()
     }
 
     fn headers(value: &str) -> HeaderMap {
@@ -135,10 +148,10 @@ mod tests {
     #[test]
     fn files_of_no_use_are_refused_without_showing_them() {
         for bad in ["", "\n \n", "short", "a token with spaces in it", "0123456789abcdef\u{e9}0123456789"] {
-            let error = Tokens::read(bad.as_bytes()).unwrap_err();
+            let error = Tokens::read(bad.as_bytes(), SHORTEST).unwrap_err();
             assert!(bad.trim().is_empty() || !error.contains(bad), "{error}");
         }
-        assert!(Tokens::read(&[0xff; 32]).is_err());
+        assert!(Tokens::read(&[0xff; 32], SHORTEST).is_err());
     }
 
     #[test]
@@ -146,7 +159,7 @@ mod tests {
         let pass = tokens().session(1000);
         assert!(tokens().admit_session(&pass, 999) && !tokens().admit_session(&pass, 1000));
         let later = pass.replacen("1000", "2000", 1);
-        let other = Tokens::read(OLD.as_bytes()).unwrap().session(1000);
+        let other = Tokens::read(OLD.as_bytes(), SHORTEST).unwrap().session(1000);
         for bad in [later.as_str(), &other, "", "1000", "1000.", "1000.zz", "x.00", "1000.\u{e9}"] {
             assert!(!tokens().admit_session(bad, 0), "{bad}");
         }
