@@ -109,7 +109,8 @@ impl Config {
         });
         config.access_log = true;
         config.redis_prefix.clone_from(&server.redis_prefix);
-        config.advertise_url = read_url(checks, "advertise-url", server.advertise_url.as_deref(), &["http", "https"]);
+        config.advertise_url =
+            read_url(checks, "advertise-url", server.advertise_url.as_deref(), &["http", "https"]);
         config
     }
 

@@ -1,6 +1,12 @@
 //! A backend as a process of its own: load, register, serve, drain.
 
-use crate::{config::{Config, Security}, metrics, node::Backend, register::Registrar, server::loading};
+use crate::{
+    config::{Config, Security},
+    metrics,
+    node::Backend,
+    register::Registrar,
+    server::loading,
+};
 use anyhow::Context;
 use axum::Router;
 use std::{net::SocketAddr, time::Duration};

@@ -165,10 +165,15 @@ fn address(checks: &mut FlagChecks, flag: &str, text: &str) -> IpAddr {
 }
 
 fn base_url(checks: &mut FlagChecks, text: &str) -> String {
-    let good =
-        text.parse::<Uri>().is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && is_host(&uri));
+    let good = text
+        .parse::<Uri>()
+        .is_ok_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && is_host(&uri));
     if !good {
-        checks.refuse("backend", text, "a base URL such as http://127.0.0.1:8100 or https://backend.example:8100");
+        checks.refuse(
+            "backend",
+            text,
+            "a base URL such as http://127.0.0.1:8100 or https://backend.example:8100",
+        );
     }
     // Users paste the base URL that SDKs want, which ends with /v1; paths are joined to the server's root.
     text.trim_end_matches('/').trim_end_matches("/v1").to_owned()

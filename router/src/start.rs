@@ -69,10 +69,11 @@ fn warn_of_what_is_open(flags: &Flags, config: &Config) {
         );
     }
     if config.security.admin_open && config.security.tls.is_none() {
-        tracing::warn!("the admin port is open to other machines without TLS: whoever listens on the way learns its token");
+        tracing::warn!(
+            "the admin port is open to other machines without TLS: whoever listens on the way learns its token"
+        );
     }
 }
-
 
 /// A call that the model answers: its path and its body.
 type Example = (&'static str, String);

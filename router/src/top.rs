@@ -63,7 +63,8 @@ pub async fn run(flags: &TopFlags) -> anyhow::Result<()> {
 /// The router, how it is known, and what it is shown.
 fn address(flags: &TopFlags) -> anyhow::Result<feed::Address> {
     let address = feed::Address::parse(&flags.admin).context("--admin (or TIDEGATE_ADMIN)")?;
-    let tls = tls::open_client(ClientFiles { ca: flags.ca_file.clone(), identity: None }).context("--ca-file")?;
+    let tls =
+        tls::open_client(ClientFiles { ca: flags.ca_file.clone(), identity: None }).context("--ca-file")?;
     let tokens = flags.token_file.as_deref().map(token::open_shown).transpose().context("--token-file")?;
     Ok(address.with(Some(tls), tokens))
 }

@@ -46,8 +46,26 @@ impl RedisServer {
         let acl = authority.file("redis.acl", &user);
         let (ca, tls_port) = (authority.ca(), port.to_string());
         let process = Command::new("redis-server")
-            .args(["--port", "0", "--tls-port", &tls_port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no"])
-            .args(["--tls-cert-file", &identity.cert, "--tls-key-file", &identity.key, "--tls-ca-cert-file", &ca])
+            .args([
+                "--port",
+                "0",
+                "--tls-port",
+                &tls_port,
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ])
+            .args([
+                "--tls-cert-file",
+                &identity.cert,
+                "--tls-key-file",
+                &identity.key,
+                "--tls-ca-cert-file",
+                &ca,
+            ])
             .args(["--aclfile", &acl])
             .stdout(Stdio::null())
             .spawn()

@@ -35,7 +35,9 @@ impl Security {
         }
         let file = flags.token_file.as_deref().filter(|file| !file.is_empty());
         let tokens = file.and_then(|file| {
-            let refused = |error| checks.refuse("token-file", file, format_args!("a file with one token a line ({error})"));
+            let refused = |error| {
+                checks.refuse("token-file", file, format_args!("a file with one token a line ({error})"))
+            };
             token::open(file.as_ref()).map_err(refused).ok()
         });
         Self {
@@ -70,7 +72,9 @@ pub(super) fn redis_address(checks: &mut FlagChecks, url: &str, flags: &Security
     tidegate_store::address(url)
         .and_then(|address| address.with(&files))
         .map_err(|error| {
-            let accepted = format!("a URL that begins with redis://, rediss:// or unix://, and files that fit it ({error})");
+            let accepted = format!(
+                "a URL that begins with redis://, rediss:// or unix://, and files that fit it ({error})"
+            );
             checks.refuse("redis-url", "...", accepted);
         })
         .ok()
@@ -98,10 +102,16 @@ fn pair(
     }
 }
 
-fn server_tls(checks: &mut FlagChecks, flags: &SecurityFlags, client_ca: Option<PathBuf>) -> Option<ServerTls> {
+fn server_tls(
+    checks: &mut FlagChecks,
+    flags: &SecurityFlags,
+    client_ca: Option<PathBuf>,
+) -> Option<ServerTls> {
     let (cert, key) = pair(checks, "tls-cert", &flags.tls_cert, &flags.tls_key)?;
     let shown = cert.display().to_string();
     ServerTls::open(ServerFiles { cert, key, client_ca })
-        .map_err(|error| checks.refuse("tls-cert", &shown, format_args!("certificates and a key in PEM ({error})")))
+        .map_err(|error| {
+            checks.refuse("tls-cert", &shown, format_args!("certificates and a key in PEM ({error})"))
+        })
         .ok()
 }

@@ -163,7 +163,8 @@ mod tests {
         let path = folder.path().join("tokens");
         std::fs::write(&path, "0123456789abcdef").unwrap();
         let tokens = tidegate_serve::token::open(&path).unwrap().get();
-        let cookies = |text: String| [(header::COOKIE, HeaderValue::try_from(text).unwrap())].into_iter().collect();
+        let cookies =
+            |text: String| [(header::COOKIE, HeaderValue::try_from(text).unwrap())].into_iter().collect();
         let pass = tokens.session(100);
         assert!(has_pass(&tokens, &cookies(format!("a=b; {COOKIE}={pass}; c=d")), 99));
         assert!(!has_pass(&tokens, &cookies(format!("a=b; {COOKIE}={pass}")), 100));

@@ -78,7 +78,8 @@ pub(super) fn redis_address(checks: &mut FlagChecks, url: &str, flags: &Security
         Ok(address) => address,
         Err(error) => {
             // It may hold a password: nothing of it is repeated.
-            let accepted = format!("a URL such as redis://127.0.0.1:6379 or rediss://user@redis.example:6380 ({error})");
+            let accepted =
+                format!("a URL such as redis://127.0.0.1:6379 or rediss://user@redis.example:6380 ({error})");
             checks.refuse("redis-url", "...", accepted);
             return None;
         }
@@ -118,7 +119,11 @@ fn pair(
         (None, None) => None,
         (cert, key) => {
             let alone = cert.or(key).unwrap_or_default();
-            checks.refuse(flag, &alone.display().to_string(), "a certificate's file and, with the flag beside it, its key's");
+            checks.refuse(
+                flag,
+                &alone.display().to_string(),
+                "a certificate's file and, with the flag beside it, its key's",
+            );
             None
         }
     }
@@ -128,7 +133,9 @@ fn server_tls(checks: &mut FlagChecks, flags: &SecurityFlags) -> Option<ServerTl
     let (cert, key) = pair(checks, "tls-cert", &flags.tls_cert, &flags.tls_key)?;
     let shown = cert.display().to_string();
     ServerTls::open(ServerFiles { cert, key, client_ca: None })
-        .map_err(|error| checks.refuse("tls-cert", &shown, format_args!("a certificate and its key in PEM ({error})")))
+        .map_err(|error| {
+            checks.refuse("tls-cert", &shown, format_args!("a certificate and its key in PEM ({error})"))
+        })
         .ok()
 }
 
@@ -136,7 +143,8 @@ fn backend_tls(checks: &mut FlagChecks, flags: &SecurityFlags) -> Option<ClientT
     let identity = pair(checks, "backend-client-cert", &flags.backend_client_cert, &flags.backend_client_key);
     let ca = path(&flags.backend_ca_file);
     let flag = if ca.is_some() { "backend-ca-file" } else { "backend-client-cert" };
-    let shown = ca.as_ref().or(identity.as_ref().map(|(cert, _)| cert)).map(|path| path.display().to_string());
+    let shown =
+        ca.as_ref().or(identity.as_ref().map(|(cert, _)| cert)).map(|path| path.display().to_string());
     tls::open_client(ClientFiles { ca, identity })
         .map_err(|error| {
             checks.refuse(flag, &shown.unwrap_or_default(), format_args!("certificates in PEM ({error})"));

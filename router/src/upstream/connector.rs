@@ -1,9 +1,9 @@
 //! Opens connections to backends, in the clear or with TLS as their URLs say, with the certificates of the moment.
 
+use http::Uri;
 use hyper_rustls::{HttpsConnector, MaybeHttpsStream};
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioIo;
-use http::Uri;
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -49,7 +49,8 @@ impl Service<Uri> for Connector {
         };
         let opening = HttpsConnector::from((self.tcp.clone(), tls.get())).call(uri);
         Box::pin(async move {
-            let late = |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "the TLS handshake took too long");
+            let late =
+                |_| std::io::Error::new(std::io::ErrorKind::TimedOut, "the TLS handshake took too long");
             tokio::time::timeout(HANDSHAKE_TIMEOUT, opening).await.map_err(late)?
         })
     }

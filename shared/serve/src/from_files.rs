@@ -128,7 +128,8 @@ impl<T> Inner<T> {
 }
 
 fn contents(paths: &[PathBuf]) -> Result<Vec<Vec<u8>>, FileError> {
-    let read = |path: &PathBuf| std::fs::read(path).map_err(|error| named(std::slice::from_ref(path), &error));
+    let read =
+        |path: &PathBuf| std::fs::read(path).map_err(|error| named(std::slice::from_ref(path), &error));
     paths.iter().map(read).collect()
 }
 
@@ -145,7 +146,10 @@ mod tests {
     use super::*;
 
     fn number(files: &[Vec<u8>]) -> Result<u32, String> {
-        std::str::from_utf8(&files[0]).ok().and_then(|text| text.trim().parse().ok()).ok_or("no number".to_owned())
+        std::str::from_utf8(&files[0])
+            .ok()
+            .and_then(|text| text.trim().parse().ok())
+            .ok_or("no number".to_owned())
     }
 
     #[test]

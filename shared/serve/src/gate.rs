@@ -39,7 +39,11 @@ impl Gate {
         if self.tokens.is_none() && !self.certificate {
             return app;
         }
-        let refusing = door::guard(Router::new().route("/{*path}", axum::routing::any(refuse)).route("/", axum::routing::any(refuse)));
+        let refusing = door::guard(
+            Router::new()
+                .route("/{*path}", axum::routing::any(refuse))
+                .route("/", axum::routing::any(refuse)),
+        );
         Router::new().fallback(move |request: Request<Body>| {
             let service = if self.admits(&request) { app.clone() } else { refusing.clone() };
             async move {
@@ -59,8 +63,10 @@ pub fn is_probe(path: &str) -> bool {
 pub async fn refuse(mut request: Request<Body>) -> Response<Body> {
     crate::body::discard(request.body_mut()).await;
     let message = "this process is open only to those who show its token, or a certificate that it knows";
-    let mut response =
-        error_response(StatusCode::UNAUTHORIZED, &ErrorBody::new("authentication_error", "unauthorized", message));
+    let mut response = error_response(
+        StatusCode::UNAUTHORIZED,
+        &ErrorBody::new("authentication_error", "unauthorized", message),
+    );
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
 }

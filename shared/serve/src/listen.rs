@@ -156,7 +156,8 @@ impl Host {
         prepare(&stream, self.patience);
         let Some(tls) = &self.tls else {
             let peer = Peer { address, proto: "http" };
-            return self.speak(stream, builder(self.patience), peer, None, watcher).await;
+            let builder = builder(self.patience);
+            return self.speak(stream, builder, peer, None, watcher).await;
         };
         let stream = match tokio::time::timeout(self.patience.head.min(HANDSHAKE), tls.accept(stream)).await {
             Ok(Ok(stream)) => stream,

@@ -58,7 +58,10 @@ impl ServerTls {
     ///
     /// # Errors
     /// If the client speaks no TLS, none of these versions, or shows a certificate of an unknown authority.
-    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(&self, stream: S) -> std::io::Result<TlsStream<S>> {
+    pub async fn accept<S: AsyncRead + AsyncWrite + Unpin>(
+        &self,
+        stream: S,
+    ) -> std::io::Result<TlsStream<S>> {
         tokio_rustls::TlsAcceptor::from(self.config.get()).accept(stream).await
     }
 }
@@ -112,14 +115,17 @@ fn provider() -> Arc<CryptoProvider> {
 }
 
 fn server_config(files: &[Vec<u8>]) -> Result<ServerConfig, String> {
-    let [cert, key, client_ca @ ..] = files else { return Err("a certificate and a key are wanted".to_owned()) };
+    let [cert, key, client_ca @ ..] = files else {
+        return Err("a certificate and a key are wanted".to_owned());
+    };
     let builder = ServerConfig::builder_with_provider(provider()).with_safe_default_protocol_versions();
     let builder = builder.map_err(|error| error.to_string())?;
     let builder = match client_ca.first() {
         None => builder.with_no_client_auth(),
         Some(ca) => {
             let roots = Arc::new(pem::roots(ca)?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).allow_unauthenticated();
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(roots, provider()).allow_unauthenticated();
             builder.with_client_cert_verifier(verifier.build().map_err(|error| error.to_string())?)
         }
     };

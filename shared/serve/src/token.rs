@@ -57,7 +57,8 @@ impl Tokens {
     fn read(bytes: &[u8], shortest: usize) -> Result<Self, String> {
         let text = std::str::from_utf8(bytes).map_err(|_| "not a text")?;
         let tokens: Vec<&str> = text.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
-        let good = |token: &&str| token.len() >= shortest && token.bytes().all(|byte| byte.is_ascii_graphic());
+        let good =
+            |token: &&str| token.len() >= shortest && token.bytes().all(|byte| byte.is_ascii_graphic());
         if !tokens.iter().all(good) {
             return Err(format!("a token has at least {shortest} characters, which are visible and ASCII"));
         }

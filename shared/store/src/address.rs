@@ -78,7 +78,11 @@ fn read(path: &Path) -> RedisResult<Vec<u8>> {
 }
 
 fn refused(path: &Path, why: &str) -> RedisError {
-    RedisError::from((ErrorKind::InvalidClientConfig, "a file is of no use", format!("{}: {why}", path.display())))
+    RedisError::from((
+        ErrorKind::InvalidClientConfig,
+        "a file is of no use",
+        format!("{}: {why}", path.display()),
+    ))
 }
 
 impl fmt::Display for Address {

@@ -32,7 +32,8 @@ async fn an_open_admin_port_without_a_token_is_refused() {
     assert!(output.contains("--admin-host") && output.contains("--admin-token-file"), "{output}");
     let folder = Authority::new();
     let short = folder.file("short", "secret");
-    let mut router = Process::start("tidegate-router", &[&flags[..], &["--admin-token-file", &short]].concat());
+    let mut router =
+        Process::start("tidegate-router", &[&flags[..], &["--admin-token-file", &short]].concat());
     assert!(!router.ended().await.success());
     assert!(router.output().contains("16 characters") && !router.output().contains("secret"));
     let good = folder.file("good", TOKEN);
@@ -70,7 +71,11 @@ async fn a_browser_gets_a_pass_for_the_token() {
     let (_node, router) = router(&["--admin-token-file", &tokens]).await;
     let html = [("accept", "text/html,application/xhtml+xml")];
     let login = router.admin.send(Method::GET, "/", &html, "").await;
-    assert!(login.status == StatusCode::UNAUTHORIZED && login.text.contains("action=\"/login\""), "{}", login.text);
+    assert!(
+        login.status == StatusCode::UNAUTHORIZED && login.text.contains("action=\"/login\""),
+        "{}",
+        login.text
+    );
     let give = async |token: &str, site| {
         let headers = [("content-type", "text/plain"), ("sec-fetch-site", site)];
         router.admin.send(Method::POST, "/login", &headers, format!("token={token}\r\n")).await

@@ -71,7 +71,8 @@ async fn floods_of_headers_are_refused() {
 #[tokio::test]
 async fn huge_bodies_are_refused_by_what_they_announce() {
     let router = Besieged::start(&[]).await;
-    let patient = format!("{POST}expect: 100-continue\r\ncontent-length: 1099511627776\r\nconnection: close\r\n\r\n");
+    let patient =
+        format!("{POST}expect: 100-continue\r\ncontent-length: 1099511627776\r\nconnection: close\r\n\r\n");
     let answer = rest(router.connect(patient.as_bytes()).await).await;
     assert!(answer.starts_with("HTTP/1.1 413") && answer.contains("request_too_large"), "{answer}");
     let length = format!("{POST}content-length: 99999999999999999999999\r\nconnection: close\r\n\r\n");

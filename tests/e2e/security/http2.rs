@@ -79,7 +79,8 @@ async fn pings_and_settings_without_an_end_do_not_pile_up() {
     let flood = [ping, settings].concat().repeat(1000);
     let sending = async {
         for _ in 0..400 {
-            let sent = tokio::time::timeout(std::time::Duration::from_secs(2), socket.write_all(&flood)).await;
+            let sent =
+                tokio::time::timeout(std::time::Duration::from_secs(2), socket.write_all(&flood)).await;
             if !matches!(sent, Ok(Ok(()))) {
                 return;
             }

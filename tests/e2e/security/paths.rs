@@ -27,7 +27,9 @@ async fn no_trick_reaches_an_admin_path_from_the_clients_port() {
     let router = TestRouter::start(&["--backend", &node.url]).await.with_backends(1).await;
     let (address, admin) = (router.base.replace("http://", ""), router.admin_base.clone());
     let mut targets = Vec::new();
-    for path in ["fleet", "live", "metrics", "demo-load", "try/v1/chat/completions", "page/app.js", "login", "node"] {
+    for path in
+        ["fleet", "live", "metrics", "demo-load", "try/v1/chat/completions", "page/app.js", "login", "node"]
+    {
         targets.extend([
             format!("/{path}"),
             format!("//{path}"),
@@ -49,7 +51,9 @@ async fn no_trick_reaches_an_admin_path_from_the_clients_port() {
     for target in &targets {
         for method in ["GET", "POST", "CONNECT", "OPTIONS"] {
             for host in ["x", admin.trim_start_matches("http://")] {
-                let head = format!("{method} {target} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n");
+                let head = format!(
+                    "{method} {target} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+                );
                 let answer = ask(&address, &head).await;
                 assert!(!answer.contains(" 200 OK"), "{method} {target}: {answer}");
                 assert!(!TOLD_TO_OPERATORS.iter().any(|told| answer.contains(told)), "{target}: {answer}");
@@ -71,7 +75,9 @@ async fn the_target_of_a_request_names_no_other_host() {
         (format!("http://x@{}/v1/chat/completions", trap.replace("http://", "")), "x".to_owned()),
     ] {
         let length = body.len();
-        let head = format!("POST {target} HTTP/1.1\r\nhost: {host}\r\nx-forwarded-host: {host}\r\ncontent-type: application/json\r\n");
+        let head = format!(
+            "POST {target} HTTP/1.1\r\nhost: {host}\r\nx-forwarded-host: {host}\r\ncontent-type: application/json\r\n"
+        );
         let request = format!("{head}content-length: {length}\r\nconnection: close\r\n\r\n{body}");
         ask(&router.base.replace("http://", ""), &request).await;
     }

@@ -53,12 +53,22 @@ async fn a_backend_lets_in_who_shows_its_token_and_a_known_certificate() {
     let (server, shown, unknown) = (ours.issue("server"), ours.issue("router"), other.issue("router"));
     let tokens = ours.file("tokens", &format!("{TOKEN}\n"));
     let ca = ours.ca();
-    let own = ["--tls-cert", &server.cert, "--tls-key", &server.key, "--client-ca-file", &ca, "--token-file", &tokens];
+    let own = [
+        "--tls-cert",
+        &server.cert,
+        "--tls-key",
+        &server.key,
+        "--client-ca-file",
+        &ca,
+        "--token-file",
+        &tokens,
+    ];
     let backend = Process::start("tidegate-backend", &[&["--port", "0"], &own[..]].concat());
     let base = base(&backend).await;
 
     let bearer = format!("Bearer {TOKEN}");
-    let (with, without) = ([("authorization", bearer.as_str())], [("authorization", "Bearer wrong-token-0123456789")]);
+    let (with, without) =
+        ([("authorization", bearer.as_str())], [("authorization", "Bearer wrong-token-0123456789")]);
     let (known, nobody) = (ours.client(&base, Some(&shown)), ours.client(&base, None));
     for path in PROBES {
         assert_eq!(nobody.get(path).await.status, StatusCode::OK, "{path}");
@@ -67,14 +77,21 @@ async fn a_backend_lets_in_who_shows_its_token_and_a_known_certificate() {
     for (client, headers) in [(&nobody, &[][..]), (&nobody, &with), (&known, &[]), (&known, &without)] {
         for path in CLOSED {
             let answer = client.send(Method::GET, path, headers, "").await;
-            assert_eq!((answer.status, answer.code().as_str()), (StatusCode::UNAUTHORIZED, "unauthorized"), "{path}");
+            assert_eq!(
+                (answer.status, answer.code().as_str()),
+                (StatusCode::UNAUTHORIZED, "unauthorized"),
+                "{path}"
+            );
             assert!(!answer.header("x-request-id").is_empty());
         }
         let answer = client.post("/v1/chat/completions", headers, &body).await;
         assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.text);
     }
     assert_eq!(known.post("/v1/chat/completions", &with, &body).await.status, StatusCode::OK);
-    assert!(ours.client(&base, Some(&unknown)).try_get("/livez").await.is_err(), "another authority's certificate");
+    assert!(
+        ours.client(&base, Some(&unknown)).try_get("/livez").await.is_err(),
+        "another authority's certificate"
+    );
 
     let (cert, key) = (shown.cert.as_str(), shown.key.as_str());
     let flags = ["--backend", base.as_str(), "--backend-ca-file", &ca, "--backend-token-file", &tokens];
@@ -93,7 +110,8 @@ async fn a_fleet_finds_itself_through_a_redis_with_tls_and_a_password() {
     let redis = RedisServer::start_secure(&authority, &server, PASSWORD).await;
     let (ca, password) = (authority.ca(), authority.file("password", &format!("{PASSWORD}\n")));
     let shared = ["--redis-url", &redis.url, "--redis-ca-file", &ca, "--redis-password-file", &password];
-    let shared = [&shared[..], &["--redis-client-cert", &member.cert, "--redis-client-key", &member.key]].concat();
+    let shared =
+        [&shared[..], &["--redis-client-cert", &member.cert, "--redis-client-key", &member.key]].concat();
     let tls = ["--port", "0", "--tls-cert", &member.cert, "--tls-key", &member.key];
     let _backend = Process::start("tidegate-backend", &[&tls[..], &shared].concat());
     let router = TestRouter::start(&[&shared[..], &["--backend-ca-file", &ca]].concat()).await;
@@ -104,7 +122,8 @@ async fn a_fleet_finds_itself_through_a_redis_with_tls_and_a_password() {
 
     let wrong = authority.file("wrong", "another-password-0123456789");
     let flags: Vec<&str> = shared.iter().map(|flag| if *flag == password { &wrong } else { *flag }).collect();
-    let mut refused = Process::start("tidegate-router", &[&["--port", "0", "--admin-port", "0"], &flags[..]].concat());
+    let mut refused =
+        Process::start("tidegate-router", &[&["--port", "0", "--admin-port", "0"], &flags[..]].concat());
     assert!(!refused.ended().await.success());
     let output = refused.output();
     assert!(output.contains("Redis") && !output.contains("another-password"), "{output}");

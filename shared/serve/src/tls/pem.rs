@@ -13,7 +13,8 @@ pub(super) fn chain(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, String> 
 
 /// A private key, in PKCS #8, PKCS #1 or SEC 1.
 pub(super) fn key(pem: &[u8]) -> Result<PrivateKeyDer<'static>, String> {
-    PrivateKeyDer::from_pem_slice(pem).map_err(|_| "there is no private key in PEM that can be read".to_owned())
+    PrivateKeyDer::from_pem_slice(pem)
+        .map_err(|_| "there is no private key in PEM that can be read".to_owned())
 }
 
 /// Authorities.
