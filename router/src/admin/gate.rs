@@ -33,12 +33,12 @@ const POLICY: &str = "default-src 'none'; style-src 'self'; img-src 'self'; form
 const PAGE: &str = include_str!("login.html");
 
 /// The path of the login.
-pub fn login_paths() -> axum::Router<Shared> {
+pub(super) fn login_paths() -> axum::Router<Shared> {
     axum::Router::new().route(LOGIN, post(login).layer(from_fn(own_page_only)))
 }
 
 /// Lets a request pass, or answers why it may not.
-pub async fn check(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
+pub(super) async fn check(State(shared): State<Shared>, mut request: Request, next: Next) -> Response {
     let path = request.uri().path();
     // The files of the page are those of every router of this version: they tell nothing.
     if is_probe(path) || path == LOGIN || path.starts_with("/page/") {

@@ -134,7 +134,7 @@ fn server_tls(checks: &mut FlagChecks, flags: &SecurityFlags) -> Option<ServerTl
     let shown = cert.display().to_string();
     ServerTls::open(ServerFiles { cert, key, client_ca: None })
         .map_err(|error| {
-            checks.refuse("tls-cert", &shown, format_args!("a certificate and its key in PEM ({error})"))
+            checks.refuse("tls-cert", &shown, format_args!("a certificate and its key in PEM ({error})"));
         })
         .ok()
 }
