@@ -1,7 +1,7 @@
 //! Real handshakes over memory: who knows whom, by which protocol, and what a changed file does.
 
 use super::*;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use std::path::Path;
 use tokio_rustls::TlsConnector;
 
@@ -21,6 +21,8 @@ impl Scene {
     /// An authority, whose certificate is written to `NAME.pem`.
     fn authority(&self, name: &str) -> CertifiedIssuer<'static, KeyPair> {
         let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Authorities of one name would be told apart by their signatures only.
+        params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let authority = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
         std::fs::write(self.path(&format!("{name}.pem")), authority.pem()).unwrap();
