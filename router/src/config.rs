@@ -5,6 +5,7 @@ use crate::ledger::OnLoss;
 use http::{StatusCode, Uri};
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tidegate_admission::{Limits, Priority};
 use tidegate_telemetry::LogFormat;
@@ -51,6 +52,8 @@ pub struct Config {
     pub reset_interval: Duration,
     /// Highest priority that a client may ask for.
     pub max_client_priority: Priority,
+    /// The file with the API keys; without one everybody may come in.
+    pub api_keys_file: Option<PathBuf>,
     /// Status of a rejection.
     pub overload_status: StatusCode,
     /// Where backends come from.
@@ -89,6 +92,7 @@ impl Config {
             limits: limits(&mut checks, flags),
             reset_interval: checks.seconds("reset-interval", &flags.reset_interval, 1.0..=86_400.0),
             max_client_priority: priority(&mut checks, &flags.max_client_priority),
+            api_keys_file: flags.api_keys_file.clone(),
             overload_status: overload_status(&mut checks, &flags.overload_status),
             fleet: fleet(&mut checks, flags),
             backends: flags.backend.iter().map(|url| base_url(&mut checks, url)).collect(),

@@ -1,7 +1,9 @@
 //! The command line of `tidegate-router`: names, defaults, help. Values are text here; [`crate::config`] checks them.
 
+use crate::keys::command::KeysFlags;
 use crate::top::TopFlags;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 
 #[cfg(feature = "embedded")]
 pub use tidegate_backend::ModelFlags;
@@ -52,6 +54,9 @@ pub enum Command {
     /// are left out where NO_COLOR is set.
     #[command(max_term_width = 110)]
     Top(TopFlags),
+    /// Makes, lists and revokes API keys in the key file.
+    #[command(max_term_width = 110)]
+    Keys(KeysFlags),
 }
 
 /// Stateless router: the OpenAI API in front of a fleet, with one exact account of who runs and who waits.
@@ -125,6 +130,10 @@ pub struct Flags {
     /// Highest priority that a client may ask for: high, normal or low.
     #[arg(long, env = "TIDEGATE_MAX_CLIENT_PRIORITY", default_value = "high", help_heading = "Admission")]
     pub max_client_priority: String,
+    /// File with the API keys that clients must show, one JSON object a line: `tidegate-router keys make` writes it. It is read
+    /// again whenever it changes. Without it everybody may come in.
+    #[arg(long, env = "TIDEGATE_API_KEYS_FILE", value_name = "PATH", help_heading = "Admission")]
+    pub api_keys_file: Option<PathBuf>,
     /// HTTP status of a rejection: 429 or 503.
     #[arg(long, env = "TIDEGATE_OVERLOAD_STATUS", default_value = "429", help_heading = "Admission")]
     pub overload_status: String,

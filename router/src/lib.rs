@@ -8,13 +8,14 @@
 //! 3. [`server`]: the path table, and the way of a request read from the outermost layer in; [`shared`] is what all paths
 //!    share.
 //! 4. [`request`]: the steps of that way.
-//! 5. [`ledger`]: the account of slots, tickets and leases that all routers share.
-//! 6. [`discovery`] and [`catalogue`]: which backends there are, and which names they serve.
-//! 7. [`upstream`] and [`confirm`]: connections to backends, and how given-up work is known to have stopped.
-//! 8. [`health`], [`admin`], `scrape`, [`fleet_watch`], [`report`]: what operators and load balancers see.
-//! 9. [`tally`], [`live`], [`demo_load`]: what the live views show, and the load that a newcomer may watch on them.
-//! 10. [`page`] and [`trial`]: the live page for people, and its way to send a request. [`top`]: the same view in a terminal.
-//! 11. [`error`]: everything that can end a request other than its answer.
+//! 5. [`keys`]: who may come in, and how much each may use.
+//! 6. [`ledger`]: the account of slots, tickets and leases that all routers share.
+//! 7. [`discovery`] and [`catalogue`]: which backends there are, and which names they serve.
+//! 8. [`upstream`] and [`confirm`]: connections to backends, and how given-up work is known to have stopped.
+//! 9. [`health`], [`admin`], `scrape`, [`fleet_watch`], [`report`]: what operators and load balancers see.
+//! 10. [`tally`], [`live`], [`demo_load`]: what the live views show, and the load that a newcomer may watch on them.
+//! 11. [`page`] and [`trial`]: the live page for people, and its way to send a request. [`top`]: the same view in a terminal.
+//! 12. [`error`]: everything that can end a request other than its answer.
 
 pub mod admin;
 pub mod catalogue;
@@ -28,6 +29,7 @@ pub mod error;
 pub mod flags;
 pub mod fleet_watch;
 pub mod health;
+pub mod keys;
 pub mod ledger;
 pub mod live;
 pub mod page;

@@ -1,13 +1,14 @@
 //! The way of one request, from bytes to the last byte of its answer. Read in the order of the way:
 //!
 //! 0. [`answer`]: whatever goes wrong below becomes an answer.
-//! 1. [`intake`]: an HTTP request becomes a [`Job`], or is refused as bad.
-//! 2. [`stream_open`]: a stream that waits long is opened and kept alive.
-//! 3. [`admission`]: the ledger gives a slot, a ticket, or a refusal.
-//! 4. [`permit`]: the guards that hold ticket and slot.
-//! 5. [`lengths`]: what this router has learnt of how long requests take.
-//! 6. [`dispatch`]: the job goes to the backend of the slot.
-//! 7. [`body`]: the answer flows back and holds the slot to its last byte.
+//! 1. [`tenant`]: who may come in, where keys are in use.
+//! 2. [`intake`]: an HTTP request becomes a [`Job`], or is refused as bad.
+//! 3. [`stream_open`]: a stream that waits long is opened and kept alive.
+//! 4. [`admission`]: the ledger gives a slot, a ticket, or a refusal.
+//! 5. [`permit`]: the guards that hold ticket and slot; [`meter`] is what they have cost.
+//! 6. [`lengths`]: what this router has learnt of how long requests take.
+//! 7. [`dispatch`]: the job goes to the backend of the slot.
+//! 8. [`body`]: the answer flows back and holds the slot to its last byte.
 //!
 //! What the way says of a request: [`access`] is what all layers note and the line that comes of it, `decision` and [`call`] are the
 //! spans of an admission and of an attempt; `usage` and `content` read the answer as it passes.
@@ -22,14 +23,16 @@ mod decision;
 pub mod dispatch;
 pub mod intake;
 pub mod lengths;
+pub mod meter;
 pub mod permit;
 pub mod stream_open;
+pub mod tenant;
 mod usage;
 
 use access::Notes;
 use bytes::Bytes;
 use http::{HeaderMap, Uri};
-use tidegate_admission::{Class, Priority};
+use tidegate_admission::{Caller, Class, Priority};
 use tokio::time::Instant;
 
 /// A request that was read whole and may ask for admission.
@@ -61,6 +64,8 @@ pub struct Job {
     pub draw: f64,
     /// The uniform draw in `[0, 1)` that spreads `retry-after`.
     pub jitter: f64,
+    /// Whose it is, where keys are in use.
+    pub caller: Option<Caller>,
     /// What is known of it so far.
     pub notes: Notes,
 }

@@ -9,6 +9,7 @@ use crate::discovery::heard::Heard;
 use crate::discovery::{Discovery, RegistrationWatch, look_listed, watch_listed};
 use crate::fleet_watch::FleetWatch;
 use crate::ledger::{Ledger, LedgerOptions, MemoryLedger, RedisLedger};
+use crate::keys::KeyStore;
 use crate::live;
 use crate::request::permit::Desk;
 use crate::scrape;
@@ -72,6 +73,9 @@ pub async fn run(
     };
     let discovery = Discovery::new(&shared);
     let mut watchers = watch(&config, embedded, &discovery).await?;
+    if let Some(keys) = shared.keys.clone() {
+        watchers.spawn(keys.watch());
+    }
     watchers.spawn(shared.fleet.clone().compare_flags());
     watchers.spawn(live::keep_history(shared.clone()));
     watchers.spawn(live::take_snapshots(shared.clone()));
@@ -114,6 +118,7 @@ async fn assemble(
     local: Option<axum::Router>,
     draining: CancellationToken,
 ) -> anyhow::Result<Shared> {
+    let keys = config.api_keys_file.as_deref().map(KeyStore::open).transpose()?;
     let router_id = format!("r{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
     let metrics = Arc::new(RouterMetrics::new());
     let ledger = open_ledger(&config, router_id.clone(), metrics.ledger().clone()).await?;
@@ -122,6 +127,7 @@ async fn assemble(
     Ok(Shared {
         desk: Arc::new(Desk::new(ledger.clone(), confirmer, metrics.clone(), router_id)),
         catalogue: Catalogue::new(&config.pools, Duration::from_micros(config.limits.pool_memory)),
+        keys,
         upstream,
         fleet: FleetWatch::new(ledger),
         metrics,

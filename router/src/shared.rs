@@ -5,6 +5,7 @@ use crate::config::Config;
 use crate::demo_load::DemoLoad;
 use crate::discovery::heard::Heard;
 use crate::fleet_watch::FleetWatch;
+use crate::keys::KeyStore;
 use crate::live::Live;
 use crate::request::permit::Desk;
 use crate::upstream::Upstream;
@@ -22,6 +23,8 @@ pub struct Shared {
     pub desk: Arc<Desk>,
     /// Which pool serves which model.
     pub catalogue: Catalogue,
+    /// The keys in force, where there is a key file.
+    pub keys: Option<KeyStore>,
     /// Connections to backends.
     pub upstream: Upstream,
     /// The last look at the whole fleet.

@@ -39,6 +39,9 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
             "the backend's flags (--model and others) do nothing here: this router is not embedded"
         );
     }
+    if config.api_keys_file.is_none() && !client.ip().is_loopback() {
+        tracing::warn!("whoever reaches {client} may use this fleet: --api-keys-file lets in only those who show a key");
+    }
     tracing::info!(
         clients = format!("http://{client}"),
         operators = format!("http://{admin}"),

@@ -66,6 +66,11 @@ impl GuardedBody {
     fn finish(&mut self) {
         self.inner = None;
         self.call.finished();
+        if let Some(meter) = self.permit.metered()
+            && let Some(usage) = self.call.usage()
+        {
+            meter.told(usage);
+        }
         self.permit.release(if self.failed { End::Failed } else { End::Finished });
     }
 
@@ -86,6 +91,9 @@ impl GuardedBody {
     fn forward(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
         if let Some(data) = frame.data_ref() {
             self.call.passed(data);
+            if let Some(meter) = self.permit.metered() {
+                meter.passed(data);
+            }
             if let Some(stream) = &mut self.stream {
                 stream.passed(data);
             }

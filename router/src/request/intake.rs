@@ -5,6 +5,7 @@
 
 use super::Job;
 use super::access::Notes;
+use super::tenant;
 use crate::catalogue::{Catalogue, UnknownModel};
 use crate::error::{Error, ErrorKind};
 use axum::body::Body;
@@ -106,6 +107,10 @@ impl IntakeLayer {
             .map_err(|unknown| unknown_model(&envelope.model, unknown))?;
         let asked = asked_priority(&parts.headers, envelope.tier.as_deref())?;
         let priority = capped(asked, self.max_priority);
+        // What it declares to need at most is charged in advance.
+        let reserved =
+            envelope.bound.map_or(0, |bound| bound.saturating_add(body.len() as u64 / tenant::BYTES_PER_TOKEN));
+        let (priority, caller) = tenant::rights(&parts.extensions, &envelope.model, priority, reserved)?;
         let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_else(Notes::begin);
         notes.asked(&envelope.model, priority, envelope.stream);
         Ok(Job {
@@ -122,6 +127,7 @@ impl IntakeLayer {
             deadline,
             draw: rand::random(),
             jitter: rand::random(),
+            caller,
             notes,
         })
     }

@@ -4,6 +4,7 @@
 //! ledger must be told is told by a task of its own, so that a drop never blocks and never fails.
 
 use super::lengths::Lengths;
+use super::meter::Meter;
 use crate::confirm::Confirmer;
 use crate::ledger::{AttemptId, End, Grant, HandBack, Ledger};
 use crate::tally::Tally;
@@ -112,7 +113,8 @@ impl Claim {
     pub fn granted(mut self, grant: Grant) -> Option<Permit> {
         let place = self.place.take()?;
         let running = place.desk.metrics.running(&place.pool);
-        Some(Permit { held: Some(Box::new(Held { place, grant, since: Instant::now(), _running: running })) })
+        let held = Held { place, grant, since: Instant::now(), meter: None, _running: running };
+        Some(Permit { held: Some(Box::new(held)) })
     }
 
     /// Its time ran out: that, and not a client that left, is why it will be dropped.
@@ -143,6 +145,8 @@ struct Held {
     place: Place,
     grant: Grant,
     since: Instant,
+    /// What it has cost so far, where it is a tenant's.
+    meter: Option<Meter>,
     _running: InFlight,
 }
 
@@ -159,6 +163,18 @@ impl Permit {
         self.held.as_ref().map(|held| &held.grant)
     }
 
+    /// Counts from now on what it costs.
+    pub fn meter(&mut self, meter: Option<Meter>) {
+        if let Some(held) = self.held.as_deref_mut() {
+            held.meter = meter;
+        }
+    }
+
+    /// The meter of a tenant's request, as long as the permit holds its slot.
+    pub fn metered(&mut self) -> Option<&mut Meter> {
+        self.held.as_deref_mut()?.meter.as_mut()
+    }
+
     /// Counts what went wrong at the backend of this slot, as long as the permit holds it.
     pub fn backend_error(&self, error: BackendError) {
         if let Some(Held { place, grant, .. }) = self.held.as_deref() {
@@ -173,12 +189,14 @@ impl Permit {
 
     /// The same through a reference, for a body that is being polled.
     pub fn release(&mut self, end: End) {
-        let Some(Held { place, since, .. }) = self.held.take().map(|held| *held) else { return };
+        let Some(Held { place, since, meter, .. }) = self.held.take().map(|held| *held) else { return };
+        // Whoever got no answer pays nothing.
+        let tokens = meter.map(|meter| if end == End::Finished { meter.tokens() } else { 0 });
         if end == End::Finished {
             place.desk.lengths.finished(&place.pool, place.class, since.elapsed());
         }
         place.tell(move |place| async move {
-            if let Err(error) = place.desk.ledger.release(&place.pool, &place.attempt, end).await {
+            if let Err(error) = place.desk.ledger.release(&place.pool, &place.attempt, end, tokens).await {
                 tracing::warn!(%error, attempt = %place.attempt, "a slot could not be given back; its lease will");
             }
         });
@@ -186,12 +204,13 @@ impl Permit {
 
     /// The request is given up while the backend may still work on it.
     pub fn abandon(&mut self, end: End) {
-        let Some(Held { place, grant, since, .. }) = self.held.take().map(|held| *held) else { return };
+        let Some(Held { place, grant, since, meter, .. }) = self.held.take().map(|held| *held) else { return };
+        let tokens = meter.map(|meter| meter.tokens());
         if end == End::TimedOut {
             place.desk.lengths.ran_out(&place.pool, place.class, since.elapsed());
         }
         place.tell(move |place| async move {
-            if let Err(error) = place.desk.ledger.abandon(&place.pool, &place.attempt, end).await {
+            if let Err(error) = place.desk.ledger.abandon(&place.pool, &place.attempt, end, tokens).await {
                 tracing::warn!(%error, attempt = %place.attempt, "an abandoned slot could not be reported; its lease will");
             }
             let confirmer = place.desk.confirmer.clone();

@@ -6,6 +6,7 @@
 use std::fmt;
 
 use crate::{
+    caller::Caller,
     decide::{Asked, Numbers, Reason, Refusal},
     limits::Limits,
     mended::Mended,
@@ -139,6 +140,8 @@ pub struct Admit {
     pub jitter: f64,
     /// Id of the backend that it would rather have, where that one has a free slot.
     pub prefer: Option<String>,
+    /// Whose it is, where keys are in use.
+    pub caller: Option<Caller>,
 }
 
 impl Admit {
@@ -220,6 +223,8 @@ pub struct Held {
     pub avoid: Vec<String>,
     /// What it is doing.
     pub stage: Stage,
+    /// Whose it is, where keys are in use.
+    pub caller: Option<Caller>,
 }
 
 /// What a held attempt is doing.
@@ -261,12 +266,13 @@ pub(crate) fn life(backend: &str, epoch: &str) -> String {
 pub enum Event {
     /// A request asks to come in.
     Admit(Admit),
-    /// An attempt's work has ended: running or abandoned to gone.
-    Release(AttemptId, End),
+    /// An attempt's work has ended: running or abandoned to gone. With the tokens that it has used, where they are known.
+    Release(AttemptId, End, Option<u64>),
     /// A ticket is given up. Where it was granted meanwhile, its slot is freed: nothing ran.
     Cancel(AttemptId, End),
-    /// A running request is given up; it holds its slot until its work is known to have stopped.
-    Abandon(AttemptId, End),
+    /// A running request is given up; it holds its slot until its work is known to have stopped. With the tokens that it has used
+    /// so far, where they are known.
+    Abandon(AttemptId, End, Option<u64>),
     /// The work of an abandoned request has stopped.
     Confirm(AttemptId),
     /// A granted slot is given back unused.

@@ -91,6 +91,7 @@ impl Bench {
             draw: 0.999,
             jitter: 0.5,
             prefer: None,
+            caller: None,
         }
     }
 
