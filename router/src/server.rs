@@ -1,11 +1,11 @@
 //! The router's path table and the whole way of a request, read from the outermost layer in.
 
 use crate::error::{Error, ErrorKind};
+use crate::keys::KeyStore;
 use crate::request::admission::AdmissionLayer;
 use crate::request::answer::AnswerLayer;
 use crate::request::dispatch::Dispatch;
 use crate::request::intake::IntakeLayer;
-use crate::keys::KeyStore;
 use crate::request::stream_open::StreamOpenLayer;
 use crate::request::tenant::{self, TenantLayer};
 use crate::shared::Shared;

@@ -40,7 +40,9 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
         );
     }
     if config.api_keys_file.is_none() && !client.ip().is_loopback() {
-        tracing::warn!("whoever reaches {client} may use this fleet: --api-keys-file lets in only those who show a key");
+        tracing::warn!(
+            "whoever reaches {client} may use this fleet: --api-keys-file lets in only those who show a key"
+        );
     }
     tracing::info!(
         clients = format!("http://{client}"),

@@ -8,6 +8,7 @@ mod bad_input;
 mod drain;
 mod failover;
 mod hangup;
+mod keys;
 mod live;
 mod processes;
 mod redis_away;

@@ -73,7 +73,8 @@ pub struct MakeFlags {
 /// If there is no file, it is bad, or it cannot be written.
 pub fn run(flags: &KeysFlags) -> anyhow::Result<()> {
     let path = flags.api_keys_file.as_deref();
-    let path = path.context("pass --api-keys-file PATH (or TIDEGATE_API_KEYS_FILE): the file with the keys")?;
+    let path =
+        path.context("pass --api-keys-file PATH (or TIDEGATE_API_KEYS_FILE): the file with the keys")?;
     let text = match &flags.what {
         What::Make(make) => make_key(path, make)?,
         What::List => list(&read(path)?)?,
@@ -116,8 +117,21 @@ fn make_key(path: &Path, flags: &MakeFlags) -> anyhow::Result<String> {
 }
 
 fn list(text: &str) -> anyhow::Result<String> {
-    let mut lines = vec![["ID", "TENANT", "LABEL", "REQUESTS/MIN", "TOKENS/MIN", "AT ONCE", "PRIORITY", "WEIGHT", "MODELS", "STATE"]
-        .map(str::to_owned)];
+    let mut lines = vec![
+        [
+            "ID",
+            "TENANT",
+            "LABEL",
+            "REQUESTS/MIN",
+            "TOKENS/MIN",
+            "AT ONCE",
+            "PRIORITY",
+            "WEIGHT",
+            "MODELS",
+            "STATE",
+        ]
+        .map(str::to_owned),
+    ];
     for (_, line) in super::ring::lines(text) {
         let record = Record::parse(line).map_err(anyhow::Error::msg)?;
         let number = |limit: Option<u64>| limit.map_or("-".to_owned(), |limit| limit.to_string());
@@ -155,7 +169,8 @@ fn revoke(path: &Path, id: &str) -> anyhow::Result<String> {
     let mut found = false;
     let mut lines = Vec::new();
     for line in text.lines() {
-        let record = if is_for_people(line) { None } else { Some(Record::parse(line).map_err(anyhow::Error::msg)?) };
+        let record =
+            if is_for_people(line) { None } else { Some(Record::parse(line).map_err(anyhow::Error::msg)?) };
         match record {
             Some(record) if record.id == id => {
                 anyhow::ensure!(record.revoked.is_none(), "the key {id} is revoked already");
@@ -242,7 +257,10 @@ mod tests {
         assert!(ring.find(key.trim()).is_none() && ring.find(other.trim()).is_some());
         assert!(text.starts_with("# ours\n\n{"), "{text}");
         let listed = list(&text).unwrap();
-        assert!(listed.contains("revoked") && listed.contains("active") && listed.contains("beta"), "{listed}");
+        assert!(
+            listed.contains("revoked") && listed.contains("active") && listed.contains("beta"),
+            "{listed}"
+        );
         assert!(!listed.contains(other.trim()));
         assert!(revoke(&path, &found.id).unwrap_err().to_string().contains("already"));
         assert!(revoke(&path, "00000000").unwrap_err().to_string().contains("no key"));

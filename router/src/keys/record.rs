@@ -119,7 +119,9 @@ fn check_name(field: &str, name: &str) -> Result<(), String> {
     if good && !name.contains("tg-") {
         return Ok(());
     }
-    Err(format!("'{field}' must be a name of 1 to {LONGEST_NAME} bytes without control characters, and no key"))
+    Err(format!(
+        "'{field}' must be a name of 1 to {LONGEST_NAME} bytes without control characters, and no key"
+    ))
 }
 
 fn check_range(field: &str, value: Option<u64>, range: std::ops::RangeInclusive<u64>) -> Result<(), String> {

@@ -122,8 +122,11 @@ mod tests {
     #[test]
     fn only_the_key_itself_is_found() {
         let (key, other, revoked) = (NewKey::make(), NewKey::make(), NewKey::make());
-        let text =
-            format!("# keys\n\n{}\n{}\n", line(&key, r#","models":["m"]"#), line(&revoked, r#","revoked":1"#));
+        let text = format!(
+            "# keys\n\n{}\n{}\n",
+            line(&key, r#","models":["m"]"#),
+            line(&revoked, r#","revoked":1"#)
+        );
         let ring = Ring::parse(&text).unwrap();
         let found = ring.find(key.reveal()).unwrap();
         assert_eq!((found.id.as_str(), found.tenant.as_str(), ring.len()), (key.id.as_str(), "acme", 1));

@@ -117,7 +117,9 @@ mod tests {
 
     #[test]
     fn what_is_nearly_a_key_is_none() {
-        for text in ["", "tg-", "tg-0123abcd", "sk-0123abcd-x", "tg-0123ABCD-x", "tg-0123abc-x", "tg-é23abcd-x"] {
+        for text in
+            ["", "tg-", "tg-0123abcd", "sk-0123abcd-x", "tg-0123ABCD-x", "tg-0123abc-x", "tg-é23abcd-x"]
+        {
             assert_eq!(id_of(text), None, "{text}");
         }
         for text in ["", "0g", "é", &"0".repeat(63), &"x".repeat(64), &"é".repeat(32)] {

@@ -82,7 +82,8 @@ impl KeyStore {
 
 fn read(path: &Path) -> anyhow::Result<Ring> {
     let name = path.display();
-    let text = std::fs::read_to_string(path).with_context(|| format!("the key file {name} cannot be read"))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("the key file {name} cannot be read"))?;
     Ring::parse(&text).map_err(|error| anyhow::anyhow!("the key file {name} is bad: {error}"))
 }
 

@@ -14,7 +14,8 @@ use std::{
 };
 
 use tidegate_admission::{
-    Action, AttemptId, Caller, Granted, HandBack, Held, Numbers, Place, Refusal, Reply, Seat, Stage as HeldStage,
+    Action, AttemptId, Caller, Granted, HandBack, Held, Numbers, Place, Refusal, Reply, Seat,
+    Stage as HeldStage,
 };
 use tokio::sync::oneshot;
 
@@ -62,12 +63,7 @@ pub(super) struct Asking {
 
 impl Holdings {
     /// An attempt is about to ask. Must come before the call, since its grant can overtake the answer.
-    pub(super) fn open(
-        self: &Arc<Self>,
-        pool: &str,
-        attempt: &AttemptId,
-        caller: Option<Caller>,
-    ) -> Asking {
+    pub(super) fn open(self: &Arc<Self>, pool: &str, attempt: &AttemptId, caller: Option<Caller>) -> Asking {
         self.open_avoiding(pool, attempt, Vec::new(), caller)
     }
 

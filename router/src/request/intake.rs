@@ -108,8 +108,9 @@ impl IntakeLayer {
         let asked = asked_priority(&parts.headers, envelope.tier.as_deref())?;
         let priority = capped(asked, self.max_priority);
         // What it declares to need at most is charged in advance.
-        let reserved =
-            envelope.bound.map_or(0, |bound| bound.saturating_add(body.len() as u64 / tenant::BYTES_PER_TOKEN));
+        let reserved = envelope
+            .bound
+            .map_or(0, |bound| bound.saturating_add(body.len() as u64 / tenant::BYTES_PER_TOKEN));
         let (priority, caller) = tenant::rights(&parts.extensions, &envelope.model, priority, reserved)?;
         let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_else(Notes::begin);
         notes.asked(&envelope.model, priority, envelope.stream);

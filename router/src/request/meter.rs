@@ -27,7 +27,8 @@ impl Meter {
 
     /// A piece of the answer passes.
     pub fn passed(&mut self, piece: &[u8]) {
-        self.answer += if self.stream { tokens_in(piece, true) } else { piece.len() as u64 / BYTES_PER_TOKEN };
+        self.answer +=
+            if self.stream { tokens_in(piece, true) } else { piece.len() as u64 / BYTES_PER_TOKEN };
     }
 
     /// The backend has told.

@@ -204,7 +204,9 @@ impl Permit {
 
     /// The request is given up while the backend may still work on it.
     pub fn abandon(&mut self, end: End) {
-        let Some(Held { place, grant, since, meter, .. }) = self.held.take().map(|held| *held) else { return };
+        let Some(Held { place, grant, since, meter, .. }) = self.held.take().map(|held| *held) else {
+            return;
+        };
         let tokens = meter.map(|meter| meter.tokens());
         if end == End::TimedOut {
             place.desk.lengths.ran_out(&place.pool, place.class, since.elapsed());

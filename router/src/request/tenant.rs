@@ -141,7 +141,9 @@ pub(super) fn rights(
 ) -> Result<(Priority, Option<Caller>), Error> {
     let Some(key) = extensions.get::<Arc<ApiKey>>() else { return Ok((asked, None)) };
     if !key.allows(model) {
-        let message = format!("this API key may not ask for the model '{model}'; GET /v1/models lists those that it may");
+        let message = format!(
+            "this API key may not ask for the model '{model}'; GET /v1/models lists those that it may"
+        );
         return Err(Error::new(ErrorKind::ModelNotAllowed, message).with_param("model"));
     }
     // Priorities are in the order of service, so that the later one is the lower one.
@@ -151,12 +153,18 @@ pub(super) fn rights(
 fn key_of(keys: &KeyStore, headers: &HeaderMap) -> Result<Arc<ApiKey>, Error> {
     let refuse = |message: &str| Error::new(ErrorKind::InvalidApiKey, message);
     let Some(shown) = headers.get(header::AUTHORIZATION) else {
-        return Err(refuse("you did not provide an API key: send it in the header 'Authorization: Bearer KEY'"));
+        return Err(refuse(
+            "you did not provide an API key: send it in the header 'Authorization: Bearer KEY'",
+        ));
     };
-    let shown = shown.to_str().ok().and_then(bearer).ok_or_else(|| {
-        refuse("the header 'Authorization' must have the form 'Bearer KEY'")
-    })?;
-    keys.ring().find(shown).ok_or_else(|| refuse("incorrect API key provided: it is not known here, or it was revoked"))
+    let shown = shown
+        .to_str()
+        .ok()
+        .and_then(bearer)
+        .ok_or_else(|| refuse("the header 'Authorization' must have the form 'Bearer KEY'"))?;
+    keys.ring()
+        .find(shown)
+        .ok_or_else(|| refuse("incorrect API key provided: it is not known here, or it was revoked"))
 }
 
 /// The token of RFC 6750; the scheme's name is case-insensitive.
@@ -200,7 +208,8 @@ mod tests {
 
     #[test]
     fn times_are_written_as_openai_does() {
-        let cases = [(0, "0ms"), (17, "17ms"), (1000, "1s"), (1500, "1.5s"), (59_999, "59.999s"), (360_000, "6m0s")];
+        let cases =
+            [(0, "0ms"), (17, "17ms"), (1000, "1s"), (1500, "1.5s"), (59_999, "59.999s"), (360_000, "6m0s")];
         for (milliseconds, text) in cases.into_iter().chain([(62_050, "1m2.05s")]) {
             assert_eq!(span(Duration::from_millis(milliseconds)), text);
         }
@@ -216,7 +225,9 @@ mod tests {
         assert_eq!(text("x-ratelimit-remaining-requests"), "58");
         assert_eq!(text("x-ratelimit-reset-requests"), "1.5s");
         assert_eq!((text("x-ratelimit-remaining-tokens"), text("x-ratelimit-reset-tokens")), ("0", "1m10s"));
-        assert!(limit_headers(&Quota::default(), &Allowance { requests: 0.0, tokens: 0.0, held: 1.0 }).is_empty());
+        assert!(
+            limit_headers(&Quota::default(), &Allowance { requests: 0.0, tokens: 0.0, held: 1.0 }).is_empty()
+        );
     }
 
     #[test]

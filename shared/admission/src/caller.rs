@@ -74,8 +74,7 @@ pub(crate) fn waits_for(allowance: &Allowance, quota: &Quota, reserved: u64) -> 
         // Nobody knows when one of them will end.
         return Some(Wait { seconds: 1.0, never: quota.concurrency == Some(0) });
     }
-    within(quota.requests, allowance.requests, 1.0)
-        .or_else(|| within(quota.tokens, allowance.tokens, tokens))
+    within(quota.requests, allowance.requests, 1.0).or_else(|| within(quota.tokens, allowance.tokens, tokens))
 }
 
 /// How long a key has to wait for its next request.

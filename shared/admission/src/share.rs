@@ -50,8 +50,7 @@ impl Share {
             limit.map(|limit| limit / routers + u64::from(rank % routers < limit % routers))
         };
         let Quota { requests, tokens, concurrency } = caller.quota;
-        let quota =
-            Quota { requests: part(requests), tokens: part(tokens), concurrency: part(concurrency) };
+        let quota = Quota { requests: part(requests), tokens: part(tokens), concurrency: part(concurrency) };
         Caller { quota, ..caller.clone() }
     }
 }

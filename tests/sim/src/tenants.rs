@@ -116,7 +116,8 @@ impl Scene<'_> {
     fn renew(&mut self) {
         self.renewals += 1;
         let id = "backend".to_owned();
-        let backend = Backend { id, epoch: "1".to_owned(), url: String::new(), slots: self.slots, draining: false };
+        let backend =
+            Backend { id, epoch: "1".to_owned(), url: String::new(), slots: self.slots, draining: false };
         self.step(&Event::PutBackend(backend));
         let known: Vec<AttemptId> = self.pool.attempts().keys().cloned().collect();
         self.step(&Event::Renew(tidegate_admission::Renewal {
@@ -150,7 +151,13 @@ impl Scene<'_> {
         self.jobs.push(Job { tenant, service, deadline, runs: false });
         self.got[tenant].asked += 1;
         let name = format!("tenant {tenant}");
-        let caller = Caller { key: name.clone(), tenant: name, weight: load.weight, quota: Quota::default(), reserved: 0 };
+        let caller = Caller {
+            key: name.clone(),
+            tenant: name,
+            weight: load.weight,
+            quota: Quota::default(),
+            reserved: 0,
+        };
         let reply = self.step(&Event::Admit(Admit {
             attempt: AttemptId(format!("router-{job}")),
             router: "router".to_owned(),

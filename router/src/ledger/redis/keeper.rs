@@ -10,7 +10,8 @@ use std::{
 };
 
 use tidegate_admission::{
-    Action, Backend, Caller, Event, Held, Limits, Mended, Pool, Reason, Reentry, Reply, Return, Roll, Share, Time,
+    Action, Backend, Caller, Event, Held, Limits, Mended, Pool, Reason, Reentry, Reply, Return, Roll, Share,
+    Time,
     event::{Admit, Renewal},
 };
 use tokio::{

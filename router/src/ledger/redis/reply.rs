@@ -8,8 +8,8 @@ use std::vec::IntoIter;
 
 use redis::Value;
 use tidegate_admission::{
-    Action, Allowance, AttemptId, Granted, Measured, Mended, Numbers, Place, Priority, Reason, Refusal, Reply, Roll,
-    Time, View,
+    Action, Allowance, AttemptId, Granted, Measured, Mended, Numbers, Place, Priority, Reason, Refusal,
+    Reply, Roll, Time, View,
     estimate::Estimate,
     snapshot::{BackendState, BackendView, RouterView, Snapshot, TicketView, Totals},
 };

@@ -97,7 +97,12 @@ pub(super) fn admit() -> String {
 }
 
 pub(super) fn finish() -> String {
-    spelled_out(&[ACCOUNT, MACHINERY_WITHIN, CLOCK, files!("callers", "leaving", "handing_over", "served", "finish")])
+    spelled_out(&[
+        ACCOUNT,
+        MACHINERY_WITHIN,
+        CLOCK,
+        files!("callers", "leaving", "handing_over", "served", "finish"),
+    ])
 }
 
 pub(super) fn hand_back() -> String {

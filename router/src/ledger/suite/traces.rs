@@ -15,8 +15,8 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tidegate_admission::{
-    Action, Admit, AttemptId, Backend, Caller, End, Event, HandBack, Held, Limits, Place, Pool, Priority, Quota, Reason,
-    Reentry, Renewal, Reply, Return, Seat, Stage, Time,
+    Action, Admit, AttemptId, Backend, Caller, End, Event, HandBack, Held, Limits, Place, Pool, Priority,
+    Quota, Reason, Reentry, Renewal, Reply, Return, Seat, Stage, Time,
 };
 
 use super::server::RedisServer;
@@ -127,7 +127,8 @@ impl Trace {
             return None;
         }
         let key = self.below(5);
-        let mut limit = |most: u64| (self.random.random_range(0..3) > 0).then(|| self.random.random_range(0..most));
+        let mut limit =
+            |most: u64| (self.random.random_range(0..3) > 0).then(|| self.random.random_range(0..most));
         let quota = Quota { requests: limit(200), tokens: limit(100_000), concurrency: limit(6) };
         let weight = if self.below(20) == 0 { 7 } else { 1 + key as u64 % 3 };
         let reserved = if self.below(2) == 0 { 0 } else { self.random.random_range(0..2_000) };

@@ -51,7 +51,8 @@ impl Pool {
         if let Some(caller) = caller {
             self.charge(caller);
         }
-        let wish = Wish { avoid: Vec::new(), prefer: ask.prefer.clone(), caller: ask.caller.clone(), charged };
+        let wish =
+            Wish { avoid: Vec::new(), prefer: ask.prefer.clone(), caller: ask.caller.clone(), charged };
         self.enqueue(&ask.attempt, &ask.router, place, wish);
         let numbers = Numbers { allowance: self.used_by(caller), ..numbers };
         let reply = self.answer(&ask.attempt, Some(numbers), actions);
@@ -201,7 +202,8 @@ impl Pool {
         self.own(router, id);
         self.falls_due(place.deadline);
         let router = router.to_owned();
-        let attempt = Attempt { router, place, phase: Phase::Queued, avoid, prefer, suspect: false, caller, charged };
+        let attempt =
+            Attempt { router, place, phase: Phase::Queued, avoid, prefer, suspect: false, caller, charged };
         self.attempts.insert(id.clone(), attempt);
         self.queue.insert((place.priority.rank(), place.arrival, id.clone()));
         self.deadlines.insert((place.deadline, id.clone()));

@@ -222,12 +222,7 @@ impl Pool {
         for (real, own) in fair.iter_mut().zip(queued) {
             *real = at_most(*real, own);
         }
-        View {
-            running: at_most(view.running + view.abandoned, busy),
-            abandoned: 0,
-            queued: fair,
-            ..view
-        }
+        View { running: at_most(view.running + view.abandoned, busy), abandoned: 0, queued: fair, ..view }
     }
 
     /// Forgets the keys that hold nothing and have used nothing that still counts.

@@ -128,8 +128,7 @@ impl Pool {
         if let Some(caller) = &caller {
             self.comes(caller, place, charged, false);
         }
-        let attempt =
-            Attempt { router, place, phase, avoid, prefer: None, suspect: false, caller, charged };
+        let attempt = Attempt { router, place, phase, avoid, prefer: None, suspect: false, caller, charged };
         self.attempts.insert(held.attempt.clone(), attempt);
         if !runs {
             self.falls_due(self.now.plus(PROOF_LASTS));

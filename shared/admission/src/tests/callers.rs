@@ -52,10 +52,15 @@ fn requests_a_minute_leak_at_their_rate() {
     assert_eq!(limited(&scene.apply(&with("d", caller("other", quota))).0), None, "another key");
     ends(&mut scene, "a", 0);
     scene.pass(29 * SECOND);
-    assert_eq!(limited(&scene.apply(&with("e", caller("t", quota))).0), Some(1.0));
+    let wait = limited(&scene.apply(&with("e", caller("t", quota))).0);
+    assert!(wait.is_some_and(|wait| (wait - 1.0).abs() < 1e-9), "{wait:?}");
     scene.pass(SECOND);
     assert_eq!(limited(&scene.apply(&with("f", caller("t", quota))).0), None);
-    assert_eq!(limited(&scene.apply(&with("f", caller("t", quota))).0), None, "the same attempt is charged once");
+    assert_eq!(
+        limited(&scene.apply(&with("f", caller("t", quota))).0),
+        None,
+        "the same attempt is charged once"
+    );
     assert!(limited(&scene.apply(&with("g", caller("t", quota))).0).is_some());
 }
 
@@ -124,7 +129,9 @@ fn a_ticket_that_is_handed_back_stays_one() {
     let quota = Quota { concurrency: Some(1), ..Quota::default() };
     for why in [HandBack::Concurrency, HandBack::Unreachable] {
         let attempt = format!("a{why:?}");
-        let Reply::Granted(first, _) = scene.apply(&with(&attempt, caller("t", quota))).0 else { panic!("a slot") };
+        let Reply::Granted(first, _) = scene.apply(&with(&attempt, caller("t", quota))).0 else {
+            panic!("a slot")
+        };
         scene.hand_back(&attempt, why, first.place);
         assert_eq!(violated(&scene.pool), Vec::<&str>::new());
         let (reply, _) = scene.apply(&with("b", caller("t", quota)));
@@ -176,9 +183,9 @@ fn order(scene: &mut Scene, first: &str, tokens: u64) -> Vec<String> {
 #[test]
 fn tenants_take_turns_and_each_keeps_its_own_order() {
     let mut scene = one_slot();
-    waiting(&mut scene, "many", 1, &["m0", "m1", "m2", "m3", "m4", "m5"]);
-    waiting(&mut scene, "few", 1, &["f1", "f2"]);
-    assert_eq!(order(&mut scene, "m0", 10), ["f1", "m1", "f2", "m2", "m3", "m4", "m5"]);
+    waiting(&mut scene, "many", 1, &["a0", "a1", "a2", "a3", "a4", "a5"]);
+    waiting(&mut scene, "few", 1, &["b1", "b2"]);
+    assert_eq!(order(&mut scene, "a0", 10), ["b1", "a1", "b2", "a2", "a3", "a4", "a5"]);
 }
 
 #[test]
@@ -202,8 +209,8 @@ fn long_answers_count_as_what_they_are() {
     waiting(&mut scene, "short", 1, &["s0"]);
     ends(&mut scene, "l1", 1000);
     waiting(&mut scene, "long", 1, &["l2"]);
-    waiting(&mut scene, "short", 1, &["s1", "s2", "s3"]);
-    assert_eq!(order(&mut scene, "s0", 10), ["s1", "s2", "s3", "l2"], "it has had its part");
+    waiting(&mut scene, "short", 1, &["s1", "s2"]);
+    assert_eq!(order(&mut scene, "s0", 10), ["s1", "s2", "l2"], "it has had its part");
 }
 
 #[test]
@@ -215,7 +222,10 @@ fn who_has_less_than_its_part_comes_in_where_the_queue_is_full_of_others() {
     }
     assert_eq!(scene.counts(), (1, 0, 3));
     let (reply, _) = scene.apply(&with("m4", caller("many", quota)));
-    assert!(matches!(&reply, Reply::Rejected(refusal, _) if refusal.reason == Reason::QueueFull), "{reply:?}");
+    assert!(
+        matches!(&reply, Reply::Rejected(refusal, _) if refusal.reason == Reason::QueueFull),
+        "{reply:?}"
+    );
     let (reply, _) = scene.apply(&ask("nobody's", Priority::Normal));
     assert!(matches!(reply, Reply::Rejected(..)));
     let (reply, actions) = scene.apply(&with("f1", caller("few", quota)));

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::{
-    Action, Admit, AttemptId, Backend, Caller, End, Event, HandBack, Held, Limits, Outcome, Place, Pool, Priority,
-    Quota, Reentry, Renewal, Reply, Return, Seat, Stage, Time, invariants::violated, time::SECOND,
+    Action, Admit, AttemptId, Backend, Caller, End, Event, HandBack, Held, Limits, Outcome, Place, Pool,
+    Priority, Quota, Reentry, Renewal, Reply, Return, Seat, Stage, Time, invariants::violated, time::SECOND,
 };
 
 /// Slots of each backend.
@@ -212,7 +212,13 @@ impl World {
                 _ => Stage::Running(seat),
             };
             let avoid = (n % 3 == 0).then(|| Seat { backend: backend_id(n % 4), ..elsewhere.clone() }.life());
-            Some(Held { attempt: id.clone(), place: *place, avoid: avoid.into_iter().collect(), stage, caller: None })
+            Some(Held {
+                attempt: id.clone(),
+                place: *place,
+                avoid: avoid.into_iter().collect(),
+                stage,
+                caller: None,
+            })
         });
         Event::Reenter(Reentry {
             held: held.collect(),
@@ -260,7 +266,8 @@ fn router_id(router: u8) -> String {
 
 /// One of three keys of two tenants, with limits that are met now and then.
 fn caller(rank: usize, remaining: u64) -> Caller {
-    let quota = Quota { requests: Some(30), tokens: (remaining % 2 == 0).then_some(500), concurrency: Some(6) };
+    let quota =
+        Quota { requests: Some(30), tokens: (remaining % 2 == 0).then_some(500), concurrency: Some(6) };
     Caller {
         key: format!("key {rank}"),
         tenant: format!("tenant {}", rank % 2),
