@@ -132,8 +132,7 @@ impl Remote {
         let Answer { reply, actions, seen, .. } = self.link.apply(pool, event).await?;
         self.deliver(actions);
         if let Some(view) = seen {
-            let caller = if let Event::Admit(ask) = event { ask.caller.as_ref() } else { None };
-            self.keeper(pool).glance(caller).pressed(view, asked_at);
+            self.keeper(pool).glance(event.caller()).pressed(view, asked_at);
         }
         if reply.is_none() && matches!(event, Event::Renew(_)) {
             self.link.forget_pool(pool).await?;
@@ -249,18 +248,15 @@ impl Account for Remote {
     async fn apply(&self, pool: &str, event: &Event) -> Result<Option<Reply>, LedgerError> {
         let keeper = self.keeper(pool);
         keeper.note(event);
-        let glance;
+        let glance = keeper.glance(event.caller());
         let _turn = match event {
-            Event::Admit(ask) if !keeper.is_alone() => {
-                glance = keeper.glance(ask.caller.as_ref());
-                match glance.turn(&ask.limits, &ask.asked()).await {
-                    Turn::Refused(refusal, numbers) => {
-                        self.options.metrics.refused_from_view(pool);
-                        return Ok(Some(Reply::Rejected(refusal, Some(numbers))));
-                    }
-                    turn @ Turn::Ask { .. } => Some(turn),
+            Event::Admit(ask) if !keeper.is_alone() => match glance.turn(&ask.limits, &ask.asked()).await {
+                Turn::Refused(refusal, numbers) => {
+                    self.options.metrics.refused_from_view(pool);
+                    return Ok(Some(Reply::Rejected(refusal, Some(numbers))));
                 }
-            }
+                turn @ Turn::Ask { .. } => Some(turn),
+            },
             _ => None,
         };
         for _ in 0..MOST_TRIES {

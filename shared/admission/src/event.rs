@@ -3,8 +3,7 @@
 //! Every event names its attempt, and every transition is idempotent by that name: an event that is applied a second
 //! time (because its answer was lost) changes nothing.
 
-use std::fmt;
-
+pub use crate::attempt::AttemptId;
 use crate::{
     caller::Caller,
     decide::{Asked, Numbers, Reason, Refusal},
@@ -13,35 +12,6 @@ use crate::{
     priority::Priority,
     time::{Time, seconds},
 };
-
-/// Names one attempt to run one request: `{router id}-{counter}`. Made by a router, never taken from a client.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AttemptId(pub String);
-
-impl AttemptId {
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for AttemptId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<String> for AttemptId {
-    fn from(id: String) -> AttemptId {
-        AttemptId(id)
-    }
-}
-
-impl From<&str> for AttemptId {
-    fn from(id: &str) -> AttemptId {
-        AttemptId(id.to_owned())
-    }
-}
 
 /// How work ended, or why it was given up. Counted for `/health`; only what finished is a sample of service time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -297,6 +267,14 @@ impl Event {
     /// Whether it opens a pool that does not exist yet.
     pub fn opens(&self) -> bool {
         matches!(self, Event::PutBackend(_) | Event::Reenter(_))
+    }
+
+    /// Whose request asks to come in, where one does and keys are in use.
+    pub fn caller(&self) -> Option<&Caller> {
+        match self {
+            Event::Admit(ask) => ask.caller.as_ref(),
+            _ => None,
+        }
     }
 }
 

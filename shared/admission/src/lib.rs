@@ -15,12 +15,13 @@
 //! 6. [`decide`]: the five rules, `p`, the predicted wait and `retry-after`.
 //! 7. [`caller`]: whose a request is: what its key may use, and its tenant's part of the fleet.
 //! 8. [`stale`]: refusals from a view that a router already has.
-//! 9. [`event`]: what happens to a pool, and what follows from it.
+//! 9. [`event`]: what happens to a pool, and what follows from it; [`attempt`]: its subject.
 //! 10. [`pool`]: the state machine: events in, actions out.
 //! 11. [`share`]: what each router may do while the ledger is out of reach.
 //! 12. [`snapshot`]: the whole account, for people and for comparison; [`mended`]: what it puts right by itself.
 //! 13. [`invariants`]: what holds in every state, as named predicates.
 
+pub mod attempt;
 pub mod caller;
 pub mod decide;
 pub mod estimate;

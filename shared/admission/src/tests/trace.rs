@@ -211,14 +211,9 @@ impl World {
                 (_, 3) => Stage::Abandoned(seat),
                 _ => Stage::Running(seat),
             };
-            let avoid = (n % 3 == 0).then(|| Seat { backend: backend_id(n % 4), ..elsewhere.clone() }.life());
-            Some(Held {
-                attempt: id.clone(),
-                place: *place,
-                avoid: avoid.into_iter().collect(),
-                stage,
-                caller: None,
-            })
+            let life = || Seat { backend: backend_id(n % 4), ..elsewhere.clone() }.life();
+            let avoid = (n % 3 == 0).then(life).into_iter().collect();
+            Some(Held { attempt: id.clone(), place: *place, avoid, stage, caller: None })
         });
         Event::Reenter(Reentry {
             held: held.collect(),
