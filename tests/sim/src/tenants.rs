@@ -158,6 +158,7 @@ impl Scene<'_> {
             quota: Quota::default(),
             reserved: 0,
         };
+        let (draw, jitter) = (self.draws.unit(), self.draws.unit());
         let reply = self.step(&Event::Admit(Admit {
             attempt: AttemptId(format!("router-{job}")),
             router: "router".to_owned(),
@@ -165,8 +166,8 @@ impl Scene<'_> {
             priority: Priority::Normal,
             remaining: instant(TIMEOUT).0,
             length: None,
-            draw: self.draws.unit(),
-            jitter: self.draws.unit(),
+            draw,
+            jitter,
             prefer: None,
             caller: load.keyed.then_some(caller),
         }));

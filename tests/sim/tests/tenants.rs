@@ -3,16 +3,17 @@
 use std::collections::BTreeMap;
 use tidegate_sim::tenants::{Got, Load, play};
 
-const SECONDS: f64 = 2000.0;
+const SEEDS: u64 = 2;
+const SECONDS: f64 = 400.0;
 
 fn load(offered: f64) -> Load {
     Load { offered, service: 1.0, weight: 1, keyed: true }
 }
 
-/// Plays with three seeds, one after another; the sums.
+/// Plays with a few seeds, one after another; the sums.
 fn sums(slots: u32, loads: &[Load]) -> Vec<Got> {
     let mut sums = vec![Got::default(); loads.len()];
-    for seed in 1..=3 {
+    for seed in 1..=SEEDS {
         let (got, broken) = play(slots, loads, SECONDS, seed);
         assert_eq!(broken, BTreeMap::new(), "seed {seed}");
         for (sum, got) in sums.iter_mut().zip(got) {
@@ -27,14 +28,14 @@ fn sums(slots: u32, loads: &[Load]) -> Vec<Got> {
 
 #[test]
 fn a_flood_takes_nothing_from_a_tenant_that_asks_for_a_tenth() {
-    for slots in [4, 16, 64] {
+    for slots in [4, 16] {
         let alone = sums(slots, &[load(0.1)])[0];
         let both = sums(slots, &[load(0.1), load(10.0)]);
         assert!(both[0].asked == alone.asked, "the same requests");
         let kept = both[0].answered as f64 / alone.answered as f64;
         assert!(kept >= 0.95, "{slots} slots: it keeps {kept:.3} of what it gets alone");
         let work: f64 = both.iter().map(|got| got.work).sum();
-        let used = work / (3.0 * SECONDS * f64::from(slots));
+        let used = work / (SEEDS as f64 * SECONDS * f64::from(slots));
         assert!(used > 0.95, "{slots} slots: {used:.3} of the fleet's work is done");
     }
 }
@@ -53,8 +54,8 @@ fn two_floods_share_by_weight_and_by_tokens() {
     let got = sums(16, &[load(5.0), Load { weight: 3, ..load(5.0) }]);
     let share = got[1].work / got[0].work;
     assert!((2.6..3.4).contains(&share), "three to one: {share:.2}");
-    // One asks for answers that are four times as long: it gets a fourth of the requests, and the same work.
-    let got = sums(16, &[load(5.0), Load { service: 4.0, ..load(5.0) }]);
+    // One asks for answers that are four times as short: it gets four times as many, and about the same work.
+    let got = sums(16, &[load(3.0), Load { service: 0.25, ..load(3.0) }]);
     let share = got[1].work / got[0].work;
-    assert!((0.85..1.15).contains(&share), "one to one: {share:.2}");
+    assert!((0.8..1.25).contains(&share), "one to one: {share:.2}");
 }
