@@ -24,7 +24,7 @@ pub(super) struct Answer {
 /// A refusal at the door.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Refusal {
-    /// The error code: `capacity`, `queue_full`, `deadline`, `no_backend`, `draining`, `ledger_unavailable`.
+    /// The error code: `capacity`, `queue_full`, `deadline`, `no_backend`, `rate_limit_exceeded`, `draining`, `ledger_unavailable`.
     pub(super) reason: &'static str,
     /// `high`, `normal` or `low`; empty where a request was refused before it was read.
     pub(super) priority: &'static str,

@@ -22,7 +22,7 @@ use super::{InFlight, bucket, encode, name};
 type ByPool<M> = Family<Pool, M, fn() -> M>;
 
 /// The words of the label `reason` of a refusal that names a pool.
-const REASONS: [&str; 4] = ["capacity", "queue_full", "deadline", "no_backend"];
+const REASONS: [&str; 5] = ["capacity", "queue_full", "deadline", "no_backend", "rate_limit_exceeded"];
 /// The words of the label `priority`.
 const PRIORITIES: [&str; 3] = ["high", "normal", "low"];
 
