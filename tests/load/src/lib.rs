@@ -8,6 +8,7 @@
 //! 6. [`overload`]: what comes out at up to ten times the capacity. [`idle`]: how long a slot stands idle while tickets wait.
 //!    [`report`]: the page that shows both.
 //! 7. [`cost`]: what the account costs Redis.
+//! 9. [`peers`]: a backend and clients for proxies of every make.
 //! 8. [`chaos`]: a fleet whose processes are killed and stopped under load, and what it promised.
 
 #![expect(
@@ -27,6 +28,7 @@ pub mod machine;
 pub mod member;
 pub mod meter;
 pub mod overload;
+pub mod peers;
 pub mod report;
 pub mod retry;
 pub mod service;
