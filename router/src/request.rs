@@ -3,11 +3,16 @@
 //! 0. [`answer`]: whatever goes wrong below becomes an answer.
 //! 1. [`intake`]: an HTTP request becomes a [`Job`], or is refused as bad.
 //! 2. [`stream_open`]: a stream that waits long is opened and kept alive.
+//!    [`fallback`]: where its pool refuses, another one is asked, by [`model`]'s other name in the body.
 //! 3. [`admission`]: the ledger gives a slot, a ticket, or a refusal.
 //! 4. [`permit`]: the guards that hold ticket and slot.
 //! 5. [`lengths`]: what this router has learnt of how long requests take.
-//! 6. [`dispatch`]: the job goes to the backend of the slot.
-//! 7. [`body`]: the answer flows back and holds the slot to its last byte.
+//! 6. [`dispatch`]: the job goes to the backend of the slot; [`forwarded`]: what that is told of the client; [`idle`]: how long it may
+//!    be silent.
+//! 7. [`body`]: the answer flows back and holds the slot to its last byte; [`watched`]: it ends at its deadline whatever its client
+//!    does.
+//!
+//! `hostile` is what holds for whatever strangers send.
 //!
 //! What the way says of a request: [`access`] is what all layers note and the line that comes of it, `decision` and [`call`] are the
 //! spans of an admission and of an attempt; `usage` and `content` read the answer as it passes.
@@ -20,12 +25,20 @@ pub mod call;
 mod content;
 mod decision;
 pub mod dispatch;
+pub mod fallback;
+pub mod forwarded;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
+pub mod idle;
 pub mod intake;
 pub mod lengths;
+mod model;
 pub mod permit;
 pub mod stream_open;
 mod usage;
+pub mod watched;
 
+use crate::names::Destination;
 use access::Notes;
 use bytes::Bytes;
 use http::{HeaderMap, Uri};
@@ -33,18 +46,22 @@ use tidegate_admission::{Class, Priority};
 use tokio::time::Instant;
 
 /// A request that was read whole and may ask for admission.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Job {
     /// Path and query as the client sent them; backends know the same paths.
     pub target: Uri,
     /// The client's headers.
     pub headers: HeaderMap,
-    /// The body, forwarded byte for byte.
+    /// The body, forwarded byte for byte but for the model's name where the client used another one.
     pub body: Bytes,
-    /// The model that the client named.
+    /// The model, as its backends name it.
     pub model: String,
     /// The pool that serves it.
     pub pool: String,
+    /// True where that is not the model that was asked for, but one that serves instead.
+    pub fallback: bool,
+    /// Where it goes if that pool refuses it.
+    pub others: Vec<Destination>,
     /// True where the client asked for server-sent events.
     pub stream: bool,
     /// Its class in the queue.

@@ -4,10 +4,11 @@ use crate::error::{Error, ErrorKind};
 use crate::request::admission::AdmissionLayer;
 use crate::request::answer::AnswerLayer;
 use crate::request::dispatch::Dispatch;
+use crate::request::fallback::FallbackLayer;
 use crate::request::intake::IntakeLayer;
 use crate::request::stream_open::StreamOpenLayer;
 use crate::shared::Shared;
-use crate::{admin, health};
+use crate::{admin, browsers, health};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse, Json};
@@ -18,17 +19,21 @@ use tower::ServiceBuilder;
 
 /// All paths for clients. The door around them (request id, span, header limit) is `tidegate_serve::door`.
 pub fn client_paths(shared: Shared) -> axum::Router {
+    let config = shared.config.clone();
     let app = axum::Router::new()
         .route("/v1/chat/completions", chat(&shared))
         .route("/v1/completions", way("/v1/completions", &shared))
         .route("/v1/embeddings", way("/v1/embeddings", &shared))
+        // What other servers offer beside, such as /v1/responses or /v1/rerank: whatever names a model goes the same way.
+        .route("/v1/{*path}", way("/v1/*", &shared).fallback(tidegate_serve::door::unknown_path))
         .route("/v1/models", get(list_models))
         .route("/v1/models/{*id}", get(retrieve_model))
         .route("/health", get(health::handle))
         .route("/livez", get(admin::livez))
         .route("/readyz", get(admin::readyz))
         .with_state(shared);
-    tidegate_serve::door::guard(app)
+    // Outside the door, which answers paths and methods that are not there: a browser asks first, with a method of its own.
+    browsers::allow(tidegate_serve::door::guard(app), &config.proxy.origins)
 }
 
 /// The way of a chat.
@@ -50,6 +55,7 @@ fn way(route: &'static str, shared: &Shared) -> MethodRouter<Shared> {
         // Bytes become a job. Before admission, so that a bad request never costs a slot.
         .layer(IntakeLayer {
             catalogue: shared.catalogue.clone(),
+            names: config.proxy.names.clone(),
             draining: shared.draining.clone(),
             request_timeout: config.request_timeout,
             max_body_size: config.max_body_size,
@@ -57,24 +63,27 @@ fn way(route: &'static str, shared: &Shared) -> MethodRouter<Shared> {
         })
         // A stream that waits long is opened here, outside admission, because waiting is what it has to bridge.
         .layer(StreamOpenLayer { keep_alive: config.keep_alive })
+        // A pool that refuses may have another one that serves instead.
+        .layer(FallbackLayer)
         // A slot, a ticket or a refusal; the permit goes down with the job and ends inside the body.
         .layer(AdmissionLayer { desk: shared.desk.clone() })
         // One attempt on the backend of the slot.
         .service(Dispatch {
             upstream: shared.upstream.clone(),
             keep_alive: config.keep_alive,
+            patience: config.proxy.backends,
             log_content: config.log_content,
         });
     post_service(service)
 }
 
 async fn list_models(State(shared): State<Shared>) -> Json<ModelList> {
-    let names = shared.catalogue.models().into_iter();
+    let names = shared.model_names().into_iter();
     Json(ModelList::new(names.map(|name| Model::new(name, shared.started)).collect()))
 }
 
 async fn retrieve_model(State(shared): State<Shared>, Path(id): Path<String>) -> Response<Body> {
-    if shared.catalogue.models().contains(&id) {
+    if shared.model_names().contains(&id) {
         return Json(Model::new(id, shared.started)).into_response();
     }
     let message = format!("the model '{id}' does not exist here; GET /v1/models lists those that do");
