@@ -1,5 +1,9 @@
 //! The validated configuration: what flags and environment come to, checked all at once.
 
+mod proxy;
+
+pub use proxy::{BackendPatience, Proxy};
+
 use crate::flags::Flags;
 use crate::ledger::OnLoss;
 use http::{StatusCode, Uri};
@@ -74,6 +78,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whether prompts and answers are written into log and spans.
     pub log_content: bool,
+    /// How it behaves towards backends and clients, beside admission.
+    pub proxy: Proxy,
 }
 
 impl Config {
@@ -103,6 +109,7 @@ impl Config {
             abandon_grace: checks.seconds("abandon-grace", &flags.abandon_grace, 0.0..=3600.0),
             log_format: log_format(&mut checks, &flags.log_format),
             log_content: flags.log_content,
+            proxy: Proxy::check(&mut checks, &flags.proxy),
         };
         checks.finish().map(|()| config)
     }
@@ -222,7 +229,7 @@ mod tests {
     use super::*;
     use clap::Parser;
 
-    fn check(args: &[&str]) -> Result<Config, BadFlags> {
+    pub(super) fn check(args: &[&str]) -> Result<Config, BadFlags> {
         let args = std::iter::once("tidegate-router").chain(args.iter().copied()).map(Into::into);
         Config::check(&Flags::parse_from(tidegate_wire::flags::normalise_flags(args)))
     }

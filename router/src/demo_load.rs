@@ -145,7 +145,7 @@ pub async fn handle(State(shared): State<Shared>, body: Bytes) -> Response {
             &ErrorBody::new("invalid_request_error", "not_embedded", message),
         );
     };
-    if shared.draining.is_cancelled() {
+    if shared.leaving.is_cancelled() {
         let error = Error::new(ErrorKind::Draining, "this router is shutting down");
         return error.into_response(shared.config.overload_status);
     }

@@ -9,6 +9,7 @@ pub use registered::RegistrationWatch;
 
 use crate::catalogue::Catalogue;
 use crate::confirm::Confirmer;
+use crate::drained::Drained;
 use crate::ledger::{Backend, Ledger};
 use crate::shared::Shared;
 use heard::Heard;
@@ -29,6 +30,8 @@ pub struct Discovery {
     pub metrics: Arc<RouterMetrics>,
     /// When each backend was last heard.
     pub heard: Heard,
+    /// Backends that an operator takes out.
+    pub drained: Drained,
     /// Backends by id, and whether each said last that it drains.
     known: Arc<Mutex<BTreeMap<String, bool>>>,
 }
@@ -42,13 +45,15 @@ impl Discovery {
             confirmer: shared.desk.confirmer.clone(),
             metrics: shared.metrics.clone(),
             heard: shared.heard.clone(),
+            drained: shared.drained.clone(),
             known: Arc::default(),
         }
     }
 
     /// Enters a backend, or renews it. The first of its `models` names its pool.
-    pub async fn put(&self, models: &[String], backend: Backend) {
+    pub async fn put(&self, models: &[String], mut backend: Backend) {
         let Some(pool) = models.first() else { return };
+        backend.draining |= self.drained.holds(&backend.id);
         let (id, url, slots, draining) =
             (backend.id.clone(), backend.url.clone(), backend.slots, backend.draining);
         if let Err(conflict) = self.catalogue.put(&id, models) {

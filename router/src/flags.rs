@@ -1,5 +1,9 @@
 //! The command line of `tidegate-router`: names, defaults, help. Values are text here; [`crate::config`] checks them.
 
+mod proxy;
+
+pub use proxy::ProxyFlags;
+
 use crate::keys::command::KeysFlags;
 use crate::top::TopFlags;
 use clap::{Parser, Subcommand};
@@ -171,6 +175,10 @@ pub struct Flags {
     /// Writes prompts and answers into the log and into spans. Without it neither ever holds any of them.
     #[arg(long, env = "TIDEGATE_LOG_CONTENT", help_heading = "Telemetry")]
     pub log_content: bool,
+
+    /// Names, keys, timeouts, browsers, the end.
+    #[command(flatten)]
+    pub proxy: ProxyFlags,
 
     /// The embedded backend's own flags.
     #[command(flatten)]

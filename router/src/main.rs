@@ -39,6 +39,7 @@ async fn serve(flags: &Flags) -> anyhow::Result<()> {
         "tidegate-router",
         LogOptions { format: config.log_format, ..LogOptions::default() },
     )?;
+    tidegate_serve::files::raise_limit();
     let shutdown = tidegate_serve::signal::shutdown_token()?;
     let listeners = Listeners {
         client: tidegate_serve::listen::bind(config.host, config.port, "port").await?,

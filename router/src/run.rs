@@ -7,6 +7,7 @@ use crate::confirm::Confirmer;
 use crate::demo_load::DemoLoad;
 use crate::discovery::heard::Heard;
 use crate::discovery::{Discovery, RegistrationWatch, look_listed, watch_listed};
+use crate::drained::Drained;
 use crate::fleet_watch::FleetWatch;
 use crate::keys::KeyStore;
 use crate::ledger::{Ledger, LedgerOptions, MemoryLedger, RedisLedger};
@@ -29,6 +30,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the start waits for a first look at the listed backends: those that answer later join later.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// How long requests that were cut at the end get to give back what they held.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long operators' connections get to end after all else has ended.
 const ADMIN_CLOSE: Duration = Duration::from_secs(1);
 
@@ -67,21 +70,24 @@ pub async fn run(
         Some(Local { service, demo, broken }) => (Some(service), Some(demo), broken),
         None => (None, None, std::future::pending().boxed()),
     };
-    let shared = Shared {
-        demo_load: demo.map(Arc::new),
-        ..assemble(config.clone(), service, shutdown.clone()).await?
-    };
+    let shared =
+        Shared { demo_load: demo.map(Arc::new), ..assemble(config.clone(), service, shutdown).await? };
     let discovery = Discovery::new(&shared);
     let mut watchers = watch(&config, embedded, &discovery).await?;
     if let Some(keys) = shared.keys.clone() {
         watchers.spawn(keys.watch());
     }
+    watchers.spawn(shared.drained.clone().follow());
     watchers.spawn(shared.fleet.clone().compare_flags());
     watchers.spawn(live::keep_history(shared.clone()));
     watchers.spawn(live::take_snapshots(shared.clone()));
 
     let pushing = scrape::push(shared.clone())?;
-    let ended = serve(shared, listeners, shutdown, broken).await;
+    watchers.spawn(begin_drain(shared.clone()));
+    let desk = shared.desk.clone();
+    let ended = serve(shared, listeners, broken).await;
+    // What was cut gives its place back: the account must not wait for leases to expire.
+    desk.settle(LAST_WORDS).await;
     if let Some(pushing) = pushing {
         pushing.finish().await;
     }
@@ -93,16 +99,17 @@ pub async fn run(
 async fn serve(
     shared: Shared,
     listeners: Listeners,
-    shutdown: CancellationToken,
     broken: BoxFuture<'static, anyhow::Error>,
 ) -> anyhow::Result<()> {
+    let (shutdown, patience) = (shared.draining.clone(), shared.config.proxy.clients);
     let limit = shared.config.drain_timeout;
     // Operators see the drain to its end: the admin port closes last.
     let admin_end = CancellationToken::new();
-    let admin = listen::serve(listeners.admin, admin_paths(shared.clone()), admin_end.clone(), ADMIN_CLOSE);
+    let admin = admin_paths(shared.clone());
+    let admin = listen::serve(listeners.admin, admin, patience, admin_end.clone(), ADMIN_CLOSE);
     let admin = tokio::spawn(admin);
     let drained = tokio::select! {
-        drained = listen::serve(listeners.client, client_paths(shared.clone()), shutdown, limit) => drained,
+        drained = listen::serve(listeners.client, client_paths(shared.clone()), patience, shutdown, limit) => drained,
         error = broken => return Err(error),
     };
     shared.live.end();
@@ -116,13 +123,14 @@ async fn serve(
 async fn assemble(
     config: Arc<Config>,
     local: Option<axum::Router>,
-    draining: CancellationToken,
+    leaving: CancellationToken,
 ) -> anyhow::Result<Shared> {
     let keys = config.api_keys_file.as_deref().map(KeyStore::open).transpose()?;
     let router_id = format!("r{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
     let metrics = Arc::new(RouterMetrics::new());
     let ledger = open_ledger(&config, router_id.clone(), metrics.ledger().clone()).await?;
-    let upstream = Upstream::new(local);
+    let upstream = Upstream::new(local, &config.proxy.backends, config.proxy.backend_key.clone());
+    let drained = open_drained(&config).await?;
     let confirmer = Confirmer { upstream: upstream.clone(), grace: config.abandon_grace };
     Ok(Shared {
         desk: Arc::new(Desk::new(ledger.clone(), confirmer, metrics.clone(), router_id)),
@@ -134,10 +142,35 @@ async fn assemble(
         heard: Heard::default(),
         live: Arc::default(),
         demo_load: None,
-        draining,
+        draining: CancellationToken::new(),
+        leaving,
+        drained,
         started: unix_seconds(),
         config,
     })
+}
+
+/// Begins the drain once this router was asked to end and load balancers have had their time to notice.
+async fn begin_drain(shared: Shared) {
+    shared.leaving.cancelled().await;
+    let delay = shared.config.proxy.drain_delay;
+    if !delay.is_zero() {
+        tracing::info!(seconds = delay.as_secs_f64(), "serving on until load balancers have noticed");
+        tokio::time::sleep(delay).await;
+    }
+    shared.draining.cancel();
+}
+
+async fn open_drained(config: &Config) -> anyhow::Result<Drained> {
+    let Fleet::Redis { url, prefix } = &config.fleet else { return Ok(Drained::default()) };
+    let drained = Drained::shared(open_store(url).await?, prefix);
+    drained.look().await;
+    Ok(drained)
+}
+
+async fn open_store(url: &str) -> anyhow::Result<Connection> {
+    let terms = Terms { connect: FIRST_LOOK, answer: FIRST_LOOK, pushes: None };
+    Ok(Connection::open(tidegate_store::address(url)?, &terms).await?)
 }
 
 async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics) -> anyhow::Result<Ledger> {
@@ -172,9 +205,7 @@ async fn watch(config: &Config, embedded: bool, discovery: &Discovery) -> anyhow
         watchers.spawn(watch_listed(discovery.clone(), url, config.backend_slots));
     }
     if let Fleet::Redis { url, prefix } = &config.fleet {
-        let terms = Terms { connect: FIRST_LOOK, answer: FIRST_LOOK, pushes: None };
-        let redis = Connection::open(tidegate_store::address(url)?, &terms).await?;
-        let mut watch = RegistrationWatch::new(discovery.clone(), redis, prefix.clone());
+        let mut watch = RegistrationWatch::new(discovery.clone(), open_store(url).await?, prefix.clone());
         // A router that serves before it knows its backends would refuse what it can serve.
         watch.look().await;
         watchers.spawn(watch.run());

@@ -5,11 +5,12 @@ use crate::keys::KeyStore;
 use crate::request::admission::AdmissionLayer;
 use crate::request::answer::AnswerLayer;
 use crate::request::dispatch::Dispatch;
+use crate::request::fallback::FallbackLayer;
 use crate::request::intake::IntakeLayer;
 use crate::request::stream_open::StreamOpenLayer;
 use crate::request::tenant::{self, TenantLayer};
 use crate::shared::Shared;
-use crate::{admin, health};
+use crate::{admin, browsers, health};
 use axum::body::Body;
 use axum::extract::{Path, State};
 use axum::middleware::from_fn_with_state;
@@ -21,6 +22,7 @@ use tower::ServiceBuilder;
 
 /// All paths for clients. The door around them (request id, span, header limit) is `tidegate_serve::door`.
 pub fn client_paths(shared: Shared) -> axum::Router {
+    let config = shared.config.clone();
     let app = axum::Router::new()
         .route("/v1/models", get(list_models))
         .route("/v1/models/{*id}", get(retrieve_model))
@@ -29,11 +31,19 @@ pub fn client_paths(shared: Shared) -> axum::Router {
         .route("/v1/chat/completions", way("/v1/chat/completions", &shared, shared.keys.clone()))
         .route("/v1/completions", way("/v1/completions", &shared, shared.keys.clone()))
         .route("/v1/embeddings", way("/v1/embeddings", &shared, shared.keys.clone()))
+        // What other servers offer beside, such as /v1/responses or /v1/rerank: whatever names a model goes the same way.
+        .route("/v1/{*path}", others(&shared))
         .route("/health", get(health::handle))
         .route("/livez", get(admin::livez))
         .route("/readyz", get(admin::readyz))
         .with_state(shared);
-    tidegate_serve::door::guard(app)
+    // Outside the door, which answers paths and methods that are not there: a browser asks first, with a method of its own.
+    browsers::allow(tidegate_serve::door::guard(app), &config.proxy.origins)
+}
+
+/// The way of what has no path of its own in the table.
+fn others(shared: &Shared) -> MethodRouter<Shared> {
+    way("/v1/*", shared, shared.keys.clone()).fallback(tidegate_serve::door::unknown_path)
 }
 
 /// The way of an operator's chat, for which no key is needed.
@@ -57,6 +67,7 @@ fn way(route: &'static str, shared: &Shared, keys: Option<KeyStore>) -> MethodRo
         // Bytes become a job. Before admission, so that a bad request never costs a slot.
         .layer(IntakeLayer {
             catalogue: shared.catalogue.clone(),
+            names: config.proxy.names.clone(),
             draining: shared.draining.clone(),
             request_timeout: config.request_timeout,
             max_body_size: config.max_body_size,
@@ -64,19 +75,22 @@ fn way(route: &'static str, shared: &Shared, keys: Option<KeyStore>) -> MethodRo
         })
         // A stream that waits long is opened here, outside admission, because waiting is what it has to bridge.
         .layer(StreamOpenLayer { keep_alive: config.keep_alive })
+        // A pool that refuses may have another one that serves instead.
+        .layer(FallbackLayer)
         // A slot, a ticket or a refusal; the permit goes down with the job and ends inside the body.
         .layer(AdmissionLayer { desk: shared.desk.clone() })
         // One attempt on the backend of the slot.
         .service(Dispatch {
             upstream: shared.upstream.clone(),
             keep_alive: config.keep_alive,
+            patience: config.proxy.backends,
             log_content: config.log_content,
         });
     post_service(service)
 }
 
 async fn list_models(State(shared): State<Shared>, extensions: Extensions) -> Json<ModelList> {
-    let names = shared.catalogue.models().into_iter().filter(|name| tenant::may_know(&extensions, name));
+    let names = shared.model_names().into_iter().filter(|name| tenant::may_know(&extensions, name));
     Json(ModelList::new(names.map(|name| Model::new(name, shared.started)).collect()))
 }
 
@@ -85,7 +99,7 @@ async fn retrieve_model(
     Path(id): Path<String>,
     extensions: Extensions,
 ) -> Response<Body> {
-    if tenant::may_know(&extensions, &id) && shared.catalogue.models().contains(&id) {
+    if tenant::may_know(&extensions, &id) && shared.model_names().contains(&id) {
         return Json(Model::new(id, shared.started)).into_response();
     }
     let message = format!("the model '{id}' does not exist here; GET /v1/models lists those that do");

@@ -4,6 +4,7 @@ use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::demo_load::DemoLoad;
 use crate::discovery::heard::Heard;
+use crate::drained::Drained;
 use crate::fleet_watch::FleetWatch;
 use crate::keys::KeyStore;
 use crate::live::Live;
@@ -37,10 +38,21 @@ pub struct Shared {
     pub live: Arc<Live>,
     /// The bursts of demo load; none where the backend is not this process's own.
     pub demo_load: Option<Arc<DemoLoad>>,
-    /// Cancelled once this router drains.
+    /// Cancelled once this router was asked to end: load balancers are told to look elsewhere.
+    pub leaving: CancellationToken,
+    /// Cancelled once this router drains: it takes no new work.
     pub draining: CancellationToken,
+    /// Backends that an operator takes out.
+    pub drained: Drained,
     /// Unix seconds of the start: what `created` says of models.
     pub started: u64,
+}
+
+impl Shared {
+    /// All names of models that a request may ask for, sorted.
+    pub fn model_names(&self) -> Vec<String> {
+        self.config.proxy.names.listed(self.catalogue.models())
+    }
 }
 
 /// Unix seconds now.

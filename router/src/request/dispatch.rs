@@ -4,7 +4,10 @@ use super::Job;
 use super::admission::{Admitted, Undelivered, timed_out};
 use super::body::GuardedBody;
 use super::call::Call;
+use super::idle::IdleBody;
 use super::permit::Permit;
+use super::watched::WatchedBody;
+use crate::config::BackendPatience;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{End, Grant, HandBack};
 use crate::upstream::{Upstream, UpstreamError};
@@ -22,10 +25,11 @@ use tokio::time::Instant;
 use tower::Service;
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1) or that the client library sets itself.
-const NOT_FORWARDED: [HeaderName; 11] = [
+pub(super) const NOT_FORWARDED: [HeaderName; 12] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHORIZATION,
     header::TE,
     header::TRAILER,
@@ -46,6 +50,8 @@ pub struct Dispatch {
     pub upstream: Upstream,
     /// `--keep-alive`: silence in a stream after which a comment is sent.
     pub keep_alive: Duration,
+    /// How long backends may take.
+    pub patience: BackendPatience,
     /// `--log-content`: prompts and answers are written down.
     pub log_content: bool,
 }
@@ -81,9 +87,12 @@ impl Dispatch {
                 return Err(Undelivered::Failed(error));
             }
         };
-        let answer = tokio::time::timeout_at(job.deadline, self.upstream.send(&grant.url, request)).await;
+        let until =
+            self.patience.first_byte.map_or(job.deadline, |most| job.deadline.min(Instant::now() + most));
+        let answer = tokio::time::timeout_at(until, self.upstream.send(&grant.url, request)).await;
         match answer {
-            Err(_) => Err(expired(permit, &mut call)),
+            Err(_) if until < job.deadline => Err(given_up(permit, &mut call, silent())),
+            Err(_) => Err(given_up(permit, &mut call, timed_out())),
             Ok(Err(error)) => Err(unreachable(permit, call, &error)),
             Ok(Ok(response)) => {
                 call.answered(response.status());
@@ -109,9 +118,13 @@ impl Dispatch {
         if parts.status.is_server_error() {
             permit.backend_error(BackendError::Status);
         }
+        let body = match self.patience.idle {
+            Some(most) => Body::new(IdleBody::new(body, most)),
+            None => body,
+        };
         let body = GuardedBody::new(body, permit, call, job.deadline).failed_if(!succeeded);
         let body = if is_stream { body.streaming(self.keep_alive) } else { body };
-        Response::from_parts(parts, Body::new(body))
+        Response::from_parts(parts, Body::new(WatchedBody::new(body, job.deadline)))
     }
 
     /// A 503 may say that the backend was full, not ready yet, or draining: then the ticket goes elsewhere, else it passes unchanged.
@@ -126,7 +139,7 @@ impl Dispatch {
         let read =
             tokio::time::timeout_at(job.deadline, Limited::new(body, MAX_REFUSAL_BODY).collect()).await;
         let body = match read {
-            Err(_) => return Err(expired(permit, &mut call)),
+            Err(_) => return Err(given_up(permit, &mut call, timed_out())),
             Ok(Err(error)) => {
                 permit.backend_error(BackendError::BrokenOff);
                 permit.finish(End::Failed);
@@ -160,12 +173,17 @@ fn refusal(body: &Bytes) -> Option<HandBack> {
     }
 }
 
-/// The deadline passed while the backend was working.
-fn expired(mut permit: Permit, call: &mut Call) -> Undelivered {
+/// A backend that has not begun its answer in the time that it may take for that.
+fn silent() -> Error {
+    Error::new(ErrorKind::Timeout, "the backend did not begin its answer within --first-byte-timeout")
+}
+
+/// Time ran out while the backend was working.
+fn given_up(mut permit: Permit, call: &mut Call, error: Error) -> Undelivered {
     permit.backend_error(BackendError::Timeout);
     call.failed(ErrorKind::Timeout.code());
     permit.abandon(End::TimedOut);
-    Undelivered::Failed(timed_out())
+    Undelivered::Failed(error)
 }
 
 fn unreachable(permit: Permit, call: Call, error: &UpstreamError) -> Undelivered {
@@ -217,7 +235,7 @@ fn target(base: &str, path: &Uri) -> Result<Uri, Error> {
 }
 
 /// Takes out what belongs to one connection, also what `connection` itself names.
-fn strip(headers: &mut HeaderMap) {
+pub(super) fn strip(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -10,9 +10,11 @@ use crate::ledger::{AttemptId, End, Grant, HandBack, Ledger};
 use crate::tally::Tally;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tidegate_admission::Class;
 use tidegate_telemetry::metrics::{BackendError, InFlight, RouterMetrics};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 /// What the guards of all requests share.
@@ -30,6 +32,8 @@ pub struct Desk {
     pub tally: Arc<Tally>,
     router_id: String,
     next_attempt: AtomicU64,
+    /// Tasks that tell the ledger what was given back.
+    telling: TaskTracker,
 }
 
 impl Desk {
@@ -43,12 +47,20 @@ impl Desk {
             tally: Arc::default(),
             router_id,
             next_attempt: AtomicU64::new(1),
+            telling: TaskTracker::new(),
         }
     }
 
     /// The name of this router's life.
     pub fn router_id(&self) -> &str {
         &self.router_id
+    }
+
+    /// Waits until all that was given back so far is told to the ledger, at most so long: for a router that ends.
+    pub async fn settle(&self, most: Duration) {
+        self.telling.close();
+        // What is not told by then is found by the leases.
+        let _in_time = tokio::time::timeout(most, self.telling.wait()).await;
     }
 
     /// A name for one try, never used before.
@@ -83,7 +95,8 @@ impl Place {
     {
         // A drop after the runtime has gone has nobody left to tell.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(call(self).in_current_span());
+            let telling = self.desk.telling.clone();
+            telling.spawn_on(call(self).in_current_span(), &runtime);
         }
     }
 
