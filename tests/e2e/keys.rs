@@ -17,18 +17,18 @@ const CHAT: &str = "/v1/chat/completions";
 const ROUTER: &str = "tidegate-router";
 
 /// A key file, edited as people edit it.
-struct KeyFile {
+pub(super) struct KeyFile {
     _folder: tempfile::TempDir,
     path: PathBuf,
 }
 
 impl KeyFile {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self { path: folder.path().join("keys.jsonl"), _folder: folder }
     }
 
-    fn path(&self) -> &str {
+    pub(super) fn path(&self) -> &str {
         self.path.to_str().unwrap()
     }
 
@@ -44,7 +44,7 @@ impl KeyFile {
         String::from_utf8(output.stdout).unwrap().trim().to_owned()
     }
 
-    fn make(&self, arguments: &[&str]) -> String {
+    pub(super) fn make(&self, arguments: &[&str]) -> String {
         self.keys(&[&["make"], arguments].concat())
     }
 

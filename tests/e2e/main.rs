@@ -7,6 +7,7 @@ mod admission;
 mod bad_input;
 mod drain;
 mod failover;
+mod fair;
 mod hangup;
 mod keys;
 mod live;
