@@ -125,7 +125,8 @@ pub struct Error {
     param: Option<String>,
     retry_after: Option<Duration>,
     hopeless: bool,
-    headers: HeaderMap,
+    /// Boxed, since most have none and every layer passes this on.
+    headers: Option<Box<HeaderMap>>,
     /// The pool that the request was for, once it was known.
     pub pool: Option<String>,
 }
@@ -134,8 +135,15 @@ impl Error {
     /// An error of `kind` with a sentence for people.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let hopeless = kind == ErrorKind::Timeout;
-        let headers = HeaderMap::new();
-        Self { kind, message: message.into(), param: None, retry_after: None, hopeless, headers, pool: None }
+        Self {
+            kind,
+            message: message.into(),
+            param: None,
+            retry_after: None,
+            hopeless,
+            headers: None,
+            pool: None,
+        }
     }
 
     /// A bad value of the body's field `param`.
@@ -167,7 +175,7 @@ impl Error {
     /// Headers that its answer has besides its own.
     #[must_use]
     pub fn with_headers(mut self, headers: HeaderMap) -> Self {
-        self.headers.extend(headers);
+        self.headers.get_or_insert_default().extend(headers);
         self
     }
 
@@ -190,7 +198,9 @@ impl Error {
         let mut response = Response::new(Body::from(self.body().to_json()));
         *response.status_mut() = status;
         self.write_headers(response.headers_mut());
-        response.headers_mut().extend(self.headers);
+        if let Some(headers) = self.headers {
+            response.headers_mut().extend(*headers);
+        }
         response
     }
 

@@ -156,7 +156,7 @@ pub struct Ticket {
 #[derive(Debug)]
 pub enum Waited {
     /// With a slot.
-    Granted(Grant),
+    Granted(Box<Grant>),
     /// Without: its time ran out (`Deadline`), or a ticket that was handed back needed the room (`QueueFull`).
     Dropped(Reason),
 }

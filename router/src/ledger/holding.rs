@@ -161,7 +161,9 @@ impl Holdings {
             Action::Grant(granted) => {
                 let id = granted.attempt.clone();
                 let sender = self.take_sender(&id, Some(&granted));
-                if sender.is_some_and(|sender| sender.send(Waited::Granted(grant(granted, None))).is_err()) {
+                if sender.is_some_and(|sender| {
+                    sender.send(Waited::Granted(Box::new(grant(granted, None)))).is_err()
+                }) {
                     // Nobody waits for it any more: the caller cancels, and if not, the next renewals do.
                     self.close(&id);
                 }

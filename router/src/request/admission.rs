@@ -260,7 +260,7 @@ async fn settle(
 
 async fn wait(job: &Job, mut claim: Claim, ticket: Ticket) -> Result<Permit, Error> {
     match before_deadline(job, &mut claim, ticket.grant).await? {
-        Ok(Waited::Granted(grant)) => permit_of(claim, grant),
+        Ok(Waited::Granted(grant)) => permit_of(claim, *grant),
         Ok(Waited::Dropped(Reason::Deadline)) => {
             claim.refused();
             Err(timed_out())

@@ -1,5 +1,7 @@
 //! Fair sharing: what one tenant asks for takes nothing from another that asks for less than its part.
 
+#![expect(clippy::print_stdout, reason = "the figures are what a reader of the output wants")]
+
 use std::collections::BTreeMap;
 use tidegate_sim::tenants::{Got, Load, play};
 
