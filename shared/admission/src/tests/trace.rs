@@ -261,8 +261,11 @@ fn router_id(router: u8) -> String {
 
 /// One of three keys of two tenants, with limits that are met now and then.
 fn caller(rank: usize, remaining: u64) -> Caller {
-    let quota =
-        Quota { requests: Some(30), tokens: (remaining % 2 == 0).then_some(500), concurrency: Some(6) };
+    let quota = Quota {
+        requests: Some(30),
+        tokens: remaining.is_multiple_of(2).then_some(500),
+        concurrency: Some(6),
+    };
     Caller {
         key: format!("key {rank}"),
         tenant: format!("tenant {}", rank % 2),
