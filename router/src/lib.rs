@@ -11,7 +11,8 @@
 //! 4. [`request`]: the steps of that way.
 //! 5. [`ledger`]: the account of slots, tickets and leases that all routers share.
 //! 6. [`discovery`], [`catalogue`] and [`names`]: which backends there are, which names they serve, and which others stand for
-//!    those; [`drained`]: backends that an operator takes out.
+//!    those; [`drained`]: backends that an operator takes out; [`roster`]: how each backend stands by what requests on it came to;
+//!    [`balance`]: which one a request would rather have.
 //! 7. [`upstream`] and [`confirm`]: connections to backends, and how given-up work is known to have stopped.
 //! 8. [`health`], [`admin`], [`drain`], `scrape`, [`fleet_watch`], [`report`]: what operators and load balancers see.
 //! 9. [`tally`], [`live`], [`demo_load`]: what the live views show, and the load that a newcomer may watch on them.
@@ -19,6 +20,7 @@
 //! 11. [`error`]: everything that can end a request other than its answer.
 
 pub mod admin;
+pub mod balance;
 pub mod browsers;
 pub mod catalogue;
 pub mod config;
@@ -39,6 +41,7 @@ pub mod names;
 pub mod page;
 pub mod report;
 pub mod request;
+pub mod roster;
 pub mod run;
 mod scrape;
 pub mod server;

@@ -8,7 +8,7 @@
 //! 4. [`permit`]: the guards that hold ticket and slot.
 //! 5. [`lengths`]: what this router has learnt of how long requests take.
 //! 6. [`dispatch`]: the job goes to the backend of the slot; [`forwarded`]: what that is told of the client; [`idle`]: how long it may
-//!    be silent.
+//!    be silent; [`retries`]: how often it may go to another one.
 //! 7. [`body`]: the answer flows back and holds the slot to its last byte; [`watched`]: it ends at its deadline whatever its client
 //!    does.
 //!
@@ -34,6 +34,7 @@ pub mod intake;
 pub mod lengths;
 mod model;
 pub mod permit;
+pub mod retries;
 pub mod stream_open;
 mod usage;
 pub mod watched;

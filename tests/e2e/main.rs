@@ -5,9 +5,12 @@
 
 mod admission;
 mod bad_input;
+mod balance;
 mod drain;
+mod ejection;
 mod failover;
 mod hangup;
+mod listing;
 mod live;
 mod processes;
 mod redis_away;

@@ -4,9 +4,13 @@
 //! ledger must be told is told by a task of its own, so that a drop never blocks and never fails.
 
 use super::lengths::Lengths;
+use super::retries::Retries;
+use crate::balance::Balance;
 use crate::confirm::Confirmer;
 use crate::ledger::{AttemptId, End, Grant, HandBack, Ledger};
+use crate::roster::{OnBackend, Roster};
 use crate::tally::Tally;
+use http::HeaderValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,6 +33,12 @@ pub struct Desk {
     pub lengths: Lengths,
     /// What this router does in the running second.
     pub tally: Arc<Tally>,
+    /// How backends stand with this router.
+    pub roster: Roster,
+    /// Which backend a request would rather have.
+    pub balance: Balance,
+    /// How many requests may be sent a second time.
+    pub retries: Retries,
     router_id: String,
     next_attempt: AtomicU64,
     /// Tasks that tell the ledger what was given back.
@@ -37,13 +47,22 @@ pub struct Desk {
 
 impl Desk {
     /// A desk whose attempts are named after the router's life `router_id`.
-    pub fn new(ledger: Ledger, confirmer: Confirmer, metrics: Arc<RouterMetrics>, router_id: String) -> Self {
+    pub fn new(
+        ledger: Ledger,
+        confirmer: Confirmer,
+        metrics: Arc<RouterMetrics>,
+        router_id: String,
+        balance: Balance,
+    ) -> Self {
         Self {
             ledger,
             confirmer,
             metrics,
             lengths: Lengths::default(),
             tally: Arc::default(),
+            roster: Roster::default(),
+            balance,
+            retries: Retries::default(),
             router_id,
             next_attempt: AtomicU64::new(1),
             telling: TaskTracker::new(),
@@ -125,7 +144,9 @@ impl Claim {
     pub fn granted(mut self, grant: Grant) -> Option<Permit> {
         let place = self.place.take()?;
         let running = place.desk.metrics.running(&place.pool);
-        Some(Permit { held: Some(Box::new(Held { place, grant, since: Instant::now(), _running: running })) })
+        let on = place.desk.roster.occupy(&grant.backend);
+        let since = Instant::now();
+        Some(Permit { held: Some(Box::new(Held { place, grant, since, on, _running: running })) })
     }
 
     /// Its time ran out: that, and not a client that left, is why it will be dropped.
@@ -156,6 +177,8 @@ struct Held {
     place: Place,
     grant: Grant,
     since: Instant,
+    /// The backend on the roster; none where this router knows it from the ledger alone.
+    on: Option<OnBackend>,
     _running: InFlight,
 }
 
@@ -172,11 +195,37 @@ impl Permit {
         self.held.as_ref().map(|held| &held.grant)
     }
 
-    /// Counts what went wrong at the backend of this slot, as long as the permit holds it.
+    /// Counts what went wrong at the backend of this slot, as long as the permit holds it. A connection that cannot be had, or
+    /// breaks, speaks against the backend; that it is full does not, nor does a request that was given too little time.
     pub fn backend_error(&self, error: BackendError) {
-        if let Some(Held { place, grant, .. }) = self.held.as_deref() {
-            place.desk.metrics.backend_error(&place.pool, &grant.backend, error);
+        let Some(Held { place, grant, .. }) = self.held.as_deref() else { return };
+        place.desk.metrics.backend_error(&place.pool, &grant.backend, error);
+        if matches!(error, BackendError::Unreachable | BackendError::BrokenOff) {
+            self.backend_failed();
         }
+    }
+
+    /// The backend failed this request by its own fault.
+    pub fn backend_failed(&self) {
+        let Some(Held { place, grant, on: Some(on), .. }) = self.held.as_deref() else { return };
+        if let Some(ejection) = place.desk.roster.failed(on) {
+            let (backend, pause) = (&grant.backend, ejection.pause.as_secs());
+            tracing::warn!(%backend, model = %ejection.pool, pause_s = pause, "a backend fails: it is left out for a while");
+            place.desk.metrics.ejected(&ejection.pool, backend);
+        }
+    }
+
+    /// The backend answered as one that is well.
+    pub fn backend_answered(&self) {
+        let Some(Held { place, grant, on: Some(on), .. }) = self.held.as_deref() else { return };
+        if place.desk.roster.answered(on) {
+            tracing::info!(backend = %grant.backend, model = %place.pool, "an ejected backend is well again");
+        }
+    }
+
+    /// What the backend of this slot is sent as `authorization`, where it has a key of its own.
+    pub fn key(&self) -> Option<HeaderValue> {
+        self.held.as_deref()?.on.as_ref()?.key()
     }
 
     /// The work has ended and the slot is free.
