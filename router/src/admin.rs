@@ -47,5 +47,7 @@ pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) 
 }
 
 async fn fleet(State(shared): State<Shared>) -> Json<FleetReport> {
-    Json(FleetReport::new(&*shared.fleet.look().await, usize::MAX).heard_by(&shared.heard))
+    Json(
+        FleetReport::new(&*shared.fleet.look().await, usize::MAX).seen_by(&shared.heard, &shared.desk.roster),
+    )
 }

@@ -162,6 +162,19 @@ pub struct Flags {
     /// Base URL of a backend, any server with the OpenAI API; repeat it for several.
     #[arg(long, env = "TIDEGATE_BACKEND", value_delimiter = ',', help_heading = "Fleet")]
     pub backend: Vec<String>,
+    /// Name whose addresses are backends, as host:port; asked again each second. Repeat it for several.
+    #[arg(long, env = "TIDEGATE_BACKEND_DNS", value_delimiter = ',', help_heading = "Fleet")]
+    pub backend_dns: Vec<String>,
+    /// TOML file that lists backends with their own slots, models, weights and keys; read again when it changes.
+    #[arg(long, env = "TIDEGATE_BACKENDS_FILE", help_heading = "Fleet")]
+    pub backends_file: Option<String>,
+    /// Which backend a request would rather have: least-loaded, prefix (the one that knows the beginning of its prompt),
+    /// round-robin or random. One without a free slot is never waited for.
+    #[arg(long, env = "TIDEGATE_BALANCE", default_value = "least-loaded", help_heading = "Fleet")]
+    pub balance: String,
+    /// Header by which sessions are told: requests with the same value go to the same backend while it has a free slot.
+    #[arg(long, env = "TIDEGATE_SESSION_HEADER", help_heading = "Fleet")]
+    pub session_header: Option<String>,
     /// Slots of each --backend that does not report its own.
     #[arg(long, env = "TIDEGATE_BACKEND_SLOTS", default_value = "8", help_heading = "Fleet")]
     pub backend_slots: String,
@@ -183,4 +196,11 @@ pub struct Flags {
     /// The embedded backend's own flags.
     #[command(flatten)]
     pub model: ModelFlags,
+}
+
+impl Flags {
+    /// Whether no flag lists a backend.
+    pub fn lists_no_backend(&self) -> bool {
+        self.backend.is_empty() && self.backend_dns.is_empty() && self.backends_file.is_none()
+    }
 }

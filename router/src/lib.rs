@@ -12,7 +12,8 @@
 //! 5. [`keys`]: who may come in, and how much each may use.
 //! 6. [`ledger`]: the account of slots, tickets and leases that all routers share.
 //! 7. [`discovery`], [`catalogue`] and [`names`]: which backends there are, which names they serve, and which others stand for
-//!    those; [`drained`]: backends that an operator takes out.
+//!    those; [`drained`]: backends that an operator takes out; [`roster`]: how each backend stands by what requests on it came to;
+//!    [`balance`]: which one a request would rather have.
 //! 8. [`upstream`] and [`confirm`]: connections to backends, and how given-up work is known to have stopped.
 //! 9. [`health`], [`admin`], [`drain`], `scrape`, [`fleet_watch`], [`report`]: what operators and load balancers see.
 //! 10. [`tally`], [`live`], [`demo_load`]: what the live views show, and the load that a newcomer may watch on them.
@@ -20,6 +21,7 @@
 //! 12. [`error`]: everything that can end a request other than its answer.
 
 pub mod admin;
+pub mod balance;
 pub mod browsers;
 pub mod catalogue;
 pub mod config;
@@ -41,6 +43,7 @@ pub mod names;
 pub mod page;
 pub mod report;
 pub mod request;
+pub mod roster;
 pub mod run;
 mod scrape;
 pub mod server;

@@ -9,7 +9,7 @@
 //! 5. [`permit`]: the guards that hold ticket and slot; [`meter`] is what they have cost.
 //! 6. [`lengths`]: what this router has learnt of how long requests take.
 //! 7. [`dispatch`]: the job goes to the backend of the slot; [`forwarded`]: what that is told of the client; [`idle`]: how long it may
-//!    be silent.
+//!    be silent; [`retries`]: how often it may go to another one.
 //! 8. [`body`]: the answer flows back and holds the slot to its last byte; [`watched`]: it ends at its deadline whatever its client
 //!    does.
 //!
@@ -36,6 +36,7 @@ pub mod lengths;
 pub mod meter;
 mod model;
 pub mod permit;
+pub mod retries;
 pub mod stream_open;
 pub mod tenant;
 mod usage;

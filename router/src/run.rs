@@ -1,12 +1,13 @@
 //! Puts a router together and runs it until it is asked to end.
 
 use crate::admin::admin_paths;
+use crate::balance::Balance;
 use crate::catalogue::Catalogue;
 use crate::config::{Config, Fleet};
 use crate::confirm::Confirmer;
 use crate::demo_load::DemoLoad;
 use crate::discovery::heard::Heard;
-use crate::discovery::{Discovery, RegistrationWatch, look_listed, watch_listed};
+use crate::discovery::{Discovery, Listing, RegistrationWatch, Sources, Target, VerdictExchange};
 use crate::drained::Drained;
 use crate::fleet_watch::FleetWatch;
 use crate::keys::KeyStore;
@@ -18,7 +19,7 @@ use crate::server::client_paths;
 use crate::shared::{Shared, unix_seconds};
 use crate::upstream::{EMBEDDED_URL, Upstream};
 use anyhow::Context;
-use futures_util::future::{BoxFuture, FutureExt, join_all};
+use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_serve::listen;
@@ -132,8 +133,9 @@ async fn assemble(
     let upstream = Upstream::new(local, &config.proxy.backends, config.proxy.backend_key.clone());
     let drained = open_drained(&config).await?;
     let confirmer = Confirmer { upstream: upstream.clone(), grace: config.abandon_grace };
+    let balance = Balance::new(config.balance, config.session_header.clone());
     Ok(Shared {
-        desk: Arc::new(Desk::new(ledger.clone(), confirmer, metrics.clone(), router_id)),
+        desk: Arc::new(Desk::new(ledger.clone(), confirmer, metrics.clone(), router_id, balance)),
         catalogue: Catalogue::new(&config.pools, Duration::from_micros(config.limits.pool_memory)),
         keys,
         upstream,
@@ -191,21 +193,28 @@ async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics)
     }
 }
 
+/// Where the backends that this router was told of stand.
+fn sources(config: &Config, embedded: bool) -> Sources {
+    let urls = config.backends.iter().cloned().chain(embedded.then(|| EMBEDDED_URL.to_owned()));
+    Sources {
+        fixed: urls.map(|url| Target::new(url, config.backend_slots)).collect(),
+        file: config.backends_file.clone(),
+        names: config.backend_dns.clone(),
+        slots: config.backend_slots,
+    }
+}
+
 /// Starts the watchers of all backends. Each has looked once when this returns.
 async fn watch(config: &Config, embedded: bool, discovery: &Discovery) -> anyhow::Result<JoinSet<()>> {
     let mut watchers = JoinSet::new();
-    let mut listed = config.backends.clone();
-    if embedded {
-        listed.push(EMBEDDED_URL.to_owned());
-    }
-    let looks = listed.iter().map(|url| look_listed(discovery, url, config.backend_slots));
-    // A backend that does not answer now is looked at again every second, so a timeout here loses nothing.
-    let _in_time = tokio::time::timeout(FIRST_LOOK, join_all(looks)).await;
-    for url in listed {
-        watchers.spawn(watch_listed(discovery.clone(), url, config.backend_slots));
-    }
+    watchers.spawn(discovery.clone().tell_changes());
+    let listing = Listing::open(discovery.clone(), sources(config, embedded)).await?;
+    listing.first_look(FIRST_LOOK).await;
+    watchers.spawn(listing.run());
     if let Fleet::Redis { url, prefix } = &config.fleet {
-        let mut watch = RegistrationWatch::new(discovery.clone(), open_store(url).await?, prefix.clone());
+        let redis = open_store(url).await?;
+        watchers.spawn(VerdictExchange::new(discovery.roster.clone(), redis.clone(), prefix).run());
+        let mut watch = RegistrationWatch::new(discovery.clone(), redis, prefix.clone());
         // A router that serves before it knows its backends would refuse what it can serve.
         watch.look().await;
         watchers.spawn(watch.run());

@@ -18,6 +18,10 @@ const PROBE_AFTER: Duration = Duration::from_secs(15);
 /// Questions without an answer after which the connection is broken.
 const PROBES: u32 = 3;
 
+/// The key of one backend, among the extensions of a request to it: it is sent in place of the key of all backends.
+#[derive(Debug, Clone)]
+pub struct OwnKey(pub HeaderValue);
+
 /// A backend that could not be reached, or that broke the connection before it answered.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
@@ -67,8 +71,9 @@ impl Upstream {
     /// Sends one request to the backend at `url` (the request's own target must lie under it).
     pub async fn send(&self, url: &str, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         if url != EMBEDDED_URL {
-            if let Some(key) = &self.key {
-                request.headers_mut().insert(header::AUTHORIZATION, key.clone());
+            let own = request.extensions_mut().remove::<OwnKey>().map(|OwnKey(key)| key);
+            if let Some(key) = own.or_else(|| self.key.clone()) {
+                request.headers_mut().insert(header::AUTHORIZATION, key);
             }
             return Ok(self.client.request(request).await?.map(Body::new));
         }

@@ -25,6 +25,9 @@ use tower::{Layer, Service};
 /// How often a request is tried on backends that cannot be reached before it fails.
 const MAX_UNREACHABLE: u32 = 3;
 
+/// When a request may come back that found its backend full and the budget of retries spent: by then backends have reported.
+const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
+
 /// The pool that a request belongs to, for the layers outside: an answer carries it among its extensions.
 #[derive(Debug, Clone)]
 pub struct Pool(pub String);
@@ -138,6 +141,7 @@ where
     let waited = job.arrived.elapsed();
     desk.metrics.granted(&job.pool, job.priority.as_str(), waited);
     desk.tally.accepted(&job.pool, waited);
+    desk.retries.sent(&job.pool);
     let mut unreachable = 0;
     let mut resends = 0;
     loop {
@@ -153,11 +157,30 @@ where
                 if unreachable >= MAX_UNREACHABLE {
                     return Err(Error::new(ErrorKind::Backend, message));
                 }
+                if !desk.retries.allowed(&job.pool) {
+                    desk.metrics.retry_denied(&job.pool);
+                    return Err(no_retry(why, &message));
+                }
                 resends += 1;
                 permit = next_permit(desk, &job, refused, why, resends).await?;
                 permit.meter(Meter::of(&job));
             }
         }
+    }
+}
+
+/// What the client is told where the budget of retries is spent: a full backend is load, and the client may come back.
+fn no_retry(why: HandBack, message: &str) -> Error {
+    match why {
+        HandBack::Concurrency => Error::new(
+            ErrorKind::Rejected(Reason::Capacity),
+            "the backend was full, and too many requests have been sent to other backends already",
+        )
+        .with_retry_after(RETRY_AFTER_FULL),
+        HandBack::Unreachable => Error::new(
+            ErrorKind::Backend,
+            format!("{message}; too many requests have been sent to other backends already"),
+        ),
     }
 }
 
@@ -172,6 +195,7 @@ fn failure(undelivered: Undelivered) -> Error {
 async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
     let claim = desk.claim(&job.pool, job.class);
     let attempt = attempt_of(&claim)?;
+    let wish = desk.balance.wish(&desk.roster, job, rand::random());
     let ask = Ask {
         attempt,
         priority: job.priority,
@@ -179,13 +203,19 @@ async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
         length: desk.lengths.of(&job.pool, job.class),
         draw: job.draw,
         jitter: job.jitter,
-        prefer: None,
+        prefer: wish.prefer.clone(),
         caller: job.caller.clone(),
     };
     let mut decision = Decision::begin(job, 0);
     let asked = desk.ledger.admit(&job.pool, ask);
     let permit = decide(desk, job, claim, asked, &decision).await;
     decision.ended(&permit);
+    if let Some(grant) = permit.as_ref().ok().and_then(Permit::grant) {
+        desk.balance.served(&wish, &grant.backend);
+        if let Some(preferred) = &wish.prefer {
+            desk.metrics.preferred(&job.pool, *preferred == grant.backend);
+        }
+    }
     permit
 }
 

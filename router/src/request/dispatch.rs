@@ -10,7 +10,7 @@ use super::watched::WatchedBody;
 use crate::config::BackendPatience;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{End, Grant, HandBack};
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::{OwnKey, Upstream, UpstreamError};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -78,7 +78,7 @@ impl Dispatch {
             return Err(Undelivered::Failed(Error::new(ErrorKind::Internal, "a permit was used twice")));
         };
         let mut call = Call::begin(&job, grant, resends, self.log_content);
-        let request = match upstream_request(&job, grant, &call) {
+        let request = match upstream_request(&job, grant, &call, permit.key()) {
             Ok(request) => request,
             Err(error) => {
                 call.failed(error.kind.code());
@@ -91,7 +91,10 @@ impl Dispatch {
             self.patience.first_byte.map_or(job.deadline, |most| job.deadline.min(Instant::now() + most));
         let answer = tokio::time::timeout_at(until, self.upstream.send(&grant.url, request)).await;
         match answer {
-            Err(_) if until < job.deadline => Err(given_up(permit, &mut call, silent())),
+            Err(_) if until < job.deadline => {
+                permit.backend_failed();
+                Err(given_up(permit, &mut call, silent()))
+            }
             Err(_) => Err(given_up(permit, &mut call, timed_out())),
             Ok(Err(error)) => Err(unreachable(permit, call, &error)),
             Ok(Ok(response)) => {
@@ -118,6 +121,7 @@ impl Dispatch {
         if parts.status.is_server_error() {
             permit.backend_error(BackendError::Status);
         }
+        judge(&permit, &parts);
         let body = match self.patience.idle {
             Some(most) => Body::new(IdleBody::new(body, most)),
             None => body,
@@ -163,6 +167,18 @@ impl Dispatch {
     }
 }
 
+/// What an answer's head says of its backend. A 429, a 503 that says when to come back, and a 504 are load; all else below 500
+/// is the answer of a backend that is well, and 501 is one that does not know the path.
+fn judge(permit: &Permit, head: &http::response::Parts) {
+    match head.status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::GATEWAY_TIMEOUT => {}
+        StatusCode::SERVICE_UNAVAILABLE if head.headers.contains_key(header::RETRY_AFTER) => {}
+        StatusCode::NOT_IMPLEMENTED => permit.backend_answered(),
+        status if status.is_server_error() => permit.backend_failed(),
+        _ => permit.backend_answered(),
+    }
+}
+
 /// Reads why a backend of our own refused.
 fn refusal(body: &Bytes) -> Option<HandBack> {
     let body: ErrorBody = serde_json::from_slice(body).ok()?;
@@ -199,7 +215,12 @@ fn unreachable(permit: Permit, call: Call, error: &UpstreamError) -> Undelivered
 }
 
 /// The request as the backend gets it.
-fn upstream_request(job: &Job, grant: &Grant, call: &Call) -> Result<Request<Body>, Error> {
+fn upstream_request(
+    job: &Job,
+    grant: &Grant,
+    call: &Call,
+    key: Option<HeaderValue>,
+) -> Result<Request<Body>, Error> {
     let mut request = Request::new(Body::from(job.body.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = target(&grant.url, &job.target)?;
@@ -223,6 +244,9 @@ fn upstream_request(job: &Job, grant: &Grant, call: &Call) -> Result<Request<Bod
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
     call.inject(headers);
+    if let Some(key) = key {
+        request.extensions_mut().insert(OwnKey(key));
+    }
     Ok(request)
 }
 

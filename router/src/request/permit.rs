@@ -5,9 +5,13 @@
 
 use super::lengths::Lengths;
 use super::meter::Meter;
+use super::retries::Retries;
+use crate::balance::Balance;
 use crate::confirm::Confirmer;
 use crate::ledger::{AttemptId, End, Grant, HandBack, Ledger};
+use crate::roster::{OnBackend, Roster};
 use crate::tally::Tally;
+use http::HeaderValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -30,6 +34,12 @@ pub struct Desk {
     pub lengths: Lengths,
     /// What this router does in the running second.
     pub tally: Arc<Tally>,
+    /// How backends stand with this router.
+    pub roster: Roster,
+    /// Which backend a request would rather have.
+    pub balance: Balance,
+    /// How many requests may be sent a second time.
+    pub retries: Retries,
     router_id: String,
     next_attempt: AtomicU64,
     /// Tasks that tell the ledger what was given back.
@@ -38,13 +48,22 @@ pub struct Desk {
 
 impl Desk {
     /// A desk whose attempts are named after the router's life `router_id`.
-    pub fn new(ledger: Ledger, confirmer: Confirmer, metrics: Arc<RouterMetrics>, router_id: String) -> Self {
+    pub fn new(
+        ledger: Ledger,
+        confirmer: Confirmer,
+        metrics: Arc<RouterMetrics>,
+        router_id: String,
+        balance: Balance,
+    ) -> Self {
         Self {
             ledger,
             confirmer,
             metrics,
             lengths: Lengths::default(),
             tally: Arc::default(),
+            roster: Roster::default(),
+            balance,
+            retries: Retries::default(),
             router_id,
             next_attempt: AtomicU64::new(1),
             telling: TaskTracker::new(),
@@ -126,7 +145,9 @@ impl Claim {
     pub fn granted(mut self, grant: Grant) -> Option<Permit> {
         let place = self.place.take()?;
         let running = place.desk.metrics.running(&place.pool);
-        let held = Held { place, grant, since: Instant::now(), meter: None, _running: running };
+        let on = place.desk.roster.occupy(&grant.backend);
+        let since = Instant::now();
+        let held = Held { place, grant, since, meter: None, on, _running: running };
         Some(Permit { held: Some(Box::new(held)) })
     }
 
@@ -160,6 +181,8 @@ struct Held {
     since: Instant,
     /// What it has cost so far, where it is a tenant's.
     meter: Option<Meter>,
+    /// The backend on the roster; none where this router knows it from the ledger alone.
+    on: Option<OnBackend>,
     _running: InFlight,
 }
 
@@ -188,11 +211,37 @@ impl Permit {
         self.held.as_deref_mut()?.meter.as_mut()
     }
 
-    /// Counts what went wrong at the backend of this slot, as long as the permit holds it.
+    /// Counts what went wrong at the backend of this slot, as long as the permit holds it. A connection that cannot be had, or
+    /// breaks, speaks against the backend; that it is full does not, nor does a request that was given too little time.
     pub fn backend_error(&self, error: BackendError) {
-        if let Some(Held { place, grant, .. }) = self.held.as_deref() {
-            place.desk.metrics.backend_error(&place.pool, &grant.backend, error);
+        let Some(Held { place, grant, .. }) = self.held.as_deref() else { return };
+        place.desk.metrics.backend_error(&place.pool, &grant.backend, error);
+        if matches!(error, BackendError::Unreachable | BackendError::BrokenOff) {
+            self.backend_failed();
         }
+    }
+
+    /// The backend failed this request by its own fault.
+    pub fn backend_failed(&self) {
+        let Some(Held { place, grant, on: Some(on), .. }) = self.held.as_deref() else { return };
+        if let Some(ejection) = place.desk.roster.failed(on) {
+            let (backend, pause) = (&grant.backend, ejection.pause.as_secs());
+            tracing::warn!(%backend, model = %ejection.pool, pause_s = pause, "a backend fails: it is left out for a while");
+            place.desk.metrics.ejected(&ejection.pool, backend);
+        }
+    }
+
+    /// The backend answered as one that is well.
+    pub fn backend_answered(&self) {
+        let Some(Held { place, grant, on: Some(on), .. }) = self.held.as_deref() else { return };
+        if place.desk.roster.answered(on) {
+            tracing::info!(backend = %grant.backend, model = %place.pool, "an ejected backend is well again");
+        }
+    }
+
+    /// What the backend of this slot is sent as `authorization`, where it has a key of its own.
+    pub fn key(&self) -> Option<HeaderValue> {
+        self.held.as_deref()?.on.as_ref()?.key()
     }
 
     /// The work has ended and the slot is free.

@@ -72,6 +72,15 @@ pub(super) struct Trouble {
     pub(super) pool: String,
 }
 
+/// A request that wished for a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Preference {
+    /// `met` or `missed`.
+    pub(super) outcome: &'static str,
+    /// The pool's model name.
+    pub(super) pool: String,
+}
+
 /// One kind of call of the shared ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Operation {
@@ -107,7 +116,7 @@ pub(super) struct Reclaimed {
 /// Backends of a pool in one state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct BackendState {
-    /// `live`, `draining` or `gone`.
+    /// `live`, `ejected`, `trial`, `draining` or `gone`.
     pub(super) state: &'static str,
     /// The pool's model name.
     pub(super) pool: String,
