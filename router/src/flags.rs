@@ -89,7 +89,7 @@ pub struct Flags {
     #[arg(long, env = "TIDEGATE_ADMIN_PORT", default_value = "8001", help_heading = "Listening")]
     pub admin_port: String,
     /// Largest request body, in bytes.
-    #[arg(long, env = "TIDEGATE_MAX_BODY_SIZE", default_value = "8388608", help_heading = "Listening")]
+    #[arg(long, env = "TIDEGATE_MAX_BODY_SIZE", default_value = "10485760", help_heading = "Listening")]
     pub max_body_size: String,
     /// Seconds of silence in a stream after which a comment keeps it open.
     #[arg(long, env = "TIDEGATE_KEEP_ALIVE", default_value = "15", help_heading = "Listening")]
