@@ -27,7 +27,7 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
             tracing::info!("values in force: {config} {}", embedded.values);
             (Some(embedded.local), Some(example(&embedded.model, embedded.embeds)), embedded.runs)
         }
-        Fleet::Static => (None, None, format!("router for {}", config.backends.join(", "))),
+        Fleet::Static => (None, None, format!("router for {}", listed(config))),
         Fleet::Redis { address, prefix } => (None, None, format!("router on {address} (prefix {prefix})")),
     };
     if config.fleet != Fleet::Embedded {
@@ -36,6 +36,11 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
     if config.fleet != Fleet::Embedded && is_given(&flags.model) {
         tracing::warn!(
             "the backend's flags (--model and others) do nothing here: this router is not embedded"
+        );
+    }
+    if config.api_keys_file.is_none() && !client.ip().is_loopback() {
+        tracing::warn!(
+            "whoever reaches {client} may use this fleet: --api-keys-file lets in only those who show a key"
         );
     }
     let (client, admin) = (url(client, &config.security.tls), url(admin, &config.security.admin_tls()));
@@ -73,6 +78,13 @@ fn warn_of_what_is_open(flags: &Flags, config: &Config) {
             "the admin port is open to other machines without TLS: whoever listens on the way learns its token"
         );
     }
+}
+
+/// Where the listed backends come from, for people.
+fn listed(config: &Config) -> String {
+    let names = config.backend_dns.iter().map(|name| format!("all of {name}"));
+    let file = config.backends_file.as_ref().map(|file| format!("those in {}", file.path.display()));
+    config.backends.iter().cloned().chain(names).chain(file).collect::<Vec<_>>().join(", ")
 }
 
 /// A call that the model answers: its path and its body.

@@ -24,7 +24,7 @@ pub struct Security {
     /// How backends at `https://` are known, and what they are shown. None where the files could not be used.
     pub backend_tls: Option<ClientTls>,
     /// What backends are shown in place of what clients show.
-    pub backend_tokens: Option<FromFiles<Tokens>>,
+    pub backend_keys: Option<FromFiles<Tokens>>,
 }
 
 impl Security {
@@ -50,10 +50,10 @@ impl Security {
             admin_tokens,
             admin_open,
             backend_tls: backend_tls(checks, flags),
-            backend_tokens: tokens(
+            backend_keys: tokens(
                 checks,
-                "backend-token-file",
-                flags.backend_token_file.as_deref(),
+                "backend-api-key-file",
+                flags.backend_api_key_file.as_deref(),
                 token::open_shown,
             ),
         }
@@ -68,7 +68,7 @@ impl Security {
     pub fn follow(&self) {
         self.tls.iter().for_each(ServerTls::follow);
         self.backend_tls.iter().for_each(FromFiles::follow);
-        self.admin_tokens.iter().chain(&self.backend_tokens).for_each(FromFiles::follow);
+        self.admin_tokens.iter().chain(&self.backend_keys).for_each(FromFiles::follow);
     }
 }
 

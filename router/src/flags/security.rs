@@ -26,10 +26,10 @@ pub struct SecurityFlags {
     /// Private key of --backend-client-cert, in PEM.
     #[arg(long, env = "TIDEGATE_BACKEND_CLIENT_KEY", value_name = "FILE")]
     pub backend_client_key: Option<String>,
-    /// Token that this router shows to backends, in place of what clients show: the first line of the file. Read again when it
+    /// Key that backends want, in place of the client's Authorization: the first line of the file. Read again when it
     /// changes.
-    #[arg(long, env = "TIDEGATE_BACKEND_TOKEN_FILE", value_name = "FILE")]
-    pub backend_token_file: Option<String>,
+    #[arg(long, env = "TIDEGATE_BACKEND_API_KEY_FILE", value_name = "FILE")]
+    pub backend_api_key_file: Option<String>,
     /// Password for Redis; the user stands in --redis-url.
     #[arg(long, env = "TIDEGATE_REDIS_PASSWORD_FILE", value_name = "FILE")]
     pub redis_password_file: Option<String>,

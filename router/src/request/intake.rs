@@ -5,8 +5,10 @@
 
 use super::Job;
 use super::access::Notes;
+use super::{forwarded, model, tenant};
 use crate::catalogue::{Catalogue, UnknownModel};
 use crate::error::{Error, ErrorKind};
+use crate::names::Names;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -30,6 +32,8 @@ const MAX_MODEL_NAME: usize = 512;
 pub struct IntakeLayer {
     /// Which pool serves which model.
     pub catalogue: Catalogue,
+    /// Aliases and fallbacks.
+    pub names: Names,
     /// Cancelled once this router takes no new work.
     pub draining: CancellationToken,
     /// `--request-timeout`: from arrival to the last byte.
@@ -101,22 +105,30 @@ impl IntakeLayer {
     }
 
     /// What a request that was read whole asks for.
-    fn job(&self, parts: Parts, body: Bytes, arrived: Instant, deadline: Instant) -> Result<Job, Error> {
+    fn job(&self, mut parts: Parts, body: Bytes, arrived: Instant, deadline: Instant) -> Result<Job, Error> {
         let envelope = Envelope::parse(&body)?;
-        let pool = self
-            .catalogue
-            .pool_of(&envelope.model)
+        let (to, others) = self
+            .names
+            .destinations(&self.catalogue, &envelope.model)
             .map_err(|unknown| unknown_model(&envelope.model, unknown))?;
         let asked = asked_priority(&parts.headers, envelope.tier.as_deref())?;
         let priority = capped(asked, self.max_priority);
+        // What it declares to need at most is charged in advance.
+        let reserved = envelope
+            .bound
+            .map_or(0, |bound| bound.saturating_add(body.len() as u64 / tenant::BYTES_PER_TOKEN));
+        let (priority, caller) = tenant::rights(&parts.extensions, &envelope.model, priority, reserved)?;
         let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_else(Notes::begin);
         notes.asked(&envelope.model, priority, envelope.stream);
+        forwarded::note(&mut parts.headers, &parts.uri, parts.extensions.get());
         Ok(Job {
             target: parts.uri,
             headers: parts.headers,
-            body,
-            model: envelope.model,
-            pool,
+            body: if to.model == envelope.model { body } else { model::renamed(&body, &to.model) },
+            model: to.model,
+            pool: to.pool,
+            fallback: to.fallback,
+            others,
             stream: envelope.stream,
             priority,
             max_tokens: envelope.bound,
@@ -125,6 +137,7 @@ impl IntakeLayer {
             deadline,
             draw: rand::random(),
             jitter: rand::random(),
+            caller,
             notes,
         })
     }
@@ -157,9 +170,9 @@ impl IntakeLayer {
 }
 
 /// The fields of the body that the router reads.
-struct Envelope {
-    model: String,
-    stream: bool,
+pub(super) struct Envelope {
+    pub(super) model: String,
+    pub(super) stream: bool,
     tier: Option<String>,
     /// Tokens that the answer may have at most. What is no such number is the backend's to refuse.
     bound: Option<u64>,
@@ -181,7 +194,7 @@ struct RawEnvelope {
 }
 
 impl Envelope {
-    fn parse(body: &[u8]) -> Result<Self, Error> {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Error> {
         let invalid = |message: String| Error::new(ErrorKind::InvalidRequest, message);
         let text = std::str::from_utf8(body).map_err(|error| {
             invalid(format!(

@@ -8,12 +8,14 @@
 //! 3. [`door`]: the layers that every request passes before a handler sees it.
 //! 4. [`body`]: reading a request's body whole, up to a limit.
 //! 5. [`from_files`]: values that stand in files and change; [`token`]: who holds one may come in, through a [`gate`].
-//! 6. [`causes`]: why a process could not start, as one line.
+//! 6. [`files`]: the limit of open files.
+//! 7. [`causes`]: why a process could not start, as one line.
 
 pub mod body;
 pub mod causes;
 pub mod crowd;
 pub mod door;
+pub mod files;
 pub mod from_files;
 pub mod gate;
 pub mod listen;

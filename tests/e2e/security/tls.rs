@@ -94,7 +94,7 @@ async fn a_backend_lets_in_who_shows_its_token_and_a_known_certificate() {
     );
 
     let (cert, key) = (shown.cert.as_str(), shown.key.as_str());
-    let flags = ["--backend", base.as_str(), "--backend-ca-file", &ca, "--backend-token-file", &tokens];
+    let flags = ["--backend", base.as_str(), "--backend-ca-file", &ca, "--backend-api-key-file", &tokens];
     let flags = [&flags[..], &["--backend-client-cert", cert, "--backend-client-key", key]].concat();
     let router = TestRouter::start(&flags).await.with_backends(1).await;
     let stolen = [("authorization", "Bearer what-a-client-shows")];
