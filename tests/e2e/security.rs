@@ -13,5 +13,7 @@ mod http2;
 mod paths;
 #[path = "security/scene.rs"]
 mod scene;
+#[path = "security/secrets.rs"]
+mod secrets;
 #[path = "security/tls.rs"]
 mod tls;

@@ -42,7 +42,9 @@ impl RedisServer {
     /// its user `tidegate`.
     pub async fn start_secure(authority: &Authority, identity: &Identity, password: &str) -> Self {
         let port = free_port();
-        let user = format!("user tidegate on >{password} ~* &* +@all\nuser default off\n");
+        // The account that docs/tls.md asks for.
+        let rights = "~tidegate:* &tidegate:* +@all -@admin -@dangerous +info";
+        let user = format!("user tidegate on >{password} {rights}\nuser default off\n");
         let acl = authority.file("redis.acl", &user);
         let (ca, tls_port) = (authority.ca(), port.to_string());
         let process = Command::new("redis-server")
