@@ -189,7 +189,11 @@ fn address(checks: &mut FlagChecks, flag: &str, text: &str) -> IpAddr {
 
 fn backend(checks: &mut FlagChecks, text: &str) -> String {
     base_url(text).unwrap_or_else(|| {
-        checks.refuse("backend", text, "a base URL such as http://127.0.0.1:8100 or https://backend.example:8100");
+        checks.refuse(
+            "backend",
+            text,
+            "a base URL such as http://127.0.0.1:8100 or https://backend.example:8100",
+        );
         String::new()
     })
 }

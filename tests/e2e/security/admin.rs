@@ -2,6 +2,7 @@
 
 use http::{Method, StatusCode, header};
 use tidegate_tests::certificates::Authority;
+use tidegate_tests::client::Answer;
 use tidegate_tests::fake_node::{FakeNode, MODEL, Plan};
 use tidegate_tests::process::Process;
 use tidegate_tests::router::TestRouter;
@@ -76,10 +77,7 @@ async fn a_browser_gets_a_pass_for_the_token() {
         "{}",
         login.text
     );
-    let give = async |token: &str, site| {
-        let headers = [("content-type", "text/plain"), ("sec-fetch-site", site)];
-        router.admin.send(Method::POST, "/login", &headers, format!("token={token}\r\n")).await
-    };
+    let give = |token, site| log_in(&router, token, site);
     let wrong = give("admin-token-012345678", "same-origin").await;
     assert!(wrong.status == StatusCode::UNAUTHORIZED && wrong.text.contains("not this router's token"));
     assert_eq!(give(TOKEN, "cross-site").await.status, StatusCode::FORBIDDEN);
@@ -95,9 +93,7 @@ async fn a_browser_gets_a_pass_for_the_token() {
         let answer = router.admin.send(Method::GET, path, &[("cookie", pass)], "").await;
         assert_eq!(answer.status, StatusCode::OK, "{path}");
     }
-    let (name, value) = pass.split_once('=').unwrap();
-    let (_, tag) = value.split_once('.').unwrap();
-    let stretched = format!("{name}=99999999999.{tag}");
+    let stretched = stretched(pass);
     let answer = router.admin.send(Method::GET, "/fleet", &[("cookie", stretched.as_str())], "").await;
     assert_eq!(answer.status, StatusCode::UNAUTHORIZED);
     std::fs::write(folder.path("tokens"), "another-token-0123456789").unwrap();
@@ -106,6 +102,19 @@ async fn a_browser_gets_a_pass_for_the_token() {
         (answer.status == StatusCode::UNAUTHORIZED).then_some(())
     })
     .await;
+}
+
+/// Sends a token as the form does.
+async fn log_in(router: &TestRouter, token: &str, site: &str) -> Answer {
+    let headers = [("content-type", "text/plain"), ("sec-fetch-site", site)];
+    router.admin.send(Method::POST, "/login", &headers, format!("token={token}\r\n")).await
+}
+
+/// A pass with a later end, which its tag does not cover.
+fn stretched(pass: &str) -> String {
+    let (name, value) = pass.split_once('=').unwrap();
+    let (_, tag) = value.split_once('.').unwrap();
+    format!("{name}=99999999999.{tag}")
 }
 
 #[tokio::test]

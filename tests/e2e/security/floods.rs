@@ -116,6 +116,11 @@ async fn names_that_strangers_make_up_are_kept_nowhere() {
         redis::cmd("DBSIZE").query_async::<u64>(&mut connection).await.unwrap()
     };
     assert_eq!(router.client.chat(tidegate_tests::fake_node::MODEL, "x").await.status, StatusCode::OK);
+    // A router that has just started does not say yet that there is no such model.
+    wait::until("it knows what the fleet serves", || async {
+        (router.client.chat("made-up", "x").await.status == StatusCode::NOT_FOUND).then_some(())
+    })
+    .await;
     let (keys, series) = (count().await, router.admin.get("/metrics").await.text.lines().count());
     let long = "m".repeat(1 << 20);
     for number in 0..200 {

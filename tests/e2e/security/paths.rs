@@ -21,11 +21,8 @@ async fn ask(address: &str, head: &str) -> String {
     rest(socket).await
 }
 
-#[tokio::test]
-async fn no_trick_reaches_an_admin_path_from_the_clients_port() {
-    let node = FakeNode::start(4, Plan::Answer(std::time::Duration::ZERO)).await;
-    let router = TestRouter::start(&["--backend", &node.url]).await.with_backends(1).await;
-    let (address, admin) = (router.base.replace("http://", ""), router.admin_base.clone());
+/// Targets that somebody may try.
+fn tricks(admin: &str) -> Vec<String> {
     let mut targets = Vec::new();
     for path in
         ["fleet", "live", "metrics", "demo-load", "try/v1/chat/completions", "page/app.js", "login", "node"]
@@ -47,7 +44,16 @@ async fn no_trick_reaches_an_admin_path_from_the_clients_port() {
             format!("http://user@evil.example/{path}"),
         ]);
     }
-    targets.extend(["/".to_owned(), "*".to_owned(), "evil.example:80".to_owned(), admin.clone()]);
+    targets.extend(["/".to_owned(), "*".to_owned(), "evil.example:80".to_owned(), admin.to_owned()]);
+    targets
+}
+
+#[tokio::test]
+async fn no_trick_reaches_an_admin_path_from_the_clients_port() {
+    let node = FakeNode::start(4, Plan::Answer(std::time::Duration::ZERO)).await;
+    let router = TestRouter::start(&["--backend", &node.url]).await.with_backends(1).await;
+    let (address, admin) = (router.base.replace("http://", ""), router.admin_base.clone());
+    let targets = tricks(&admin);
     for target in &targets {
         for method in ["GET", "POST", "CONNECT", "OPTIONS"] {
             for host in ["x", admin.trim_start_matches("http://")] {

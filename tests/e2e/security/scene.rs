@@ -11,10 +11,10 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 /// Bytes by which a router may grow under any of these attacks, whatever is sent.
-pub const MOST_GROWTH: u64 = 96 << 20;
+pub(crate) const MOST_GROWTH: u64 = 96 << 20;
 
 /// A router in front of one fake node.
-pub struct Besieged {
+pub(crate) struct Besieged {
     process: Process,
     client: Client,
     base: String,
@@ -24,7 +24,7 @@ pub struct Besieged {
 
 impl Besieged {
     /// A router with these flags that has served a request.
-    pub async fn start(flags: &[&str]) -> Self {
+    pub(crate) async fn start(flags: &[&str]) -> Self {
         let node = FakeNode::start(8, Plan::Answer(Duration::ZERO)).await;
         let all = [&["--port", "0", "--admin-port", "0", "--backend", &node.url], flags].concat();
         let process = Process::start("tidegate-router", &all);
@@ -39,12 +39,12 @@ impl Besieged {
     }
 
     /// Where clients connect.
-    pub fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> SocketAddr {
         self.base.trim_start_matches("http://").parse().unwrap()
     }
 
     /// A connection on which these bytes were sent.
-    pub async fn connect(&self, bytes: &[u8]) -> TcpStream {
+    pub(crate) async fn connect(&self, bytes: &[u8]) -> TcpStream {
         let mut socket = TcpStream::connect(self.address()).await.unwrap();
         // A server that has enough may have closed.
         let _ = socket.write_all(bytes).await;
@@ -52,12 +52,12 @@ impl Besieged {
     }
 
     /// Serves others now, on a connection of their own.
-    pub async fn serves_others(&self) {
+    pub(crate) async fn serves_others(&self) {
         assert_eq!(Client::new(&self.base).chat(MODEL, "others").await.status, StatusCode::OK);
     }
 
     /// Serves others now, and has not grown beyond what it may.
-    pub async fn has_held(&self) {
+    pub(crate) async fn has_held(&self) {
         self.serves_others().await;
         assert_eq!(self.client.chat(MODEL, "a connection from before").await.status, StatusCode::OK);
         let grown = memory(self.process.id()).saturating_sub(self.before);
@@ -74,7 +74,7 @@ fn memory(id: u32) -> u64 {
 }
 
 /// All that comes until the server closes.
-pub async fn rest(mut socket: impl AsyncReadExt + Unpin) -> String {
+pub(crate) async fn rest(mut socket: impl AsyncReadExt + Unpin) -> String {
     let mut bytes = Vec::new();
     // A connection that is reset has been closed too.
     let _ = socket.read_to_end(&mut bytes).await;

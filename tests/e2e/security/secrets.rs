@@ -38,12 +38,9 @@ impl Scene {
         let member = files.issue("member");
         let collector = Collector::start().await;
         let node = FakeNode::start(4, Plan::Answer(std::time::Duration::ZERO)).await;
-        let [password, tokens, keys] = [
-            ("password", REDIS_PASSWORD),
-            ("tokens", ADMIN_TOKEN),
-            ("keys", BACKEND_KEY),
-        ]
-        .map(|(name, secret)| files.file(name, secret));
+        let [password, tokens, keys] =
+            [("password", REDIS_PASSWORD), ("tokens", ADMIN_TOKEN), ("keys", BACKEND_KEY)]
+                .map(|(name, secret)| files.file(name, secret));
         let ca = files.ca();
         let flags = ["--port", "0", "--admin-port", "0", "--redis-url", &redis.url, "--redis-ca-file", &ca];
         let shown = ["--redis-client-cert", &member.cert, "--redis-client-key", &member.key];
@@ -121,7 +118,9 @@ async fn a_secret_that_cannot_be_used_is_not_repeated() {
     let folder = Authority::new();
     let bad = folder.file("bad", "two\u{7f}-secret-words");
     let url = "redis://user:url-secret-0123456789@[bad";
-    for flags in [["--admin-token-file", bad.as_str()], ["--backend-api-key-file", &bad], ["--redis-url", url]] {
+    for flags in
+        [["--admin-token-file", bad.as_str()], ["--backend-api-key-file", &bad], ["--redis-url", url]]
+    {
         let mut router = Process::start("tidegate-router", &flags);
         assert!(!router.ended().await.success(), "{flags:?}");
         let output = router.output();

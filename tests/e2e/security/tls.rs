@@ -1,7 +1,7 @@
 //! TLS from clients to the router, from the router to backends, and to Redis: who knows whom, and who is refused.
 
 use http::{Method, StatusCode, Version};
-use tidegate_tests::certificates::Authority;
+use tidegate_tests::certificates::{Authority, Identity};
 use tidegate_tests::client::{Client, chat_body};
 use tidegate_tests::fake_node::{FakeNode, MODEL, Plan};
 use tidegate_tests::process::Process;
@@ -47,23 +47,34 @@ async fn base(backend: &Process) -> String {
     format!("https://{}", backend.url("address").await)
 }
 
+/// A backend that asks for a token and a certificate.
+fn closed_backend(server: &Identity, ca: &str, tokens: &str) -> Process {
+    let shown = ["--port", "0", "--tls-cert", &server.cert, "--tls-key", &server.key];
+    Process::start(
+        "tidegate-backend",
+        &[&shown[..], &["--client-ca-file", ca, "--token-file", tokens]].concat(),
+    )
+}
+
+/// Whoever shows no more than these headers gets nothing.
+async fn is_closed(client: &Client, headers: &[(&str, &str)]) {
+    for path in CLOSED {
+        let answer = client.send(Method::GET, path, headers, "").await;
+        let refused = (StatusCode::UNAUTHORIZED, "unauthorized");
+        assert_eq!((answer.status, answer.code().as_str()), refused, "{path}");
+        assert!(!answer.header("x-request-id").is_empty());
+    }
+    let answer = client.post("/v1/chat/completions", headers, &chat_body(DEMO, "What is 17 + 25?")).await;
+    assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.text);
+}
+
 #[tokio::test]
 async fn a_backend_lets_in_who_shows_its_token_and_a_known_certificate() {
     let (ours, other) = (Authority::new(), Authority::new());
     let (server, shown, unknown) = (ours.issue("server"), ours.issue("router"), other.issue("router"));
     let tokens = ours.file("tokens", &format!("{TOKEN}\n"));
     let ca = ours.ca();
-    let own = [
-        "--tls-cert",
-        &server.cert,
-        "--tls-key",
-        &server.key,
-        "--client-ca-file",
-        &ca,
-        "--token-file",
-        &tokens,
-    ];
-    let backend = Process::start("tidegate-backend", &[&["--port", "0"], &own[..]].concat());
+    let backend = closed_backend(&server, &ca, &tokens);
     let base = base(&backend).await;
 
     let bearer = format!("Bearer {TOKEN}");
@@ -75,17 +86,7 @@ async fn a_backend_lets_in_who_shows_its_token_and_a_known_certificate() {
     }
     let body = chat_body(DEMO, "What is 17 + 25?");
     for (client, headers) in [(&nobody, &[][..]), (&nobody, &with), (&known, &[]), (&known, &without)] {
-        for path in CLOSED {
-            let answer = client.send(Method::GET, path, headers, "").await;
-            assert_eq!(
-                (answer.status, answer.code().as_str()),
-                (StatusCode::UNAUTHORIZED, "unauthorized"),
-                "{path}"
-            );
-            assert!(!answer.header("x-request-id").is_empty());
-        }
-        let answer = client.post("/v1/chat/completions", headers, &body).await;
-        assert_eq!(answer.status, StatusCode::UNAUTHORIZED, "{}", answer.text);
+        is_closed(client, headers).await;
     }
     assert_eq!(known.post("/v1/chat/completions", &with, &body).await.status, StatusCode::OK);
     assert!(
