@@ -4,7 +4,7 @@ use crate::{config::Config, metrics, node::Backend, register::Registrar, server:
 use anyhow::Context;
 use axum::Router;
 use std::{net::SocketAddr, time::Duration};
-use tidegate_serve::listen::serve;
+use tidegate_serve::{listen::serve, supervisor};
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -50,6 +50,7 @@ async fn live(
     drop(service.send_replace(backend.service()));
     let registrar = Registrar::start(config, address, &backend).await?;
     log_ready(&backend, address);
+    supervisor::ready(&format!("serving {}", backend.model_name()));
     let pushing = metrics::push(&backend)?;
     let ended = until_ended(config, &backend, shutdown).await;
     if let Some(pushing) = pushing {

@@ -19,7 +19,7 @@ use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt, join_all};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_serve::listen;
+use tidegate_serve::{listen, supervisor};
 use tidegate_store::{Connection, Terms};
 use tidegate_telemetry::metrics::{LedgerMetrics, RouterMetrics};
 use tokio::net::TcpListener;
@@ -93,6 +93,7 @@ async fn serve(
     broken: BoxFuture<'static, anyhow::Error>,
 ) -> anyhow::Result<()> {
     let limit = shared.config.drain_timeout;
+    supervisor::ready("serving");
     // Operators see the drain to its end: the admin port closes last.
     let admin_end = CancellationToken::new();
     let admin = listen::serve(listeners.admin, admin_paths(shared.clone()), admin_end.clone(), ADMIN_CLOSE);

@@ -50,7 +50,6 @@ fn way(route: &'static str, shared: &Shared) -> MethodRouter<Shared> {
         // Bytes become a job. Before admission, so that a bad request never costs a slot.
         .layer(IntakeLayer {
             catalogue: shared.catalogue.clone(),
-            draining: shared.draining.clone(),
             request_timeout: config.request_timeout,
             max_body_size: config.max_body_size,
             max_priority: config.max_client_priority,

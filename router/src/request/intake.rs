@@ -19,7 +19,6 @@ use tidegate_admission::{Class, Priority};
 use tidegate_serve::body::BodyError;
 use tidegate_wire::header as names;
 use tokio::time::Instant;
-use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
 
 /// What intake needs to know; the same for all requests.
@@ -27,8 +26,6 @@ use tower::{Layer, Service};
 pub struct IntakeLayer {
     /// Which pool serves which model.
     pub catalogue: Catalogue,
-    /// Cancelled once this router takes no new work.
-    pub draining: CancellationToken,
     /// `--request-timeout`: from arrival to the last byte.
     pub request_timeout: Duration,
     /// `--max-body-size`, in bytes.
@@ -86,12 +83,6 @@ impl IntakeLayer {
             tokio::time::timeout_at(deadline, self.collect(&parts.headers, body)).await.map_err(|_| {
                 Error::new(ErrorKind::BodyIncomplete, "the request's body did not arrive before its deadline")
             })??;
-        if self.draining.is_cancelled() {
-            return Err(Error::new(
-                ErrorKind::Draining,
-                "this router is shutting down; another one will serve you",
-            ));
-        }
         timeout?;
         check_content_type(&parts.headers)?;
         self.job(parts, body, arrived, deadline)

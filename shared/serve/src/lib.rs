@@ -6,10 +6,13 @@
 //! 2. [`listen`]: binding an address, taking connections, letting them finish.
 //! 3. [`door`]: the layers that every request passes before a handler sees it.
 //! 4. [`body`]: reading a request's body whole, up to a limit.
-//! 5. [`causes`]: why a process could not start, as one line.
+//! 5. [`causes`]: why a process could not start, as one line. [`version`]: what `--version` says.
+//! 6. [`supervisor`]: what systemd is told.
 
 pub mod body;
 pub mod causes;
 pub mod door;
 pub mod listen;
 pub mod signal;
+pub mod supervisor;
+pub mod version;
