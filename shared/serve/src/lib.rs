@@ -3,7 +3,7 @@
 //! Read in this order:
 //!
 //! 1. [`signal`]: what asks a process to end, and what a second asking does.
-//! 2. [`listen`]: binding an address, taking connections, letting them finish.
+//! 2. [`listen`]: binding an address, taking connections, letting them finish; [`farewell`]: so that none is lost.
 //! 3. [`door`]: the layers that every request passes before a handler sees it.
 //! 4. [`body`]: reading a request's body whole, up to a limit.
 //! 5. [`causes`]: why a process could not start, as one line. [`version`]: what `--version` says.
@@ -12,6 +12,7 @@
 pub mod body;
 pub mod causes;
 pub mod door;
+pub mod farewell;
 pub mod listen;
 pub mod signal;
 pub mod supervisor;

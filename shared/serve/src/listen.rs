@@ -1,9 +1,7 @@
 //! Binding an address, taking connections, and letting them finish.
 
+use crate::farewell;
 use axum::Router;
-use axum::response::Response;
-use http::HeaderValue;
-use http::header::CONNECTION;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -12,16 +10,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
-use tower::ServiceExt;
 
 /// How long a client may take to send a request's head, and leave a kept-alive connection idle: slower ones hold it for
 /// nothing.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// The pause after an `accept` that failed because the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
-/// How long kept-alive connections are still served after the last one was taken. A load balancer may have sent a request on one of
-/// them before it could know; each answer tells it to close the connection.
-const FAREWELL: Duration = Duration::from_secs(1);
 
 /// An address that could not be listened on.
 #[derive(Debug)]
@@ -74,28 +68,10 @@ pub async fn serve(
             },
         }
     }
-    for stream in last_connections(listener) {
+    for stream in farewell::last_connections(listener) {
         spawn_connection(stream, app.clone(), shutdown.clone(), connections.watcher());
     }
-    let drain = async {
-        if connections.count() > 0 {
-            tokio::time::sleep(FAREWELL).await;
-        }
-        connections.shutdown().await;
-    };
-    tokio::time::timeout(drain_timeout, drain).await.is_ok()
-}
-
-/// Closes the listener, and returns what has connected by then: closing it would reset those, with what they have sent.
-fn last_connections(listener: TcpListener) -> Vec<TcpStream> {
-    // The bare socket says at once whether anybody waits; the runtime's knows only what its last poll has seen.
-    let Ok(listener) = listener.into_std() else { return Vec::new() };
-    let taken = std::iter::from_fn(|| listener.accept().ok());
-    taken
-        .filter_map(|(stream, _)| {
-            stream.set_nonblocking(true).and_then(|()| TcpStream::from_std(stream)).ok()
-        })
-        .collect()
+    tokio::time::timeout(drain_timeout, farewell::part(connections)).await.is_ok()
 }
 
 fn spawn_connection(stream: TcpStream, app: Router, shutdown: CancellationToken, watcher: Watcher) {
@@ -103,18 +79,15 @@ fn spawn_connection(stream: TcpStream, app: Router, shutdown: CancellationToken,
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let app = app.into_service::<hyper::body::Incoming>().map_response(move |mut response: Response| {
-        if shutdown.is_cancelled() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    });
     // Without half-close hyper notices at once that a waiting client has gone, and drops its request.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .half_close(false)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(app));
+        .serve_connection(
+            TokioIo::new(stream),
+            TowerToHyperService::new(farewell::last_answers(app, shutdown)),
+        );
     tokio::spawn(async move {
         if let Err(error) = watcher.watch(connection).await {
             tracing::debug!(%error, "a connection ended early");
