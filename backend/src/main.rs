@@ -39,6 +39,7 @@ async fn serve(config: Config) -> anyhow::Result<()> {
     let telemetry = tidegate_telemetry::init("tidegate-backend", log)?;
     let shutdown = tidegate_serve::signal::shutdown_token()?;
     // Before the model is loaded: a port that is taken should not take a minute to show.
+    tidegate_serve::files::raise_limit();
     let listener = tidegate_serve::listen::bind(config.host, config.port, "port").await?;
     let ended = run(config, listener, shutdown.cancelled_owned()).await;
     telemetry.shutdown();

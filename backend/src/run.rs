@@ -4,7 +4,8 @@ use crate::{config::Config, metrics, node::Backend, register::Registrar, server:
 use anyhow::Context;
 use axum::Router;
 use std::{net::SocketAddr, time::Duration};
-use tidegate_serve::{listen::serve, supervisor};
+use tidegate_serve::listen::{Patience, serve};
+use tidegate_serve::supervisor;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -24,7 +25,13 @@ pub async fn run(
     tracing::info!(%address, redis = config.redis_url.is_some(), "starting with {config}");
     let (service, current) = watch::channel(loading::service(config.max_concurrent_requests));
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(listener, loading::following(current), stop.clone(), CLOSE_TIME));
+    let server = tokio::spawn(serve(
+        listener,
+        loading::following(current),
+        Patience::default(),
+        stop.clone(),
+        CLOSE_TIME,
+    ));
     let ended = live(&config, address, &service, shutdown).await;
     stop.cancel();
     if !server.await.context("the server panicked")? {

@@ -22,6 +22,7 @@ pub fn admin_paths(shared: Shared) -> axum::Router {
         .route("/health", get(crate::health::handle))
         .route("/livez", get(livez))
         .route("/readyz", get(readyz))
+        .merge(crate::drain::drain_paths())
         .merge(crate::page::page_paths())
         .merge(crate::trial::trial_paths(&shared))
         .with_state(shared);
@@ -36,7 +37,7 @@ pub async fn livez() -> &'static str {
 /// Ready unless draining, or without a ledger under `--on-redis-loss closed`; whatever the backends do.
 pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) {
     let closed = shared.config.on_redis_loss == OnLoss::Closed;
-    if shared.draining.is_cancelled() {
+    if shared.leaving.is_cancelled() {
         (StatusCode::SERVICE_UNAVAILABLE, "draining\n")
     } else if closed && shared.desk.ledger.mode() == LedgerMode::Degraded {
         (StatusCode::SERVICE_UNAVAILABLE, "the shared ledger is out of reach\n")
@@ -46,5 +47,7 @@ pub async fn readyz(State(shared): State<Shared>) -> (StatusCode, &'static str) 
 }
 
 async fn fleet(State(shared): State<Shared>) -> Json<FleetReport> {
-    Json(FleetReport::new(&*shared.fleet.look().await, usize::MAX).heard_by(&shared.heard))
+    Json(
+        FleetReport::new(&*shared.fleet.look().await, usize::MAX).seen_by(&shared.heard, &shared.desk.roster),
+    )
 }

@@ -103,6 +103,12 @@ impl Catalogue {
         }
     }
 
+    /// True while a backend of the pool is there.
+    pub fn has_backends(&self, pool: &str) -> bool {
+        let table = self.table.read().unwrap_or_else(PoisonError::into_inner);
+        table.backends.values().any(|models| models.first().is_some_and(|name| name == pool))
+    }
+
     /// The pool that a backend belongs to.
     pub fn pool_of_backend(&self, backend: &str) -> Option<String> {
         let table = self.table.read().unwrap_or_else(PoisonError::into_inner);

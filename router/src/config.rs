@@ -1,10 +1,17 @@
 //! The validated configuration: what flags and environment come to, checked all at once.
 
+mod proxy;
+
+pub use proxy::{BackendPatience, Proxy};
+
+use crate::balance::Policy;
+use crate::discovery::{base_url, dns, file::BackendsFile};
 use crate::flags::Flags;
 use crate::ledger::OnLoss;
-use http::{StatusCode, Uri};
+use http::{HeaderName, StatusCode};
 use std::fmt;
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 use tidegate_admission::{Limits, Priority};
 use tidegate_telemetry::LogFormat;
@@ -51,12 +58,22 @@ pub struct Config {
     pub reset_interval: Duration,
     /// Highest priority that a client may ask for.
     pub max_client_priority: Priority,
+    /// The file with the API keys; without one everybody may come in.
+    pub api_keys_file: Option<PathBuf>,
     /// Status of a rejection.
     pub overload_status: StatusCode,
     /// Where backends come from.
     pub fleet: Fleet,
     /// Base URLs of `--backend`.
     pub backends: Vec<String>,
+    /// `--backend-dns`: names whose addresses are backends, `host:port` each.
+    pub backend_dns: Vec<String>,
+    /// `--backends-file`.
+    pub backends_file: Option<BackendsFile>,
+    /// `--balance`.
+    pub balance: Policy,
+    /// `--session-header`.
+    pub session_header: Option<HeaderName>,
     /// Slots of a `--backend` that does not report its own.
     pub backend_slots: u32,
     /// Time that Redis gets to answer before this router goes on alone.
@@ -71,6 +88,8 @@ pub struct Config {
     pub log_format: LogFormat,
     /// Whether prompts and answers are written into log and spans.
     pub log_content: bool,
+    /// How it behaves towards backends and clients, beside admission.
+    pub proxy: Proxy,
 }
 
 impl Config {
@@ -89,9 +108,14 @@ impl Config {
             limits: limits(&mut checks, flags),
             reset_interval: checks.seconds("reset-interval", &flags.reset_interval, 1.0..=86_400.0),
             max_client_priority: priority(&mut checks, &flags.max_client_priority),
+            api_keys_file: flags.api_keys_file.clone(),
             overload_status: overload_status(&mut checks, &flags.overload_status),
             fleet: fleet(&mut checks, flags),
-            backends: flags.backend.iter().map(|url| base_url(&mut checks, url)).collect(),
+            backends: flags.backend.iter().map(|url| backend(&mut checks, url)).collect(),
+            backend_dns: flags.backend_dns.iter().map(|name| backend_dns(&mut checks, name)).collect(),
+            backends_file: backends_file(&mut checks, flags),
+            balance: balance(&mut checks, &flags.balance),
+            session_header: session_header(&mut checks, flags.session_header.as_deref()),
             backend_slots: checks.whole("backend-slots", &flags.backend_slots, 1..=100_000),
             redis_timeout: checks.seconds("redis-timeout", &flags.redis_timeout, 0.005..=10.0),
             on_redis_loss: on_redis_loss(&mut checks, &flags.on_redis_loss),
@@ -99,6 +123,7 @@ impl Config {
             abandon_grace: checks.seconds("abandon-grace", &flags.abandon_grace, 0.0..=3600.0),
             log_format: log_format(&mut checks, &flags.log_format),
             log_content: flags.log_content,
+            proxy: Proxy::check(&mut checks, &flags.proxy),
         };
         checks.finish().map(|()| config)
     }
@@ -148,7 +173,7 @@ fn fleet(checks: &mut FlagChecks, flags: &Flags) -> Fleet {
             }
             Fleet::Redis { url: url.clone(), prefix: flags.redis_prefix.clone() }
         }
-        None if flags.backend.is_empty() => Fleet::Embedded,
+        None if flags.lists_no_backend() => Fleet::Embedded,
         None => Fleet::Static,
     }
 }
@@ -161,14 +186,44 @@ fn address(checks: &mut FlagChecks, flag: &str, text: &str) -> IpAddr {
     })
 }
 
-fn base_url(checks: &mut FlagChecks, text: &str) -> String {
-    let good =
-        text.parse::<Uri>().is_ok_and(|uri| uri.scheme_str() == Some("http") && uri.authority().is_some());
-    if !good {
+fn backend(checks: &mut FlagChecks, text: &str) -> String {
+    base_url(text).unwrap_or_else(|| {
         checks.refuse("backend", text, "a base URL such as http://127.0.0.1:8100");
+        String::new()
+    })
+}
+
+fn backend_dns(checks: &mut FlagChecks, text: &str) -> String {
+    if !dns::is_name(text) {
+        checks.refuse("backend-dns", text, "a name with a port, such as llm.default.svc:8000");
     }
-    // Users paste the base URL that SDKs want, which ends with /v1; paths are joined to the server's root.
-    text.trim_end_matches('/').trim_end_matches("/v1").to_owned()
+    text.to_owned()
+}
+
+/// The file is read here for the first time, so that what is wrong with it is said with everything else.
+fn backends_file(checks: &mut FlagChecks, flags: &Flags) -> Option<BackendsFile> {
+    let path = flags.backends_file.as_ref()?;
+    let file = BackendsFile { path: path.into(), slots: flags.backend_slots.trim().parse().unwrap_or(1) };
+    if let Err(error) = file.read() {
+        checks.refuse("backends-file", path, format_args!("a TOML list of backends ({error})"));
+    }
+    Some(file)
+}
+
+fn balance(checks: &mut FlagChecks, text: &str) -> Policy {
+    text.parse().unwrap_or_else(|()| {
+        checks.refuse("balance", text, "least-loaded, prefix, round-robin or random");
+        Policy::default()
+    })
+}
+
+fn session_header(checks: &mut FlagChecks, text: Option<&str>) -> Option<HeaderName> {
+    let text = text?;
+    let name = text.parse().ok();
+    if name.is_none() {
+        checks.refuse("session-header", text, "the name of a header, such as x-session-id");
+    }
+    name
 }
 
 fn priority(checks: &mut FlagChecks, text: &str) -> Priority {
@@ -218,7 +273,7 @@ mod tests {
     use super::*;
     use clap::Parser;
 
-    fn check(args: &[&str]) -> Result<Config, BadFlags> {
+    pub(super) fn check(args: &[&str]) -> Result<Config, BadFlags> {
         let args = std::iter::once("tidegate-router").chain(args.iter().copied()).map(Into::into);
         Config::check(&Flags::parse_from(tidegate_wire::flags::normalise_flags(args)))
     }
@@ -257,9 +312,14 @@ mod tests {
             "tcp://10.0.0.1:8000",
             "--backend",
             "ftp://x",
+            "--backend-dns=http://llm",
+            "--backends-file=/no/such/file",
+            "--balance=best",
+            "--session-header=a b",
         ]);
         let bad = error.unwrap_err().bad;
-        assert_eq!(bad.len(), 4, "{bad:?}");
+        assert_eq!(bad.len(), 8, "{bad:?}");
+        assert!(bad.iter().any(|line| line.contains("/no/such/file: No such file")), "{bad:?}");
     }
 
     #[test]
@@ -268,6 +328,7 @@ mod tests {
         let listed =
             check(&["--backend", "http://127.0.0.1:9/v1", "--backend", "http://127.0.0.1:10/"]).unwrap();
         assert_eq!(listed.fleet, Fleet::Static);
+        assert_eq!(check(&["--backend-dns", "llm.svc:8000"]).unwrap().fleet, Fleet::Static);
         assert_eq!(listed.backends, ["http://127.0.0.1:9", "http://127.0.0.1:10"]);
         let shared = check(&["--redis-url", "redis://127.0.0.1:6379"]).unwrap();
         assert!(matches!(shared.fleet, Fleet::Redis { .. }));

@@ -145,7 +145,7 @@ pub async fn handle(State(shared): State<Shared>, body: Bytes) -> Response {
             &ErrorBody::new("invalid_request_error", "not_embedded", message),
         );
     };
-    if shared.draining.is_cancelled() {
+    if shared.leaving.is_cancelled() {
         let error = Error::new(ErrorKind::Draining, "this router is shutting down");
         return error.into_response(shared.config.overload_status);
     }
@@ -188,7 +188,7 @@ async fn learn_pace(shared: &Shared, demo: &DemoLoad) -> Option<Pace> {
         return known;
     }
     let first = async {
-        ask(client_paths(shared.clone()), demo.request(1)).await;
+        ask(client_paths(Shared { keys: None, ..shared.clone() }), demo.request(1)).await;
         loop {
             if let Some(measured) = pace(shared, demo).await {
                 return measured;
@@ -258,7 +258,8 @@ async fn burst(shared: Shared, demo: Arc<DemoLoad>, plan: Plan, place: OwnedSema
     let draining = shared.draining.clone();
     let mut under_way = JoinSet::new();
     let sending = async {
-        let service = client_paths(shared);
+        // An operator asks for it, who needs no key.
+        let service = client_paths(Shared { keys: None, ..shared });
         let end = Instant::now() + Duration::from_secs_f64(plan.seconds);
         let mut ticks = interval(Duration::from_secs_f64(1.0 / plan.rate));
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

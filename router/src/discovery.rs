@@ -1,17 +1,28 @@
-//! Which backends there are: the listed ones, which are asked each second, and those that registered in Redis.
+//! Which backends there are: those that the router was told of (flags, a file, a name in DNS), which are asked each second, and
+//! those that registered in Redis.
 
+pub mod dns;
+pub mod file;
 pub mod heard;
 mod listed;
+mod listing;
 mod registered;
+mod target;
+mod verdicts;
 
-pub use listed::{look_listed, watch_listed};
+pub use listing::{Listing, Sources};
 pub use registered::RegistrationWatch;
+pub use target::{Target, base_url};
+pub use verdicts::VerdictExchange;
 
 use crate::catalogue::Catalogue;
 use crate::confirm::Confirmer;
+use crate::drained::Drained;
 use crate::ledger::{Backend, Ledger};
+use crate::roster::{Membership, Roster};
 use crate::shared::Shared;
 use heard::Heard;
+use http::HeaderValue;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_telemetry::metrics::RouterMetrics;
@@ -29,8 +40,19 @@ pub struct Discovery {
     pub metrics: Arc<RouterMetrics>,
     /// When each backend was last heard.
     pub heard: Heard,
-    /// Backends by id, and whether each said last that it drains.
-    known: Arc<Mutex<BTreeMap<String, bool>>>,
+    /// How backends stand with this router.
+    pub roster: Roster,
+    /// Backends that an operator takes out.
+    pub drained: Drained,
+    /// Backends by id.
+    known: Arc<Mutex<BTreeMap<String, Entered>>>,
+}
+
+/// A backend as it was last entered, with its pool.
+#[derive(Debug, Clone)]
+struct Entered {
+    pool: String,
+    backend: Backend,
 }
 
 impl Discovery {
@@ -42,25 +64,62 @@ impl Discovery {
             confirmer: shared.desk.confirmer.clone(),
             metrics: shared.metrics.clone(),
             heard: shared.heard.clone(),
+            roster: shared.desk.roster.clone(),
+            drained: shared.drained.clone(),
             known: Arc::default(),
         }
     }
 
-    /// Enters a backend, or renews it. The first of its `models` names its pool.
+    /// Enters a backend that registered itself, or renews it. The first of its `models` names its pool.
     pub async fn put(&self, models: &[String], backend: Backend) {
+        self.enter(models, backend, 1, None).await;
+    }
+
+    /// The same for a backend that the router was told of.
+    async fn put_target(&self, models: &[String], backend: Backend, target: &Target) {
+        self.enter(models, backend, target.weight, target.key.clone()).await;
+    }
+
+    async fn enter(&self, models: &[String], mut backend: Backend, weight: u32, key: Option<HeaderValue>) {
         let Some(pool) = models.first() else { return };
-        let (id, url, slots, draining) =
-            (backend.id.clone(), backend.url.clone(), backend.slots, backend.draining);
-        if let Err(conflict) = self.catalogue.put(&id, models) {
+        backend.draining |= self.drained.holds(&backend.id);
+        if let Err(conflict) = self.catalogue.put(&backend.id, models) {
             tracing::error!(%conflict, "a backend was refused");
             return;
         }
-        if let Err(error) = self.ledger.put_backend(pool, backend).await {
-            tracing::warn!(%error, backend = %id, "a backend could not be entered in the ledger");
+        let (slots, draining) = (backend.slots, backend.draining);
+        let (pool_name, epoch) = (pool.clone(), backend.epoch.clone());
+        let membership = Membership { pool: pool_name, epoch, slots, weight, draining, key };
+        self.roster.enter(&backend.id, membership);
+        if !self.tell_ledger(pool, &backend).await {
             return;
         }
-        if self.known().insert(id.clone(), draining).is_none() {
+        let entered = Entered { pool: pool.clone(), backend: backend.clone() };
+        if self.known().insert(backend.id.clone(), entered).is_none() {
+            let Backend { id, url, .. } = &backend;
             tracing::info!(backend = %id, %url, model = %pool, slots, draining, "backend joined");
+        }
+    }
+
+    /// Enters a backend in the ledger as it stands with this router; false where that did not succeed.
+    async fn tell_ledger(&self, pool: &str, backend: &Backend) -> bool {
+        let told = self.ledger.put_backend(pool, self.roster.as_it_stands(backend.clone())).await;
+        if let Err(error) = &told {
+            tracing::warn!(%error, backend = %backend.id, "a backend could not be entered in the ledger");
+        }
+        told.is_ok()
+    }
+
+    /// Tells the ledger of each backend that was ejected or is back, as soon as that is so, until the task is dropped. What
+    /// only time brings about, the end of a pause, is told at the backend's next look.
+    pub async fn tell_changes(self) {
+        loop {
+            for id in self.roster.changes().await {
+                let entered = self.known().get(&id).cloned();
+                if let Some(Entered { pool, backend }) = entered {
+                    self.tell_ledger(&pool, &backend).await;
+                }
+            }
         }
     }
 
@@ -69,25 +128,30 @@ impl Discovery {
         let pool = self.catalogue.pool_of_backend(id);
         self.catalogue.remove(id);
         self.heard.forget(id);
+        // Before the ledger is told, so that no change is told for a backend that has left.
+        let known = self.known().remove(id).is_some();
+        self.roster.remove(id);
         if let Some(pool) = pool
             && let Err(error) = self.ledger.remove_backend(&pool, id).await
         {
             tracing::warn!(%error, backend = %id, "a backend could not be taken out of the ledger; its lease will");
         }
-        if self.known().remove(id).is_some() {
+        if known {
             tracing::warn!(backend = %id, "backend left");
         }
     }
 
     /// Counts a backend that stopped answering or renewing, unless it said before that it drains.
     fn lost(&self, id: &str) {
-        let drained = self.known().get(id).copied();
-        if let (Some(false), Some(pool)) = (drained, self.catalogue.pool_of_backend(id)) {
+        let entered = self.known().get(id).cloned();
+        if let Some(Entered { pool, backend }) = entered
+            && !backend.draining
+        {
             self.metrics.backend_lost(&pool);
         }
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, bool>> {
+    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, Entered>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

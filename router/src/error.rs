@@ -6,7 +6,7 @@
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use std::time::Duration;
 use tidegate_admission::Reason;
 use tidegate_wire::error::ErrorBody;
@@ -27,6 +27,10 @@ pub enum ErrorKind {
     Backend,
     /// The request is not valid JSON, or a field that the router reads has the wrong type.
     InvalidRequest,
+    /// No API key, or none that lets anybody in.
+    InvalidApiKey,
+    /// The API key may not ask for the model.
+    ModelNotAllowed,
     /// No pool serves the model.
     ModelNotFound,
     /// The path does not exist.
@@ -55,6 +59,8 @@ impl ErrorKind {
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Backend => StatusCode::BAD_GATEWAY,
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
+            Self::InvalidApiKey => StatusCode::UNAUTHORIZED,
+            Self::ModelNotAllowed => StatusCode::FORBIDDEN,
             Self::ModelNotFound | Self::UnknownPath => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -74,7 +80,9 @@ impl ErrorKind {
             Self::Timeout => "timeout",
             Self::Backend => "backend_error",
             Self::InvalidRequest => "invalid_request",
-            Self::ModelNotFound => "model_not_found",
+            Self::InvalidApiKey => "invalid_api_key",
+            // OpenAI's word for both; the status tells them apart.
+            Self::ModelNotFound | Self::ModelNotAllowed => "model_not_found",
             Self::UnknownPath => "unknown_url",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::BodyTooLarge => "request_too_large",
@@ -117,6 +125,8 @@ pub struct Error {
     param: Option<String>,
     retry_after: Option<Duration>,
     hopeless: bool,
+    /// Boxed, since most have none and every layer passes this on.
+    headers: Option<Box<HeaderMap>>,
     /// The pool that the request was for, once it was known.
     pub pool: Option<String>,
 }
@@ -125,7 +135,15 @@ impl Error {
     /// An error of `kind` with a sentence for people.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
         let hopeless = kind == ErrorKind::Timeout;
-        Self { kind, message: message.into(), param: None, retry_after: None, hopeless, pool: None }
+        Self {
+            kind,
+            message: message.into(),
+            param: None,
+            retry_after: None,
+            hopeless,
+            headers: None,
+            pool: None,
+        }
     }
 
     /// A bad value of the body's field `param`.
@@ -154,6 +172,13 @@ impl Error {
         self
     }
 
+    /// Headers that its answer has besides its own.
+    #[must_use]
+    pub fn with_headers(mut self, headers: HeaderMap) -> Self {
+        self.headers.get_or_insert_default().extend(headers);
+        self
+    }
+
     /// Names the pool that the request was for.
     #[must_use]
     pub fn in_pool(mut self, pool: &str) -> Self {
@@ -164,12 +189,18 @@ impl Error {
     /// The answer. `overload_status` replaces the status of rejections (`--overload-status`).
     pub fn into_response(self, overload_status: StatusCode) -> Response<Body> {
         let status = match self.kind.status() {
-            StatusCode::TOO_MANY_REQUESTS => overload_status,
+            // A key's limits are no overload: their status stays.
+            StatusCode::TOO_MANY_REQUESTS if self.kind != ErrorKind::Rejected(Reason::RateLimit) => {
+                overload_status
+            }
             status => status,
         };
         let mut response = Response::new(Body::from(self.body().to_json()));
         *response.status_mut() = status;
         self.write_headers(response.headers_mut());
+        if let Some(headers) = self.headers {
+            response.headers_mut().extend(*headers);
+        }
         response
     }
 
@@ -186,13 +217,16 @@ impl Error {
         }
     }
 
-    fn write_headers(&self, headers: &mut http::HeaderMap) {
+    fn write_headers(&self, headers: &mut HeaderMap) {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         if self.kind.is_refusal() {
             headers.insert(names::REASON, HeaderValue::from_static(self.kind.code()));
             let wait = self.retry_after.unwrap_or(Duration::from_secs(1));
             headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_millis().div_ceil(1000) as u64));
             headers.insert(names::RETRY_AFTER_MS, HeaderValue::from(wait.as_millis() as u64));
+        }
+        if self.kind == ErrorKind::InvalidApiKey {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         if self.hopeless {
             headers.insert(names::SHOULD_RETRY, HeaderValue::from_static("false"));

@@ -1,7 +1,13 @@
 //! The command line of `tidegate-router`: names, defaults, help. Values are text here; [`crate::config`] checks them.
 
+mod proxy;
+
+pub use proxy::ProxyFlags;
+
+use crate::keys::command::KeysFlags;
 use crate::top::TopFlags;
 use clap::{Parser, Subcommand};
+use std::path::PathBuf;
 use std::sync::LazyLock;
 use tidegate_serve::version;
 
@@ -58,6 +64,9 @@ pub enum Command {
     /// are left out where NO_COLOR is set.
     #[command(max_term_width = 110)]
     Top(TopFlags),
+    /// Makes, lists and revokes API keys in the key file.
+    #[command(max_term_width = 110)]
+    Keys(KeysFlags),
 }
 
 /// Stateless router: the OpenAI API in front of a fleet, with one exact account of who runs and who waits.
@@ -86,7 +95,7 @@ pub struct Flags {
     #[arg(long, env = "TIDEGATE_ADMIN_PORT", default_value = "8001", help_heading = "Listening")]
     pub admin_port: String,
     /// Largest request body, in bytes.
-    #[arg(long, env = "TIDEGATE_MAX_BODY_SIZE", default_value = "8388608", help_heading = "Listening")]
+    #[arg(long, env = "TIDEGATE_MAX_BODY_SIZE", default_value = "10485760", help_heading = "Listening")]
     pub max_body_size: String,
     /// Seconds of silence in a stream after which a comment keeps it open.
     #[arg(long, env = "TIDEGATE_KEEP_ALIVE", default_value = "15", help_heading = "Listening")]
@@ -131,6 +140,10 @@ pub struct Flags {
     /// Highest priority that a client may ask for: high, normal or low.
     #[arg(long, env = "TIDEGATE_MAX_CLIENT_PRIORITY", default_value = "high", help_heading = "Admission")]
     pub max_client_priority: String,
+    /// File with the API keys that clients must show, one JSON object a line: `tidegate-router keys make` writes it. It is read
+    /// again whenever it changes. Without it everybody may come in.
+    #[arg(long, env = "TIDEGATE_API_KEYS_FILE", value_name = "PATH", help_heading = "Admission")]
+    pub api_keys_file: Option<PathBuf>,
     /// HTTP status of a rejection: 429 or 503.
     #[arg(long, env = "TIDEGATE_OVERLOAD_STATUS", default_value = "429", help_heading = "Admission")]
     pub overload_status: String,
@@ -155,6 +168,19 @@ pub struct Flags {
     /// Base URL of a backend, any server with the OpenAI API; repeat it for several.
     #[arg(long, env = "TIDEGATE_BACKEND", value_delimiter = ',', help_heading = "Fleet")]
     pub backend: Vec<String>,
+    /// Name whose addresses are backends, as host:port; asked again each second. Repeat it for several.
+    #[arg(long, env = "TIDEGATE_BACKEND_DNS", value_delimiter = ',', help_heading = "Fleet")]
+    pub backend_dns: Vec<String>,
+    /// TOML file that lists backends with their own slots, models, weights and keys; read again when it changes.
+    #[arg(long, env = "TIDEGATE_BACKENDS_FILE", help_heading = "Fleet")]
+    pub backends_file: Option<String>,
+    /// Which backend a request would rather have: least-loaded, prefix (the one that knows the beginning of its prompt),
+    /// round-robin or random. One without a free slot is never waited for.
+    #[arg(long, env = "TIDEGATE_BALANCE", default_value = "least-loaded", help_heading = "Fleet")]
+    pub balance: String,
+    /// Header by which sessions are told: requests with the same value go to the same backend while it has a free slot.
+    #[arg(long, env = "TIDEGATE_SESSION_HEADER", help_heading = "Fleet")]
+    pub session_header: Option<String>,
     /// Slots of each --backend that does not report its own.
     #[arg(long, env = "TIDEGATE_BACKEND_SLOTS", default_value = "8", help_heading = "Fleet")]
     pub backend_slots: String,
@@ -169,7 +195,18 @@ pub struct Flags {
     #[arg(long, env = "TIDEGATE_LOG_CONTENT", help_heading = "Telemetry")]
     pub log_content: bool,
 
+    /// Names, keys, timeouts, browsers, the end.
+    #[command(flatten)]
+    pub proxy: ProxyFlags,
+
     /// The embedded backend's own flags.
     #[command(flatten)]
     pub model: ModelFlags,
+}
+
+impl Flags {
+    /// Whether no flag lists a backend.
+    pub fn lists_no_backend(&self) -> bool {
+        self.backend.is_empty() && self.backend_dns.is_empty() && self.backends_file.is_none()
+    }
 }

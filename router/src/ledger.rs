@@ -16,7 +16,7 @@ mod suite;
 use std::time::Duration;
 
 pub use tidegate_admission::{
-    AttemptId, Backend, End, HandBack, Limits, Measured, Numbers, Priority, Reason, View,
+    Allowance, AttemptId, Backend, Caller, End, HandBack, Limits, Measured, Numbers, Priority, Reason, View,
     snapshot::{BackendState, Totals},
 };
 use tidegate_admission::{Mended, limits::FOREVER};
@@ -111,6 +111,8 @@ pub struct Ask {
     pub jitter: f64,
     /// Id of the backend that it would rather have, where that one has a free slot.
     pub prefer: Option<String>,
+    /// Whose it is, where keys are in use.
+    pub caller: Option<Caller>,
 }
 
 /// The three answers to a request that asks to come in.
@@ -154,7 +156,7 @@ pub struct Ticket {
 #[derive(Debug)]
 pub enum Waited {
     /// With a slot.
-    Granted(Grant),
+    Granted(Box<Grant>),
     /// Without: its time ran out (`Deadline`), or a ticket that was handed back needed the room (`QueueFull`).
     Dropped(Reason),
 }
@@ -233,8 +235,15 @@ impl Ledger {
     }
 
     /// Work has ended: running or abandoned to gone; the slot goes to the next ticket in the same step. Idempotent.
-    pub async fn release(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
-        each!(self, desk => desk.release(pool, attempt, end).await)
+    /// `tokens`: what it has used, where that is known.
+    pub async fn release(
+        &self,
+        pool: &str,
+        attempt: &AttemptId,
+        end: End,
+        tokens: Option<u64>,
+    ) -> Result<(), LedgerError> {
+        each!(self, desk => desk.release(pool, attempt, end, tokens).await)
     }
 
     /// Gives a ticket up. Where it was granted meanwhile, its slot is freed: nothing ran. Idempotent.
@@ -243,8 +252,15 @@ impl Ledger {
     }
 
     /// Gives running work up: it holds its slot until it is confirmed to have stopped. Idempotent.
-    pub async fn abandon(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
-        each!(self, desk => desk.abandon(pool, attempt, end).await)
+    /// `tokens`: what it has used so far, where that is known.
+    pub async fn abandon(
+        &self,
+        pool: &str,
+        attempt: &AttemptId,
+        end: End,
+        tokens: Option<u64>,
+    ) -> Result<(), LedgerError> {
+        each!(self, desk => desk.abandon(pool, attempt, end, tokens).await)
     }
 
     /// Abandoned work has stopped. Idempotent.

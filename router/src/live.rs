@@ -134,7 +134,8 @@ pub async fn take_snapshots(shared: Shared) {
 }
 
 async fn snapshot(shared: &Shared) -> Snapshot {
-    let fleet = FleetReport::new(&*shared.fleet.look().await, MOST_TICKETS).heard_by(&shared.heard);
+    let fleet = FleetReport::new(&*shared.fleet.look().await, MOST_TICKETS)
+        .seen_by(&shared.heard, &shared.desk.roster);
     let embedded = shared.config.fleet == Fleet::Embedded;
     let now = Now {
         at_ms: unix_millis(),

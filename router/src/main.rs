@@ -1,4 +1,4 @@
-//! `tidegate-router`: flags, telemetry, sockets, and then [`tidegate_router::run`]; or `tidegate-router top`.
+//! `tidegate-router`: flags, telemetry, sockets, and then [`tidegate_router::run`]; or `tidegate-router top` or `keys`.
 
 use clap::Parser;
 use std::io::{IsTerminal, Write};
@@ -7,7 +7,7 @@ use tidegate_router::config::Config;
 use tidegate_router::flags::{Command, Flags};
 use tidegate_router::run::{Listeners, run};
 use tidegate_router::start::{self, Started};
-use tidegate_router::top;
+use tidegate_router::{keys, top};
 use tidegate_serve::causes::with_causes;
 use tidegate_telemetry::LogOptions;
 use tidegate_wire::flags::normalise_flags;
@@ -20,6 +20,7 @@ async fn main() -> ExitCode {
     let flags = Flags::parse_from(normalise_flags(std::env::args_os()));
     let ended = match &flags.command {
         Some(Command::Top(flags)) => top::run(flags).await,
+        Some(Command::Keys(flags)) => keys::command::run(flags),
         None => serve(&flags).await,
     };
     match ended {
@@ -38,6 +39,7 @@ async fn serve(flags: &Flags) -> anyhow::Result<()> {
         "tidegate-router",
         LogOptions { format: config.log_format, ..LogOptions::default() },
     )?;
+    tidegate_serve::files::raise_limit();
     let shutdown = tidegate_serve::signal::shutdown_token()?;
     let listeners = Listeners {
         client: tidegate_serve::listen::bind(config.host, config.port, "port").await?,

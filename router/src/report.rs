@@ -2,6 +2,7 @@
 
 use crate::discovery::heard::Heard;
 use crate::ledger::{Curve, Fleet, FleetBackend, FleetPool, FleetRouter, FleetTicket, Stand};
+use crate::roster::Roster;
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;
 use tidegate_admission::Priority;
@@ -105,7 +106,7 @@ pub struct BackendReport {
     pub running: u32,
     /// Given up there, not confirmed to have stopped.
     pub abandoned: u32,
-    /// `live`, `draining` or `gone`.
+    /// `live`, `draining` or `gone`; `ejected` or `trial` where this router leaves it out because it failed.
     pub state: Word,
     /// Time since this router last heard of it; null where it cannot tell.
     #[serde(default)]
@@ -147,10 +148,15 @@ impl FleetReport {
         }
     }
 
-    /// Says of each backend how long it has been silent.
+    /// Says of each backend what only this router knows: how long it has been silent, and whether it is left out.
     #[must_use]
-    pub fn heard_by(mut self, heard: &Heard) -> Self {
+    pub fn seen_by(mut self, heard: &Heard, roster: &Roster) -> Self {
         for backend in self.pools.iter_mut().flat_map(|pool| &mut pool.backends) {
+            if backend.state != "gone"
+                && let Some(left_out) = roster.left_out(&backend.id)
+            {
+                backend.state = Word::Borrowed(left_out);
+            }
             let silence = heard.silence(&backend.id);
             backend.silent_ms = silence.map(|silence| u64::try_from(silence.as_millis()).unwrap_or(u64::MAX));
         }

@@ -1,13 +1,16 @@
 //! Puts a router together and runs it until it is asked to end.
 
 use crate::admin::admin_paths;
+use crate::balance::Balance;
 use crate::catalogue::Catalogue;
 use crate::config::{Config, Fleet};
 use crate::confirm::Confirmer;
 use crate::demo_load::DemoLoad;
 use crate::discovery::heard::Heard;
-use crate::discovery::{Discovery, RegistrationWatch, look_listed, watch_listed};
+use crate::discovery::{Discovery, Listing, RegistrationWatch, Sources, Target, VerdictExchange};
+use crate::drained::Drained;
 use crate::fleet_watch::FleetWatch;
+use crate::keys::KeyStore;
 use crate::ledger::{Ledger, LedgerOptions, MemoryLedger, RedisLedger};
 use crate::live;
 use crate::request::permit::Desk;
@@ -16,10 +19,13 @@ use crate::server::client_paths;
 use crate::shared::{Shared, unix_seconds};
 use crate::upstream::{EMBEDDED_URL, Upstream};
 use anyhow::Context;
-use futures_util::future::{BoxFuture, FutureExt, join_all};
+use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_serve::{listen, supervisor};
+use tidegate_serve::{
+    listen::{self, Patience},
+    supervisor,
+};
 use tidegate_store::{Connection, Terms};
 use tidegate_telemetry::metrics::{LedgerMetrics, RouterMetrics};
 use tokio::net::TcpListener;
@@ -28,6 +34,8 @@ use tokio_util::sync::CancellationToken;
 
 /// How long the start waits for a first look at the listed backends: those that answer later join later.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// How long requests that were cut at the end get to give back what they held.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long operators' connections get to end after all else has ended.
 const ADMIN_CLOSE: Duration = Duration::from_secs(1);
 
@@ -66,18 +74,25 @@ pub async fn run(
         Some(Local { service, demo, broken }) => (Some(service), Some(demo), broken),
         None => (None, None, std::future::pending().boxed()),
     };
-    let shared = Shared {
-        demo_load: demo.map(Arc::new),
-        ..assemble(config.clone(), service, shutdown.clone()).await?
-    };
+    let shared =
+        Shared { demo_load: demo.map(Arc::new), ..assemble(config.clone(), service, shutdown).await? };
     let discovery = Discovery::new(&shared);
     let mut watchers = watch(&config, embedded, &discovery).await?;
+    if let Some(keys) = shared.keys.clone() {
+        watchers.spawn(keys.watch());
+    }
+    watchers.spawn(shared.drained.clone().follow());
     watchers.spawn(shared.fleet.clone().compare_flags());
     watchers.spawn(live::keep_history(shared.clone()));
     watchers.spawn(live::take_snapshots(shared.clone()));
 
     let pushing = scrape::push(shared.clone())?;
-    let ended = serve(shared, listeners, shutdown, broken).await;
+    let closing = CancellationToken::new();
+    watchers.spawn(begin_drain(shared.clone(), closing.clone()));
+    let desk = shared.desk.clone();
+    let ended = serve(shared, listeners, closing, broken).await;
+    // What was cut gives its place back: the account must not wait for leases to expire.
+    desk.settle(LAST_WORDS).await;
     if let Some(pushing) = pushing {
         pushing.finish().await;
     }
@@ -89,17 +104,20 @@ pub async fn run(
 async fn serve(
     shared: Shared,
     listeners: Listeners,
-    shutdown: CancellationToken,
+    closing: CancellationToken,
     broken: BoxFuture<'static, anyhow::Error>,
 ) -> anyhow::Result<()> {
+    let patience = shared.config.proxy.clients;
     let limit = shared.config.drain_timeout;
     supervisor::ready("serving");
     // Operators see the drain to its end: the admin port closes last.
     let admin_end = CancellationToken::new();
-    let admin = listen::serve(listeners.admin, admin_paths(shared.clone()), admin_end.clone(), ADMIN_CLOSE);
+    let admin = admin_paths(shared.clone());
+    let in_haste = Patience { farewell: Duration::ZERO, ..patience };
+    let admin = listen::serve(listeners.admin, admin, in_haste, admin_end.clone(), ADMIN_CLOSE);
     let admin = tokio::spawn(admin);
     let drained = tokio::select! {
-        drained = listen::serve(listeners.client, client_paths(shared.clone()), shutdown, limit) => drained,
+        drained = listen::serve(listeners.client, client_paths(shared.clone()), patience, closing, limit) => drained,
         error = broken => return Err(error),
     };
     shared.live.end();
@@ -113,26 +131,58 @@ async fn serve(
 async fn assemble(
     config: Arc<Config>,
     local: Option<axum::Router>,
-    draining: CancellationToken,
+    leaving: CancellationToken,
 ) -> anyhow::Result<Shared> {
+    let keys = config.api_keys_file.as_deref().map(KeyStore::open).transpose()?;
     let router_id = format!("r{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
     let metrics = Arc::new(RouterMetrics::new());
     let ledger = open_ledger(&config, router_id.clone(), metrics.ledger().clone()).await?;
-    let upstream = Upstream::new(local);
+    let upstream = Upstream::new(local, &config.proxy.backends, config.proxy.backend_key.clone());
+    let drained = open_drained(&config).await?;
     let confirmer = Confirmer { upstream: upstream.clone(), grace: config.abandon_grace };
+    let balance = Balance::new(config.balance, config.session_header.clone());
     Ok(Shared {
-        desk: Arc::new(Desk::new(ledger.clone(), confirmer, metrics.clone(), router_id)),
+        desk: Arc::new(Desk::new(ledger.clone(), confirmer, metrics.clone(), router_id, balance)),
         catalogue: Catalogue::new(&config.pools, Duration::from_micros(config.limits.pool_memory)),
+        keys,
         upstream,
         fleet: FleetWatch::new(ledger),
         metrics,
         heard: Heard::default(),
         live: Arc::default(),
         demo_load: None,
-        draining,
+        draining: CancellationToken::new(),
+        leaving,
+        drained,
         started: unix_seconds(),
         config,
     })
+}
+
+/// Begins the drain once this router was asked to end and load balancers have had their time to notice: `closing` closes the port, and
+/// what still comes on kept connections is served until they have been told.
+async fn begin_drain(shared: Shared, closing: CancellationToken) {
+    shared.leaving.cancelled().await;
+    let delay = shared.config.proxy.drain_delay;
+    if !delay.is_zero() {
+        tracing::info!(seconds = delay.as_secs_f64(), "serving on until load balancers have noticed");
+        tokio::time::sleep(delay).await;
+    }
+    closing.cancel();
+    tokio::time::sleep(shared.config.proxy.clients.farewell).await;
+    shared.draining.cancel();
+}
+
+async fn open_drained(config: &Config) -> anyhow::Result<Drained> {
+    let Fleet::Redis { url, prefix } = &config.fleet else { return Ok(Drained::default()) };
+    let drained = Drained::shared(open_store(url).await?, prefix);
+    drained.look().await;
+    Ok(drained)
+}
+
+async fn open_store(url: &str) -> anyhow::Result<Connection> {
+    let terms = Terms { connect: FIRST_LOOK, answer: FIRST_LOOK, pushes: None };
+    Ok(Connection::open(tidegate_store::address(url)?, &terms).await?)
 }
 
 async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics) -> anyhow::Result<Ledger> {
@@ -153,22 +203,27 @@ async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics)
     }
 }
 
+/// Where the backends that this router was told of stand.
+fn sources(config: &Config, embedded: bool) -> Sources {
+    let urls = config.backends.iter().cloned().chain(embedded.then(|| EMBEDDED_URL.to_owned()));
+    Sources {
+        fixed: urls.map(|url| Target::new(url, config.backend_slots)).collect(),
+        file: config.backends_file.clone(),
+        names: config.backend_dns.clone(),
+        slots: config.backend_slots,
+    }
+}
+
 /// Starts the watchers of all backends. Each has looked once when this returns.
 async fn watch(config: &Config, embedded: bool, discovery: &Discovery) -> anyhow::Result<JoinSet<()>> {
     let mut watchers = JoinSet::new();
-    let mut listed = config.backends.clone();
-    if embedded {
-        listed.push(EMBEDDED_URL.to_owned());
-    }
-    let looks = listed.iter().map(|url| look_listed(discovery, url, config.backend_slots));
-    // A backend that does not answer now is looked at again every second, so a timeout here loses nothing.
-    let _in_time = tokio::time::timeout(FIRST_LOOK, join_all(looks)).await;
-    for url in listed {
-        watchers.spawn(watch_listed(discovery.clone(), url, config.backend_slots));
-    }
+    watchers.spawn(discovery.clone().tell_changes());
+    let listing = Listing::open(discovery.clone(), sources(config, embedded)).await?;
+    listing.first_look(FIRST_LOOK).await;
+    watchers.spawn(listing.run());
     if let Fleet::Redis { url, prefix } = &config.fleet {
-        let terms = Terms { connect: FIRST_LOOK, answer: FIRST_LOOK, pushes: None };
-        let redis = Connection::open(tidegate_store::address(url)?, &terms).await?;
+        let redis = open_store(url).await?;
+        watchers.spawn(VerdictExchange::new(discovery.roster.clone(), redis.clone(), prefix).run());
         let mut watch = RegistrationWatch::new(discovery.clone(), redis, prefix.clone());
         // A router that serves before it knows its backends would refuse what it can serve.
         watch.look().await;

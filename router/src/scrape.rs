@@ -1,7 +1,8 @@
 //! `GET /metrics`: what this router counts, with the fleet as it stands at the moment of the scrape; and the embedded backend's
 //! part, where there is one, since nobody else can ask it.
 
-use crate::ledger::{Fleet, FleetBackend, FleetPool, LedgerMode};
+use crate::ledger::{BackendState, Fleet, FleetBackend, FleetPool, LedgerMode};
+use crate::roster::Roster;
 use crate::shared::Shared;
 use crate::upstream::EMBEDDED_URL;
 use axum::body::Body;
@@ -41,7 +42,8 @@ pub(crate) fn push(shared: Shared) -> anyhow::Result<Option<Pushing>> {
 
 /// This router's OpenMetrics text, and the embedded backend's; the latter is empty where there is none.
 async fn scrape(shared: &Shared) -> (String, String) {
-    shared.metrics.set_fleet(sample(&*shared.fleet.look().await));
+    let sample = sample(&*shared.fleet.look().await, &shared.desk.roster);
+    shared.metrics.set_fleet(sample);
     (shared.metrics.encode(), embedded(shared).await.unwrap_or_default())
 }
 
@@ -54,16 +56,16 @@ async fn embedded(shared: &Shared) -> Option<String> {
     String::from_utf8(text.to_vec()).ok()
 }
 
-fn sample(fleet: &Fleet) -> FleetSample {
+fn sample(fleet: &Fleet, roster: &Roster) -> FleetSample {
     FleetSample {
         degraded: fleet.ledger == LedgerMode::Degraded,
         routers: fleet.routers.len(),
         flag_sets: fleet.flag_sets().len(),
-        pools: fleet.pools.iter().map(pool).collect(),
+        pools: fleet.pools.iter().map(|of| pool(of, roster)).collect(),
     }
 }
 
-fn pool(pool: &FleetPool) -> PoolSample {
+fn pool(pool: &FleetPool, roster: &Roster) -> PoolSample {
     PoolSample {
         pool: pool.model.clone(),
         slots: pool.slots,
@@ -76,14 +78,16 @@ fn pool(pool: &FleetPool) -> PoolSample {
         drain_per_s: pool.drain_per_s,
         oldest_wait: Duration::from_millis(pool.oldest_wait_ms),
         desired_backends: pool.desired_backends,
-        backends: pool.backends.iter().map(backend).collect(),
+        backends: pool.backends.iter().map(|of| backend(of, roster)).collect(),
     }
 }
 
-fn backend(backend: &FleetBackend) -> BackendSample {
+fn backend(backend: &FleetBackend, roster: &Roster) -> BackendSample {
+    let on_account = backend.state.as_str();
+    let left_out = (backend.state != BackendState::Gone).then(|| roster.left_out(&backend.id)).flatten();
     BackendSample {
         id: backend.id.clone(),
-        state: backend.state.as_str(),
+        state: left_out.unwrap_or(on_account),
         slots: backend.slots,
         running: backend.running,
         abandoned: backend.abandoned,

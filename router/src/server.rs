@@ -1,43 +1,58 @@
 //! The router's path table and the whole way of a request, read from the outermost layer in.
 
 use crate::error::{Error, ErrorKind};
+use crate::keys::KeyStore;
 use crate::request::admission::AdmissionLayer;
 use crate::request::answer::AnswerLayer;
 use crate::request::dispatch::Dispatch;
+use crate::request::fallback::FallbackLayer;
 use crate::request::intake::IntakeLayer;
 use crate::request::stream_open::StreamOpenLayer;
+use crate::request::tenant::{self, TenantLayer};
 use crate::shared::Shared;
-use crate::{admin, health};
+use crate::{admin, browsers, health};
 use axum::body::Body;
 use axum::extract::{Path, State};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json};
 use axum::routing::{MethodRouter, get, post_service};
-use http::Response;
+use http::{Extensions, Response};
 use tidegate_wire::openai::{Model, ModelList};
 use tower::ServiceBuilder;
 
 /// All paths for clients. The door around them (request id, span, header limit) is `tidegate_serve::door`.
 pub fn client_paths(shared: Shared) -> axum::Router {
+    let config = shared.config.clone();
     let app = axum::Router::new()
-        .route("/v1/chat/completions", chat(&shared))
-        .route("/v1/completions", way("/v1/completions", &shared))
-        .route("/v1/embeddings", way("/v1/embeddings", &shared))
         .route("/v1/models", get(list_models))
         .route("/v1/models/{*id}", get(retrieve_model))
+        // Who may not ask may not look either. Applies to the paths above; those below see to it themselves.
+        .route_layer(from_fn_with_state(shared.clone(), tenant::authenticate))
+        .route("/v1/chat/completions", way("/v1/chat/completions", &shared, shared.keys.clone()))
+        .route("/v1/completions", way("/v1/completions", &shared, shared.keys.clone()))
+        .route("/v1/embeddings", way("/v1/embeddings", &shared, shared.keys.clone()))
+        // What other servers offer beside, such as /v1/responses or /v1/rerank: whatever names a model goes the same way.
+        .route("/v1/{*path}", others(&shared))
         .route("/health", get(health::handle))
         .route("/livez", get(admin::livez))
         .route("/readyz", get(admin::readyz))
         .with_state(shared);
-    tidegate_serve::door::guard(app)
+    // Outside the door, which answers paths and methods that are not there: a browser asks first, with a method of its own.
+    browsers::allow(tidegate_serve::door::guard(app), &config.proxy.origins)
 }
 
-/// The way of a chat.
+/// The way of what has no path of its own in the table.
+fn others(shared: &Shared) -> MethodRouter<Shared> {
+    way("/v1/*", shared, shared.keys.clone()).fallback(tidegate_serve::door::unknown_path)
+}
+
+/// The way of an operator's chat, for which no key is needed.
 pub fn chat(shared: &Shared) -> MethodRouter<Shared> {
-    way("/v1/chat/completions", shared)
+    way("/v1/chat/completions", shared, None)
 }
 
 /// The way of a request that needs a slot.
-fn way(route: &'static str, shared: &Shared) -> MethodRouter<Shared> {
+fn way(route: &'static str, shared: &Shared, keys: Option<KeyStore>) -> MethodRouter<Shared> {
     let config = &shared.config;
     let service = ServiceBuilder::new()
         // Whatever goes wrong below becomes an answer, and every answer is counted.
@@ -47,33 +62,44 @@ fn way(route: &'static str, shared: &Shared) -> MethodRouter<Shared> {
             metrics: shared.metrics.clone(),
             tally: shared.desk.tally.clone(),
         })
+        // A stranger is refused before anything of its request is read.
+        .layer(TenantLayer { keys })
         // Bytes become a job. Before admission, so that a bad request never costs a slot.
         .layer(IntakeLayer {
             catalogue: shared.catalogue.clone(),
+            names: config.proxy.names.clone(),
+            draining: shared.draining.clone(),
             request_timeout: config.request_timeout,
             max_body_size: config.max_body_size,
             max_priority: config.max_client_priority,
         })
         // A stream that waits long is opened here, outside admission, because waiting is what it has to bridge.
         .layer(StreamOpenLayer { keep_alive: config.keep_alive })
+        // A pool that refuses may have another one that serves instead.
+        .layer(FallbackLayer)
         // A slot, a ticket or a refusal; the permit goes down with the job and ends inside the body.
         .layer(AdmissionLayer { desk: shared.desk.clone() })
         // One attempt on the backend of the slot.
         .service(Dispatch {
             upstream: shared.upstream.clone(),
             keep_alive: config.keep_alive,
+            patience: config.proxy.backends,
             log_content: config.log_content,
         });
     post_service(service)
 }
 
-async fn list_models(State(shared): State<Shared>) -> Json<ModelList> {
-    let names = shared.catalogue.models().into_iter();
+async fn list_models(State(shared): State<Shared>, extensions: Extensions) -> Json<ModelList> {
+    let names = shared.model_names().into_iter().filter(|name| tenant::may_know(&extensions, name));
     Json(ModelList::new(names.map(|name| Model::new(name, shared.started)).collect()))
 }
 
-async fn retrieve_model(State(shared): State<Shared>, Path(id): Path<String>) -> Response<Body> {
-    if shared.catalogue.models().contains(&id) {
+async fn retrieve_model(
+    State(shared): State<Shared>,
+    Path(id): Path<String>,
+    extensions: Extensions,
+) -> Response<Body> {
+    if tenant::may_know(&extensions, &id) && shared.model_names().contains(&id) {
         return Json(Model::new(id, shared.started)).into_response();
     }
     let message = format!("the model '{id}' does not exist here; GET /v1/models lists those that do");

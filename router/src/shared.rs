@@ -4,7 +4,9 @@ use crate::catalogue::Catalogue;
 use crate::config::Config;
 use crate::demo_load::DemoLoad;
 use crate::discovery::heard::Heard;
+use crate::drained::Drained;
 use crate::fleet_watch::FleetWatch;
+use crate::keys::KeyStore;
 use crate::live::Live;
 use crate::request::permit::Desk;
 use crate::upstream::Upstream;
@@ -22,6 +24,8 @@ pub struct Shared {
     pub desk: Arc<Desk>,
     /// Which pool serves which model.
     pub catalogue: Catalogue,
+    /// The keys in force, where there is a key file.
+    pub keys: Option<KeyStore>,
     /// Connections to backends.
     pub upstream: Upstream,
     /// The last look at the whole fleet.
@@ -34,10 +38,21 @@ pub struct Shared {
     pub live: Arc<Live>,
     /// The bursts of demo load; none where the backend is not this process's own.
     pub demo_load: Option<Arc<DemoLoad>>,
-    /// Cancelled once this router drains.
+    /// Cancelled once this router was asked to end: load balancers are told to look elsewhere.
+    pub leaving: CancellationToken,
+    /// Cancelled once this router drains: it takes no new work.
     pub draining: CancellationToken,
+    /// Backends that an operator takes out.
+    pub drained: Drained,
     /// Unix seconds of the start: what `created` says of models.
     pub started: u64,
+}
+
+impl Shared {
+    /// All names of models that a request may ask for, sorted.
+    pub fn model_names(&self) -> Vec<String> {
+        self.config.proxy.names.listed(self.catalogue.models())
+    }
 }
 
 /// Unix seconds now.

@@ -26,7 +26,7 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
             tracing::info!("values in force: {config} {}", embedded.values);
             (Some(embedded.local), Some(example(&embedded.model, embedded.embeds)), embedded.runs)
         }
-        Fleet::Static => (None, None, format!("router for {}", config.backends.join(", "))),
+        Fleet::Static => (None, None, format!("router for {}", listed(config))),
         Fleet::Redis { url, prefix } => {
             (None, None, format!("router on {} (prefix {prefix})", without_password(url)))
         }
@@ -39,6 +39,11 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
             "the backend's flags (--model and others) do nothing here: this router is not embedded"
         );
     }
+    if config.api_keys_file.is_none() && !client.ip().is_loopback() {
+        tracing::warn!(
+            "whoever reaches {client} may use this fleet: --api-keys-file lets in only those who show a key"
+        );
+    }
     tracing::info!(
         clients = format!("http://{client}"),
         operators = format!("http://{admin}"),
@@ -46,6 +51,13 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
         "listening: {runs}"
     );
     Ok(Started { local, banner: banner(&runs, example, client, admin) })
+}
+
+/// Where the listed backends come from, for people.
+fn listed(config: &Config) -> String {
+    let names = config.backend_dns.iter().map(|name| format!("all of {name}"));
+    let file = config.backends_file.as_ref().map(|file| format!("those in {}", file.path.display()));
+    config.backends.iter().cloned().chain(names).chain(file).collect::<Vec<_>>().join(", ")
 }
 
 /// A call that the model answers: its path and its body.

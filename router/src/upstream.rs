@@ -1,7 +1,8 @@
 //! Connections to backends: pooled HTTP for those with an address, a direct call for the embedded one.
 
+use crate::config::BackendPatience;
 use axum::body::Body;
-use http::{Request, Response};
+use http::{HeaderValue, Request, Response, header};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -11,10 +12,15 @@ use tower::ServiceExt;
 /// The address under which the ledger knows the backend in this very process.
 pub const EMBEDDED_URL: &str = "embedded://backend";
 
-/// How long a connection may take to open before the backend counts as out of reach.
-const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-/// How long an idle connection is kept: shorter than backends keep theirs, so that none is reused while it closes.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(15);
+/// Silence on a connection after which the system asks whether the other side is still there, and between two such questions: a
+/// machine that has vanished sends no end.
+const PROBE_AFTER: Duration = Duration::from_secs(15);
+/// Questions without an answer after which the connection is broken.
+const PROBES: u32 = 3;
+
+/// The key of one backend, among the extensions of a request to it: it is sent in place of the key of all backends.
+#[derive(Debug, Clone)]
+pub struct OwnKey(pub HeaderValue);
 
 /// A backend that could not be reached, or that broke the connection before it answered.
 #[derive(Debug, thiserror::Error)]
@@ -40,26 +46,35 @@ pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 #[derive(Debug, Clone)]
 pub struct Upstream {
     client: Client<HttpConnector, Body>,
+    /// What backends get as `Authorization`.
+    key: Option<HeaderValue>,
     embedded: Option<axum::Router>,
 }
 
 impl Upstream {
     /// Connections to backends that have addresses, and to the one in this process if there is one.
-    pub fn new(embedded: Option<axum::Router>) -> Self {
+    pub fn new(embedded: Option<axum::Router>, patience: &BackendPatience, key: Option<HeaderValue>) -> Self {
         let mut connector = HttpConnector::new();
         // Small writes of a stream must not wait for each other.
         connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        connector.set_connect_timeout(Some(patience.connect));
+        connector.set_keepalive(Some(PROBE_AFTER));
+        connector.set_keepalive_interval(Some(PROBE_AFTER));
+        connector.set_keepalive_retries(Some(PROBES));
         let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(IDLE_TIMEOUT)
+            .pool_idle_timeout(patience.keep_alive)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { client, embedded }
+        Self { client, key, embedded }
     }
 
     /// Sends one request to the backend at `url` (the request's own target must lie under it).
-    pub async fn send(&self, url: &str, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+    pub async fn send(&self, url: &str, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         if url != EMBEDDED_URL {
+            let own = request.extensions_mut().remove::<OwnKey>().map(|OwnKey(key)| key);
+            if let Some(key) = own.or_else(|| self.key.clone()) {
+                request.headers_mut().insert(header::AUTHORIZATION, key);
+            }
             return Ok(self.client.request(request).await?.map(Body::new));
         }
         let Some(embedded) = &self.embedded else { return Err(UpstreamError::NotEmbedded) };

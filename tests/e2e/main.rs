@@ -5,9 +5,14 @@
 
 mod admission;
 mod bad_input;
+mod balance;
 mod drain;
+mod ejection;
 mod failover;
+mod fair;
 mod hangup;
+mod keys;
+mod listing;
 mod live;
 mod processes;
 mod redis_away;

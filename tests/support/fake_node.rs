@@ -38,6 +38,8 @@ pub enum Plan {
     Refuse(&'static str),
     /// 500 with an error body of its own.
     Fail,
+    /// This status with an error body of its own.
+    Status(u16),
 }
 
 /// How a node is set up.
@@ -116,7 +118,12 @@ impl FakeNode {
 
     /// Registers itself in Redis and renews that until the test ends, also when Redis was away.
     pub async fn register(&self, redis_url: &str, prefix: &str) {
-        registration::keep(self.node.registration(&self.url), redis_url, prefix);
+        self.register_at(&self.url, redis_url, prefix).await;
+    }
+
+    /// The same under an address that need not be its own.
+    pub async fn register_at(&self, url: &str, redis_url: &str, prefix: &str) {
+        registration::keep(self.node.registration(url), redis_url, prefix);
     }
 
     /// Changes how it answers from now on.

@@ -21,6 +21,7 @@ pub mod fake_node;
 pub mod live;
 pub mod process;
 pub mod redis;
+#[cfg(feature = "router")]
 pub mod router;
 pub mod terminal;
 pub mod wait;

@@ -27,6 +27,11 @@ pub(crate) fn folder() -> PathBuf {
 }
 
 impl Process {
+    /// Where a binary of this workspace lies, for a run that only ends.
+    pub fn program(binary: &str) -> PathBuf {
+        folder().join(binary)
+    }
+
     /// Starts a binary of this workspace, such as `tidegate-router`, with these arguments.
     pub fn start(binary: &str, arguments: &[impl AsRef<OsStr>]) -> Self {
         Self::start_with(binary, arguments, &[])

@@ -11,6 +11,8 @@ use super::{Admission, Ask, Fleet, LedgerError, LedgerMode, LedgerOptions, holdi
 
 /// Time between two renewals of a router's lease.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(1);
+/// Most tokens that one request is charged: more than any model's context.
+const MOST_TOKENS: u64 = 1 << 32;
 /// Seconds after which an unknown pool may be asked for again: a backend that starts up registers within a second.
 const UNKNOWN_RETRY_AFTER: f64 = 1.0;
 
@@ -51,7 +53,7 @@ pub(super) struct Desk<A> {
 impl<A: Account> Desk<A> {
     /// See [`super::Ledger::admit`].
     pub(super) async fn admit(&self, pool: &str, ask: Ask) -> Result<Admission, LedgerError> {
-        let Ask { attempt, priority, remaining, length, draw, jitter, prefer } = ask;
+        let Ask { attempt, priority, remaining, length, draw, jitter, prefer, caller } = ask;
         let (router, limits) = (self.options.router_id.clone(), self.options.limits_in(pool));
         let admit = Admit {
             attempt: attempt.clone(),
@@ -63,17 +65,24 @@ impl<A: Account> Desk<A> {
             draw,
             jitter,
             prefer,
+            caller: caller.clone(),
         };
-        let asking = self.holdings.open(pool, &attempt);
+        let asking = self.holdings.open(pool, &attempt, caller);
         let reply = self.account.apply(pool, &Event::Admit(admit)).await?;
         asking.answered(reply.unwrap_or_else(unknown_pool))
     }
 
     /// See [`super::Ledger::release`]. Closed on this side first: should the call get lost, the ledger frees an attempt
     /// that its router no longer knows.
-    pub(super) async fn release(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
+    pub(super) async fn release(
+        &self,
+        pool: &str,
+        attempt: &AttemptId,
+        end: End,
+        tokens: Option<u64>,
+    ) -> Result<(), LedgerError> {
         self.holdings.close(attempt);
-        self.apply(pool, Event::Release(attempt.clone(), end)).await
+        self.apply(pool, Event::Release(attempt.clone(), end, credible(tokens))).await
     }
 
     /// See [`super::Ledger::cancel`].
@@ -83,9 +92,15 @@ impl<A: Account> Desk<A> {
     }
 
     /// See [`super::Ledger::abandon`].
-    pub(super) async fn abandon(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
+    pub(super) async fn abandon(
+        &self,
+        pool: &str,
+        attempt: &AttemptId,
+        end: End,
+        tokens: Option<u64>,
+    ) -> Result<(), LedgerError> {
         self.holdings.abandon(attempt);
-        let done = self.apply(pool, Event::Abandon(attempt.clone(), end)).await;
+        let done = self.apply(pool, Event::Abandon(attempt.clone(), end, credible(tokens))).await;
         if done.is_err() {
             self.holdings.close(attempt);
         }
@@ -216,6 +231,11 @@ impl<A: Account> Desk<A> {
     async fn apply(&self, pool: &str, event: Event) -> Result<(), LedgerError> {
         self.account.apply(pool, &event).await.map(drop)
     }
+}
+
+/// Tokens as they are charged: no backend's word makes the account overflow.
+fn credible(tokens: Option<u64>) -> Option<u64> {
+    tokens.map(|tokens| tokens.min(MOST_TOKENS))
 }
 
 /// The refusal of a request for a pool that no backend ever served.

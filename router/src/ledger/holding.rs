@@ -14,7 +14,8 @@ use std::{
 };
 
 use tidegate_admission::{
-    Action, AttemptId, Granted, HandBack, Held, Numbers, Place, Refusal, Reply, Seat, Stage as HeldStage,
+    Action, AttemptId, Caller, Granted, HandBack, Held, Numbers, Place, Refusal, Reply, Seat,
+    Stage as HeldStage,
 };
 use tokio::sync::oneshot;
 
@@ -39,6 +40,8 @@ struct Holding {
     stage: Stage,
     /// Lives of backends that could not be reached for this request.
     avoid: Vec<String>,
+    /// Whose it is, where keys are in use.
+    caller: Option<Caller>,
 }
 
 /// Everything that this router holds.
@@ -60,8 +63,8 @@ pub(super) struct Asking {
 
 impl Holdings {
     /// An attempt is about to ask. Must come before the call, since its grant can overtake the answer.
-    pub(super) fn open(self: &Arc<Self>, pool: &str, attempt: &AttemptId) -> Asking {
-        self.open_avoiding(pool, attempt, Vec::new())
+    pub(super) fn open(self: &Arc<Self>, pool: &str, attempt: &AttemptId, caller: Option<Caller>) -> Asking {
+        self.open_avoiding(pool, attempt, Vec::new(), caller)
     }
 
     /// The same for the attempt that follows one whose slot comes back unused: that one is over, or counted by the ledger until
@@ -73,15 +76,18 @@ impl Holdings {
         why: HandBack,
         next: &AttemptId,
     ) -> Asking {
-        let mut avoid = Vec::new();
-        if let Some(Holding { avoid: before, stage: Stage::Running(_, seat), .. }) = self.lock().get(returned)
+        let (mut avoid, mut caller) = (Vec::new(), None);
+        if let Some(holding) = self.lock().get_mut(returned)
+            && let Holding { avoid: before, stage: Stage::Running(_, seat), .. } = holding
         {
+            // What is left behind is nobody's.
+            caller = holding.caller.take();
             avoid.clone_from(before);
             if why == HandBack::Unreachable {
                 avoid.push(seat.life());
             }
         }
-        let asking = self.open_avoiding(pool, next, avoid);
+        let asking = self.open_avoiding(pool, next, avoid, caller);
         match why {
             HandBack::Concurrency => self.abandon(returned),
             HandBack::Unreachable => self.close(returned),
@@ -89,9 +95,15 @@ impl Holdings {
         asking
     }
 
-    fn open_avoiding(self: &Arc<Self>, pool: &str, attempt: &AttemptId, avoid: Vec<String>) -> Asking {
+    fn open_avoiding(
+        self: &Arc<Self>,
+        pool: &str,
+        attempt: &AttemptId,
+        avoid: Vec<String>,
+        caller: Option<Caller>,
+    ) -> Asking {
         let (sender, receiver) = oneshot::channel();
-        let holding = Holding { pool: pool.to_owned(), stage: Stage::Asking(sender), avoid };
+        let holding = Holding { pool: pool.to_owned(), stage: Stage::Asking(sender), avoid, caller };
         self.lock().insert(attempt.clone(), holding);
         Asking { holdings: Arc::clone(self), attempt: attempt.clone(), grant: Some(receiver) }
     }
@@ -137,7 +149,8 @@ impl Holdings {
                 Stage::Running(place, seat) => (place, HeldStage::Running(seat.clone())),
                 Stage::Abandoned(place, seat) => (place, HeldStage::Abandoned(seat.clone())),
             };
-            Some(Held { attempt: attempt.clone(), place: *place, avoid: holding.avoid.clone(), stage })
+            let (avoid, caller) = (holding.avoid.clone(), holding.caller.clone());
+            Some(Held { attempt: attempt.clone(), place: *place, avoid, stage, caller })
         });
         (number, held.collect())
     }
@@ -148,7 +161,9 @@ impl Holdings {
             Action::Grant(granted) => {
                 let id = granted.attempt.clone();
                 let sender = self.take_sender(&id, Some(&granted));
-                if sender.is_some_and(|sender| sender.send(Waited::Granted(grant(granted, None))).is_err()) {
+                if sender.is_some_and(|sender| {
+                    sender.send(Waited::Granted(Box::new(grant(granted, None)))).is_err()
+                }) {
                     // Nobody waits for it any more: the caller cancels, and if not, the next renewals do.
                     self.close(&id);
                 }
@@ -229,18 +244,18 @@ impl Holdings {
 
     fn waits(&self, attempt: &AttemptId, place: Place) {
         let mut held = self.lock();
-        let Some(Holding { pool, stage, avoid }) = held.remove(attempt) else { return };
+        let Some(Holding { pool, stage, avoid, caller }) = held.remove(attempt) else { return };
         let stage = match stage {
             Stage::Asking(sender) => Stage::Waiting(sender, place),
             other => other,
         };
-        held.insert(attempt.clone(), Holding { pool, stage, avoid });
+        held.insert(attempt.clone(), Holding { pool, stage, avoid, caller });
     }
 
     /// The sender of a ticket that waits; the ticket runs as granted from now on, or is gone without a grant.
     fn take_sender(&self, attempt: &AttemptId, granted: Option<&Granted>) -> Option<oneshot::Sender<Waited>> {
         let mut held = self.lock();
-        let Holding { pool, stage, avoid } = held.remove(attempt)?;
+        let Holding { pool, stage, avoid, caller } = held.remove(attempt)?;
         let (stage, sender) = match (stage, granted) {
             (Stage::Asking(sender) | Stage::Waiting(sender, _), None) => return Some(sender),
             (Stage::Asking(sender) | Stage::Waiting(sender, _), Some(granted)) => {
@@ -248,7 +263,7 @@ impl Holdings {
             }
             (stage, _) => (stage, None),
         };
-        held.insert(attempt.clone(), Holding { pool, stage, avoid });
+        held.insert(attempt.clone(), Holding { pool, stage, avoid, caller });
         sender
     }
 

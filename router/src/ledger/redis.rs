@@ -132,7 +132,7 @@ impl Remote {
         let Answer { reply, actions, seen, .. } = self.link.apply(pool, event).await?;
         self.deliver(actions);
         if let Some(view) = seen {
-            self.keeper(pool).glance.pressed(view, asked_at);
+            self.keeper(pool).glance(event.caller()).pressed(view, asked_at);
         }
         if reply.is_none() && matches!(event, Event::Renew(_)) {
             self.link.forget_pool(pool).await?;
@@ -218,7 +218,7 @@ impl Remote {
     async fn tell_refused(&self) {
         let keepers = self.keepers().clone();
         let told = keepers.iter().filter(|(_, keeper)| !keeper.is_alone()).map(async |(pool, keeper)| {
-            let refused = keeper.glance.take_untold();
+            let refused = keeper.take_untold();
             if !refused.is_empty() && self.link.view(pool, refused).await.is_err() {
                 tracing::debug!(pool, "refusals were not told of");
             }
@@ -248,16 +248,15 @@ impl Account for Remote {
     async fn apply(&self, pool: &str, event: &Event) -> Result<Option<Reply>, LedgerError> {
         let keeper = self.keeper(pool);
         keeper.note(event);
+        let glance = keeper.glance(event.caller());
         let _turn = match event {
-            Event::Admit(ask) if !keeper.is_alone() => {
-                match keeper.glance.turn(&ask.limits, &ask.asked()).await {
-                    Turn::Refused(refusal, numbers) => {
-                        self.options.metrics.refused_from_view(pool);
-                        return Ok(Some(Reply::Rejected(refusal, Some(numbers))));
-                    }
-                    turn @ Turn::Ask { .. } => Some(turn),
+            Event::Admit(ask) if !keeper.is_alone() => match glance.turn(&ask.limits, &ask.asked()).await {
+                Turn::Refused(refusal, numbers) => {
+                    self.options.metrics.refused_from_view(pool);
+                    return Ok(Some(Reply::Rejected(refusal, Some(numbers))));
                 }
-            }
+                turn @ Turn::Ask { .. } => Some(turn),
+            },
             _ => None,
         };
         for _ in 0..MOST_TRIES {

@@ -10,7 +10,7 @@ export class Lost {
   /** model -> id -> {backend, seen}. */
   #known = new Map();
 
-  /** The pool's backends, those that have gone included; each has `look`: live, draining, lost; lost ones `lost_ms`. */
+  /** The pool's backends, those that have gone included; each has `look`: live, trial, ejected, draining, lost; lost ones `lost_ms`. */
   backends(pool, now) {
     let known = this.#known.get(pool.model);
     if (!known) this.#known.set(pool.model, (known = new Map()));
@@ -38,6 +38,6 @@ export class Lost {
 function look(backend) {
   const silent = backend.silent_ms ?? 0;
   if (backend.state === "gone" || backend.state === "lost" || silent > SILENT_MS) return { look: "lost", lost_ms: silent };
-  if (backend.state === "draining") return { look: "draining" };
+  if (["draining", "ejected", "trial"].includes(backend.state)) return { look: backend.state };
   return { look: "live" };
 }

@@ -32,10 +32,12 @@ export class Slots {
     this.#backends = backends;
     const lost = backends.filter((backend) => backend.look === "lost").length;
     const draining = backends.filter((backend) => backend.look === "draining").length;
+    const ejected = backends.filter((backend) => ["ejected", "trial"].includes(backend.look)).length;
     const words = [`${count(pool.running)} running`, `${count(Math.max(0, pool.slots - pool.running - pool.abandoned))} free`];
     if (pool.abandoned) words.push(`${count(pool.abandoned)} abandoned`);
     const on = [plural(backends.length - lost, "backend")];
     if (draining) on.push(`${count(draining)} draining`);
+    if (ejected) on.push(`${count(ejected)} ejected`);
     if (lost) on.push(`${count(lost)} lost`);
     const text = `${words.join(" · ")} of ${count(pool.slots)} on ${on.join(", ")}`;
     say(byId("slots-summary"), text);
@@ -147,7 +149,7 @@ function sort({ backend, across, x, y, top, cells = cellsOf(backend) }, pitch, l
     if (state === "lost") layers.lost.push(cell);
     else if (at < running) layers.running.push(cell);
     else if (at < running + abandoned) layers.abandoned.push(cell);
-    else layers[state === "draining" ? "draining" : "free"].push(cell);
+    else layers[state === "draining" || state === "ejected" ? "draining" : "free"].push(cell);
   }
 }
 
@@ -155,7 +157,7 @@ function name(context, { backend, x, y, width }, colours) {
   context.font = "11px ui-monospace, SFMono-Regular, Menlo, 'DejaVu Sans Mono', monospace";
   context.textBaseline = "top";
   const state = backend.look === "live" ? "" : ` ${look(backend)}`;
-  context.fillStyle = backend.look === "lost" ? colours.lost : colours.quiet;
+  context.fillStyle = ["lost", "ejected"].includes(backend.look) ? colours.lost : colours.quiet;
   let text = backendName(backend);
   while (text.length > 3 && context.measureText(text + state).width > width) text = `…${text.slice(2)}`;
   context.fillText(text + state, x, y);
@@ -203,6 +205,7 @@ function cross(context, cells, side, color) {
 }
 
 function look(backend) {
+  if (backend.look === "trial") return "on trial";
   return backend.look === "lost" && backend.lost_ms ? `lost ${duration(backend.lost_ms)} ago` : backend.look;
 }
 

@@ -6,7 +6,7 @@
 use crate::error::ErrorKind;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tidegate_admission::Priority;
+use tidegate_admission::{Allowance, Priority};
 use tidegate_telemetry::log::ACCESS;
 use tidegate_telemetry::{KeyValue, span};
 use tidegate_wire::openai::Usage;
@@ -53,6 +53,10 @@ pub struct Facts {
     pub first_token: Option<Duration>,
     /// What it cost, where the backend told.
     pub usage: Option<Usage>,
+    /// Whose it is, where keys are in use.
+    pub tenant: Option<String>,
+    /// What its key had used when it was decided on.
+    pub allowance: Option<Allowance>,
     /// How it failed, if it did.
     pub code: Option<&'static str>,
 }
@@ -119,6 +123,7 @@ impl AccessLine {
             route = self.route,
             status,
             code,
+            tenant = facts.tenant.as_deref(),
             model = Some(facts.model.as_str()).filter(|model| !model.is_empty()),
             priority = facts.priority,
             stream = facts.stream,
@@ -160,6 +165,9 @@ fn attributes(facts: &Facts, code: Option<&'static str>) -> Vec<KeyValue> {
     found.extend(words.into_iter().filter_map(|(name, word)| Some(KeyValue::new(name, word?))));
     if let Some(wait) = facts.retry_after {
         found.push(KeyValue::new("tidegate.retry_after_ms", span::milliseconds(wait)));
+    }
+    if let Some(tenant) = &facts.tenant {
+        found.push(KeyValue::new("tidegate.tenant", tenant.clone()));
     }
     if !facts.model.is_empty() {
         found.push(KeyValue::new("gen_ai.request.model", facts.model.clone()));

@@ -5,10 +5,11 @@
 
 use super::Job;
 use super::decision::Decision;
+use super::meter::Meter;
 use super::permit::{Claim, Desk, Permit};
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{
-    Admission as Verdict, Ask, AttemptId, Grant, HandBack, LedgerError, Rejection, Ticket, Waited,
+    Admission as Verdict, Allowance, Ask, AttemptId, Grant, HandBack, LedgerError, Rejection, Ticket, Waited,
 };
 use axum::body::Body;
 use futures_util::future::BoxFuture;
@@ -23,6 +24,9 @@ use tower::{Layer, Service};
 
 /// How often a request is tried on backends that cannot be reached before it fails.
 const MAX_UNREACHABLE: u32 = 3;
+
+/// When a request may come back that found its backend full and the budget of retries spent: by then backends have reported.
+const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
 
 /// The pool that a request belongs to, for the layers outside: an answer carries it among its extensions.
 #[derive(Debug, Clone)]
@@ -133,9 +137,11 @@ where
     S: Service<Admitted, Response = Response<Body>, Error = Undelivered>,
 {
     let mut permit = first_permit(desk, &job).await?;
+    permit.meter(Meter::of(&job));
     let waited = job.arrived.elapsed();
     desk.metrics.granted(&job.pool, job.priority.as_str(), waited);
     desk.tally.accepted(&job.pool, waited);
+    desk.retries.sent(&job.pool);
     let mut unreachable = 0;
     let mut resends = 0;
     loop {
@@ -151,10 +157,30 @@ where
                 if unreachable >= MAX_UNREACHABLE {
                     return Err(Error::new(ErrorKind::Backend, message));
                 }
+                if !desk.retries.allowed(&job.pool) {
+                    desk.metrics.retry_denied(&job.pool);
+                    return Err(no_retry(why, &message));
+                }
                 resends += 1;
                 permit = next_permit(desk, &job, refused, why, resends).await?;
+                permit.meter(Meter::of(&job));
             }
         }
+    }
+}
+
+/// What the client is told where the budget of retries is spent: a full backend is load, and the client may come back.
+fn no_retry(why: HandBack, message: &str) -> Error {
+    match why {
+        HandBack::Concurrency => Error::new(
+            ErrorKind::Rejected(Reason::Capacity),
+            "the backend was full, and too many requests have been sent to other backends already",
+        )
+        .with_retry_after(RETRY_AFTER_FULL),
+        HandBack::Unreachable => Error::new(
+            ErrorKind::Backend,
+            format!("{message}; too many requests have been sent to other backends already"),
+        ),
     }
 }
 
@@ -169,6 +195,7 @@ fn failure(undelivered: Undelivered) -> Error {
 async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
     let claim = desk.claim(&job.pool, job.class);
     let attempt = attempt_of(&claim)?;
+    let wish = desk.balance.wish(&desk.roster, job, rand::random());
     let ask = Ask {
         attempt,
         priority: job.priority,
@@ -176,12 +203,19 @@ async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
         length: desk.lengths.of(&job.pool, job.class),
         draw: job.draw,
         jitter: job.jitter,
-        prefer: None,
+        prefer: wish.prefer.clone(),
+        caller: job.caller.clone(),
     };
     let mut decision = Decision::begin(job, 0);
     let asked = desk.ledger.admit(&job.pool, ask);
     let permit = decide(desk, job, claim, asked, &decision).await;
     decision.ended(&permit);
+    if let Some(grant) = permit.as_ref().ok().and_then(Permit::grant) {
+        desk.balance.served(&wish, &grant.backend);
+        if let Some(preferred) = &wish.prefer {
+            desk.metrics.preferred(&job.pool, *preferred == grant.backend);
+        }
+    }
     permit
 }
 
@@ -195,6 +229,9 @@ async fn decide(
 ) -> Result<Permit, Error> {
     let verdict = before_deadline(job, &mut claim, asked).await?;
     decision.decided(&verdict);
+    if let Some(allowance) = allowance(&verdict) {
+        job.notes.facts().allowance = Some(allowance);
+    }
     settle(desk, job, claim, verdict).await
 }
 
@@ -241,7 +278,7 @@ async fn settle(
         Ok(Verdict::Rejected(rejection)) => {
             claim.refused();
             desk.metrics.rejected(&job.pool, job.priority.as_str(), rejection.reason.as_str());
-            Err(rejected(&rejection))
+            Err(rejected(job, &rejection))
         }
         Err(error) => {
             let code = ErrorKind::LedgerUnavailable.code();
@@ -253,7 +290,7 @@ async fn settle(
 
 async fn wait(job: &Job, mut claim: Claim, ticket: Ticket) -> Result<Permit, Error> {
     match before_deadline(job, &mut claim, ticket.grant).await? {
-        Ok(Waited::Granted(grant)) => permit_of(claim, grant),
+        Ok(Waited::Granted(grant)) => permit_of(claim, *grant),
         Ok(Waited::Dropped(Reason::Deadline)) => {
             claim.refused();
             Err(timed_out())
@@ -315,13 +352,43 @@ fn ledger_away(error: &LedgerError) -> Error {
     Error::new(ErrorKind::LedgerUnavailable, "the shared ledger cannot be reached; try again shortly")
 }
 
-fn rejected(rejection: &Rejection) -> Error {
+/// What a key had used when its request was decided on.
+fn allowance(verdict: &Result<Verdict, LedgerError>) -> Option<Allowance> {
+    let numbers = match verdict.as_ref().ok()? {
+        Verdict::Granted(grant) => grant.numbers,
+        Verdict::Queued(ticket) => ticket.numbers,
+        Verdict::Rejected(rejection) => rejection.numbers,
+    };
+    numbers?.allowance
+}
+
+/// Which of a key's limits a request has met.
+fn limit_reached(job: &Job, rejection: &Rejection) -> &'static str {
+    let quota = job.caller.as_ref().map(|caller| caller.quota).unwrap_or_default();
+    let used = rejection.numbers.and_then(|numbers| numbers.allowance);
+    let reached = |limit: Option<u64>, used: f64| limit.is_some_and(|limit| used + 1.0 > limit as f64);
+    match used {
+        Some(used) if reached(quota.concurrency, used.held) => {
+            "this API key's limit of requests at once is reached for this model"
+        }
+        Some(used) if reached(quota.requests, used.requests) => {
+            "this API key's limit of requests per minute is reached for this model"
+        }
+        _ if rejection.hopeless => {
+            "the request may need more tokens than this API key may use in a minute: lower max_tokens or shorten the prompt"
+        }
+        _ => "this API key's limit of tokens per minute is reached for this model",
+    }
+}
+
+fn rejected(job: &Job, rejection: &Rejection) -> Error {
     let message = match rejection.reason {
         Reason::Capacity => "the fleet is close to its capacity and sheds part of the load",
         Reason::QueueFull => "the queue for this model is full",
         Reason::Deadline => "the request would not finish before its deadline",
         Reason::NoBackend => "no backend is live for this model",
         Reason::UnknownPool => "no backend has ever served this model here",
+        Reason::RateLimit => limit_reached(job, rejection),
     };
     Error::new(ErrorKind::Rejected(rejection.reason), message)
         .with_retry_after(rejection.retry_after)

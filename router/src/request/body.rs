@@ -37,8 +37,8 @@ pub struct GuardedBody {
 struct StreamState {
     keep_alive: Duration,
     silence: Pin<Box<Sleep>>,
-    /// The last two bytes were line breaks: between two events, where a comment may stand.
-    between_events: bool,
+    /// Between two events a comment may stand.
+    position: sse::Position,
 }
 
 impl GuardedBody {
@@ -59,13 +59,18 @@ impl GuardedBody {
     #[must_use]
     pub fn streaming(mut self, keep_alive: Duration) -> Self {
         let silence = Box::pin(sleep_until(Instant::now() + keep_alive));
-        self.stream = Some(StreamState { keep_alive, silence, between_events: true });
+        self.stream = Some(StreamState { keep_alive, silence, position: sse::Position::default() });
         self
     }
 
     fn finish(&mut self) {
         self.inner = None;
         self.call.finished();
+        if let Some(meter) = self.permit.metered()
+            && let Some(usage) = self.call.usage()
+        {
+            meter.told(usage);
+        }
         self.permit.release(if self.failed { End::Failed } else { End::Finished });
     }
 
@@ -76,16 +81,27 @@ impl GuardedBody {
         self.permit.backend_error(if late { BackendError::Timeout } else { BackendError::BrokenOff });
         self.call.broken(error.kind);
         self.permit.abandon(end);
-        match self.stream {
-            Some(_) => Some(Ok(Frame::data(error.event()))),
+        match &self.stream {
+            Some(stream) if stream.position.is_between_events() => Some(Ok(Frame::data(error.event()))),
+            // In the middle of an event: the error's own must not be taken for the rest of it.
+            Some(_) => Some(Ok(Frame::data([&b"\n\n"[..], &error.event()].concat().into()))),
             None => Some(Err(axum::Error::new(error))),
         }
+    }
+
+    /// Ends the body at its deadline, although nobody asks for its next piece. Gives what the client gets as the last one; nothing
+    /// where the body had ended.
+    pub(super) fn cut(&mut self) -> Option<Result<Frame<Bytes>, axum::Error>> {
+        if self.inner.is_some() { self.fail(timed_out(), End::TimedOut) } else { None }
     }
 
     /// Passes a piece on; nothing where it is for this router only.
     fn forward(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
         if let Some(data) = frame.data_ref() {
             self.call.passed(data);
+            if let Some(meter) = self.permit.metered() {
+                meter.passed(data);
+            }
             if let Some(stream) = &mut self.stream {
                 stream.passed(data);
             }
@@ -102,14 +118,14 @@ impl GuardedBody {
 
 impl StreamState {
     fn passed(&mut self, data: &Bytes) {
-        self.between_events = data.ends_with(b"\n\n");
+        self.position.passed(data);
         self.silence.as_mut().reset(Instant::now() + self.keep_alive);
     }
 
     fn poll_comment(&mut self, cx: &mut Context<'_>) -> Poll<Bytes> {
         std::task::ready!(self.silence.as_mut().poll(cx));
         self.silence.as_mut().reset(Instant::now() + self.keep_alive);
-        if self.between_events {
+        if self.position.is_between_events() {
             return Poll::Ready(sse::KEEP_ALIVE);
         }
         // In the middle of an event: polled again so that the timer is registered.

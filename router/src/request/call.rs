@@ -97,6 +97,11 @@ impl Call {
         self.usage = usage::read(trailers);
     }
 
+    /// What it has cost, as far as the backend has told.
+    pub(super) fn usage(&self) -> Option<Usage> {
+        self.usage.or_else(|| self.end.usage())
+    }
+
     /// The whole answer has passed, which is what the client asked for or the backend's own error.
     pub(super) fn finished(&mut self) {
         let succeeded = self.status.is_none_or(|status| status.is_success());
@@ -132,7 +137,7 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let ended = self.ended.unwrap_or(Err(CLIENT_GONE));
-        let usage = self.usage.or_else(|| self.end.usage());
+        let usage = self.usage();
         self.notes.facts().usage = usage;
         if let Err(CLIENT_GONE) = ended {
             self.notes.facts().code = Some(CLIENT_GONE);

@@ -4,10 +4,13 @@ use super::Job;
 use super::admission::{Admitted, Undelivered, timed_out};
 use super::body::GuardedBody;
 use super::call::Call;
+use super::idle::IdleBody;
 use super::permit::Permit;
+use super::watched::WatchedBody;
+use crate::config::BackendPatience;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{End, Grant, HandBack};
-use crate::upstream::{Upstream, UpstreamError};
+use crate::upstream::{OwnKey, Upstream, UpstreamError};
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -22,10 +25,11 @@ use tokio::time::Instant;
 use tower::Service;
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1) or that the client library sets itself.
-const NOT_FORWARDED: [HeaderName; 11] = [
+pub(super) const NOT_FORWARDED: [HeaderName; 12] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
+    HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHORIZATION,
     header::TE,
     header::TRAILER,
@@ -46,6 +50,8 @@ pub struct Dispatch {
     pub upstream: Upstream,
     /// `--keep-alive`: silence in a stream after which a comment is sent.
     pub keep_alive: Duration,
+    /// How long backends may take.
+    pub patience: BackendPatience,
     /// `--log-content`: prompts and answers are written down.
     pub log_content: bool,
 }
@@ -72,7 +78,7 @@ impl Dispatch {
             return Err(Undelivered::Failed(Error::new(ErrorKind::Internal, "a permit was used twice")));
         };
         let mut call = Call::begin(&job, grant, resends, self.log_content);
-        let request = match upstream_request(&job, grant, &call) {
+        let request = match upstream_request(&job, grant, &call, permit.key()) {
             Ok(request) => request,
             Err(error) => {
                 call.failed(error.kind.code());
@@ -81,9 +87,15 @@ impl Dispatch {
                 return Err(Undelivered::Failed(error));
             }
         };
-        let answer = tokio::time::timeout_at(job.deadline, self.upstream.send(&grant.url, request)).await;
+        let until =
+            self.patience.first_byte.map_or(job.deadline, |most| job.deadline.min(Instant::now() + most));
+        let answer = tokio::time::timeout_at(until, self.upstream.send(&grant.url, request)).await;
         match answer {
-            Err(_) => Err(expired(permit, &mut call)),
+            Err(_) if until < job.deadline => {
+                permit.backend_failed();
+                Err(given_up(permit, &mut call, silent()))
+            }
+            Err(_) => Err(given_up(permit, &mut call, timed_out())),
             Ok(Err(error)) => Err(unreachable(permit, call, &error)),
             Ok(Ok(response)) => {
                 call.answered(response.status());
@@ -109,9 +121,14 @@ impl Dispatch {
         if parts.status.is_server_error() {
             permit.backend_error(BackendError::Status);
         }
+        judge(&permit, &parts);
+        let body = match self.patience.idle {
+            Some(most) => Body::new(IdleBody::new(body, most)),
+            None => body,
+        };
         let body = GuardedBody::new(body, permit, call, job.deadline).failed_if(!succeeded);
         let body = if is_stream { body.streaming(self.keep_alive) } else { body };
-        Response::from_parts(parts, Body::new(body))
+        Response::from_parts(parts, Body::new(WatchedBody::new(body, job.deadline)))
     }
 
     /// A 503 may say that the backend was full, not ready yet, or draining: then the ticket goes elsewhere, else it passes unchanged.
@@ -126,7 +143,7 @@ impl Dispatch {
         let read =
             tokio::time::timeout_at(job.deadline, Limited::new(body, MAX_REFUSAL_BODY).collect()).await;
         let body = match read {
-            Err(_) => return Err(expired(permit, &mut call)),
+            Err(_) => return Err(given_up(permit, &mut call, timed_out())),
             Ok(Err(error)) => {
                 permit.backend_error(BackendError::BrokenOff);
                 permit.finish(End::Failed);
@@ -150,6 +167,18 @@ impl Dispatch {
     }
 }
 
+/// What an answer's head says of its backend. A 429, a 503 that says when to come back, and a 504 are load; all else below 500
+/// is the answer of a backend that is well, and 501 is one that does not know the path.
+fn judge(permit: &Permit, head: &http::response::Parts) {
+    match head.status {
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::GATEWAY_TIMEOUT => {}
+        StatusCode::SERVICE_UNAVAILABLE if head.headers.contains_key(header::RETRY_AFTER) => {}
+        StatusCode::NOT_IMPLEMENTED => permit.backend_answered(),
+        status if status.is_server_error() => permit.backend_failed(),
+        _ => permit.backend_answered(),
+    }
+}
+
 /// Reads why a backend of our own refused.
 fn refusal(body: &Bytes) -> Option<HandBack> {
     let body: ErrorBody = serde_json::from_slice(body).ok()?;
@@ -160,12 +189,17 @@ fn refusal(body: &Bytes) -> Option<HandBack> {
     }
 }
 
-/// The deadline passed while the backend was working.
-fn expired(mut permit: Permit, call: &mut Call) -> Undelivered {
+/// A backend that has not begun its answer in the time that it may take for that.
+fn silent() -> Error {
+    Error::new(ErrorKind::Timeout, "the backend did not begin its answer within --first-byte-timeout")
+}
+
+/// Time ran out while the backend was working.
+fn given_up(mut permit: Permit, call: &mut Call, error: Error) -> Undelivered {
     permit.backend_error(BackendError::Timeout);
     call.failed(ErrorKind::Timeout.code());
     permit.abandon(End::TimedOut);
-    Undelivered::Failed(timed_out())
+    Undelivered::Failed(error)
 }
 
 fn unreachable(permit: Permit, call: Call, error: &UpstreamError) -> Undelivered {
@@ -181,7 +215,12 @@ fn unreachable(permit: Permit, call: Call, error: &UpstreamError) -> Undelivered
 }
 
 /// The request as the backend gets it.
-fn upstream_request(job: &Job, grant: &Grant, call: &Call) -> Result<Request<Body>, Error> {
+fn upstream_request(
+    job: &Job,
+    grant: &Grant,
+    call: &Call,
+    key: Option<HeaderValue>,
+) -> Result<Request<Body>, Error> {
     let mut request = Request::new(Body::from(job.body.clone()));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = target(&grant.url, &job.target)?;
@@ -205,6 +244,9 @@ fn upstream_request(job: &Job, grant: &Grant, call: &Call) -> Result<Request<Bod
         headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
     }
     call.inject(headers);
+    if let Some(key) = key {
+        request.extensions_mut().insert(OwnKey(key));
+    }
     Ok(request)
 }
 
@@ -217,7 +259,7 @@ fn target(base: &str, path: &Uri) -> Result<Uri, Error> {
 }
 
 /// Takes out what belongs to one connection, also what `connection` itself names.
-fn strip(headers: &mut HeaderMap) {
+pub(super) fn strip(headers: &mut HeaderMap) {
     let named: Vec<HeaderName> = headers
         .get_all(header::CONNECTION)
         .iter()

@@ -5,8 +5,10 @@
 
 use super::Job;
 use super::access::Notes;
+use super::{forwarded, model, tenant};
 use crate::catalogue::{Catalogue, UnknownModel};
 use crate::error::{Error, ErrorKind};
+use crate::names::Names;
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
@@ -19,6 +21,7 @@ use tidegate_admission::{Class, Priority};
 use tidegate_serve::body::BodyError;
 use tidegate_wire::header as names;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 use tower::{Layer, Service};
 
 /// What intake needs to know; the same for all requests.
@@ -26,6 +29,10 @@ use tower::{Layer, Service};
 pub struct IntakeLayer {
     /// Which pool serves which model.
     pub catalogue: Catalogue,
+    /// Aliases and fallbacks.
+    pub names: Names,
+    /// Cancelled once this router takes no new work.
+    pub draining: CancellationToken,
     /// `--request-timeout`: from arrival to the last byte.
     pub request_timeout: Duration,
     /// `--max-body-size`, in bytes.
@@ -83,28 +90,42 @@ impl IntakeLayer {
             tokio::time::timeout_at(deadline, self.collect(&parts.headers, body)).await.map_err(|_| {
                 Error::new(ErrorKind::BodyIncomplete, "the request's body did not arrive before its deadline")
             })??;
+        if self.draining.is_cancelled() {
+            return Err(Error::new(
+                ErrorKind::Draining,
+                "this router is shutting down; another one will serve you",
+            ));
+        }
         timeout?;
         check_content_type(&parts.headers)?;
         self.job(parts, body, arrived, deadline)
     }
 
     /// What a request that was read whole asks for.
-    fn job(&self, parts: Parts, body: Bytes, arrived: Instant, deadline: Instant) -> Result<Job, Error> {
+    fn job(&self, mut parts: Parts, body: Bytes, arrived: Instant, deadline: Instant) -> Result<Job, Error> {
         let envelope = Envelope::parse(&body)?;
-        let pool = self
-            .catalogue
-            .pool_of(&envelope.model)
+        let (to, others) = self
+            .names
+            .destinations(&self.catalogue, &envelope.model)
             .map_err(|unknown| unknown_model(&envelope.model, unknown))?;
         let asked = asked_priority(&parts.headers, envelope.tier.as_deref())?;
         let priority = capped(asked, self.max_priority);
+        // What it declares to need at most is charged in advance.
+        let reserved = envelope
+            .bound
+            .map_or(0, |bound| bound.saturating_add(body.len() as u64 / tenant::BYTES_PER_TOKEN));
+        let (priority, caller) = tenant::rights(&parts.extensions, &envelope.model, priority, reserved)?;
         let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_else(Notes::begin);
         notes.asked(&envelope.model, priority, envelope.stream);
+        forwarded::note(&mut parts.headers, &parts.uri, parts.extensions.get());
         Ok(Job {
             target: parts.uri,
             headers: parts.headers,
-            body,
-            model: envelope.model,
-            pool,
+            body: if to.model == envelope.model { body } else { model::renamed(&body, &to.model) },
+            model: to.model,
+            pool: to.pool,
+            fallback: to.fallback,
+            others,
             stream: envelope.stream,
             priority,
             max_tokens: envelope.bound,
@@ -113,6 +134,7 @@ impl IntakeLayer {
             deadline,
             draw: rand::random(),
             jitter: rand::random(),
+            caller,
             notes,
         })
     }
@@ -145,9 +167,9 @@ impl IntakeLayer {
 }
 
 /// The fields of the body that the router reads.
-struct Envelope {
-    model: String,
-    stream: bool,
+pub(super) struct Envelope {
+    pub(super) model: String,
+    pub(super) stream: bool,
     tier: Option<String>,
     /// Tokens that the answer may have at most. What is no such number is the backend's to refuse.
     bound: Option<u64>,
@@ -169,7 +191,7 @@ struct RawEnvelope {
 }
 
 impl Envelope {
-    fn parse(body: &[u8]) -> Result<Self, Error> {
+    pub(super) fn parse(body: &[u8]) -> Result<Self, Error> {
         let invalid = |message: String| Error::new(ErrorKind::InvalidRequest, message);
         let text = std::str::from_utf8(body).map_err(|error| {
             invalid(format!(

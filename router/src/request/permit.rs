@@ -4,14 +4,21 @@
 //! ledger must be told is told by a task of its own, so that a drop never blocks and never fails.
 
 use super::lengths::Lengths;
+use super::meter::Meter;
+use super::retries::Retries;
+use crate::balance::Balance;
 use crate::confirm::Confirmer;
 use crate::ledger::{AttemptId, End, Grant, HandBack, Ledger};
+use crate::roster::{OnBackend, Roster};
 use crate::tally::Tally;
+use http::HeaderValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tidegate_admission::Class;
 use tidegate_telemetry::metrics::{BackendError, InFlight, RouterMetrics};
 use tokio::time::Instant;
+use tokio_util::task::TaskTracker;
 use tracing::Instrument;
 
 /// What the guards of all requests share.
@@ -27,27 +34,52 @@ pub struct Desk {
     pub lengths: Lengths,
     /// What this router does in the running second.
     pub tally: Arc<Tally>,
+    /// How backends stand with this router.
+    pub roster: Roster,
+    /// Which backend a request would rather have.
+    pub balance: Balance,
+    /// How many requests may be sent a second time.
+    pub retries: Retries,
     router_id: String,
     next_attempt: AtomicU64,
+    /// Tasks that tell the ledger what was given back.
+    telling: TaskTracker,
 }
 
 impl Desk {
     /// A desk whose attempts are named after the router's life `router_id`.
-    pub fn new(ledger: Ledger, confirmer: Confirmer, metrics: Arc<RouterMetrics>, router_id: String) -> Self {
+    pub fn new(
+        ledger: Ledger,
+        confirmer: Confirmer,
+        metrics: Arc<RouterMetrics>,
+        router_id: String,
+        balance: Balance,
+    ) -> Self {
         Self {
             ledger,
             confirmer,
             metrics,
             lengths: Lengths::default(),
             tally: Arc::default(),
+            roster: Roster::default(),
+            balance,
+            retries: Retries::default(),
             router_id,
             next_attempt: AtomicU64::new(1),
+            telling: TaskTracker::new(),
         }
     }
 
     /// The name of this router's life.
     pub fn router_id(&self) -> &str {
         &self.router_id
+    }
+
+    /// Waits until all that was given back so far is told to the ledger, at most so long: for a router that ends.
+    pub async fn settle(&self, most: Duration) {
+        self.telling.close();
+        // What is not told by then is found by the leases.
+        let _in_time = tokio::time::timeout(most, self.telling.wait()).await;
     }
 
     /// A name for one try, never used before.
@@ -82,7 +114,8 @@ impl Place {
     {
         // A drop after the runtime has gone has nobody left to tell.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            runtime.spawn(call(self).in_current_span());
+            let telling = self.desk.telling.clone();
+            telling.spawn_on(call(self).in_current_span(), &runtime);
         }
     }
 
@@ -112,7 +145,10 @@ impl Claim {
     pub fn granted(mut self, grant: Grant) -> Option<Permit> {
         let place = self.place.take()?;
         let running = place.desk.metrics.running(&place.pool);
-        Some(Permit { held: Some(Box::new(Held { place, grant, since: Instant::now(), _running: running })) })
+        let on = place.desk.roster.occupy(&grant.backend);
+        let since = Instant::now();
+        let held = Held { place, grant, since, meter: None, on, _running: running };
+        Some(Permit { held: Some(Box::new(held)) })
     }
 
     /// Its time ran out: that, and not a client that left, is why it will be dropped.
@@ -143,6 +179,10 @@ struct Held {
     place: Place,
     grant: Grant,
     since: Instant,
+    /// What it has cost so far, where it is a tenant's.
+    meter: Option<Meter>,
+    /// The backend on the roster; none where this router knows it from the ledger alone.
+    on: Option<OnBackend>,
     _running: InFlight,
 }
 
@@ -159,11 +199,49 @@ impl Permit {
         self.held.as_ref().map(|held| &held.grant)
     }
 
-    /// Counts what went wrong at the backend of this slot, as long as the permit holds it.
-    pub fn backend_error(&self, error: BackendError) {
-        if let Some(Held { place, grant, .. }) = self.held.as_deref() {
-            place.desk.metrics.backend_error(&place.pool, &grant.backend, error);
+    /// Counts from now on what it costs.
+    pub fn meter(&mut self, meter: Option<Meter>) {
+        if let Some(held) = self.held.as_deref_mut() {
+            held.meter = meter;
         }
+    }
+
+    /// The meter of a tenant's request, as long as the permit holds its slot.
+    pub fn metered(&mut self) -> Option<&mut Meter> {
+        self.held.as_deref_mut()?.meter.as_mut()
+    }
+
+    /// Counts what went wrong at the backend of this slot, as long as the permit holds it. A connection that cannot be had, or
+    /// breaks, speaks against the backend; that it is full does not, nor does a request that was given too little time.
+    pub fn backend_error(&self, error: BackendError) {
+        let Some(Held { place, grant, .. }) = self.held.as_deref() else { return };
+        place.desk.metrics.backend_error(&place.pool, &grant.backend, error);
+        if matches!(error, BackendError::Unreachable | BackendError::BrokenOff) {
+            self.backend_failed();
+        }
+    }
+
+    /// The backend failed this request by its own fault.
+    pub fn backend_failed(&self) {
+        let Some(Held { place, grant, on: Some(on), .. }) = self.held.as_deref() else { return };
+        if let Some(ejection) = place.desk.roster.failed(on) {
+            let (backend, pause) = (&grant.backend, ejection.pause.as_secs());
+            tracing::warn!(%backend, model = %ejection.pool, pause_s = pause, "a backend fails: it is left out for a while");
+            place.desk.metrics.ejected(&ejection.pool, backend);
+        }
+    }
+
+    /// The backend answered as one that is well.
+    pub fn backend_answered(&self) {
+        let Some(Held { place, grant, on: Some(on), .. }) = self.held.as_deref() else { return };
+        if place.desk.roster.answered(on) {
+            tracing::info!(backend = %grant.backend, model = %place.pool, "an ejected backend is well again");
+        }
+    }
+
+    /// What the backend of this slot is sent as `authorization`, where it has a key of its own.
+    pub fn key(&self) -> Option<HeaderValue> {
+        self.held.as_deref()?.on.as_ref()?.key()
     }
 
     /// The work has ended and the slot is free.
@@ -173,12 +251,14 @@ impl Permit {
 
     /// The same through a reference, for a body that is being polled.
     pub fn release(&mut self, end: End) {
-        let Some(Held { place, since, .. }) = self.held.take().map(|held| *held) else { return };
+        let Some(Held { place, since, meter, .. }) = self.held.take().map(|held| *held) else { return };
+        // Whoever got no answer pays nothing.
+        let tokens = meter.map(|meter| if end == End::Finished { meter.tokens() } else { 0 });
         if end == End::Finished {
             place.desk.lengths.finished(&place.pool, place.class, since.elapsed());
         }
         place.tell(move |place| async move {
-            if let Err(error) = place.desk.ledger.release(&place.pool, &place.attempt, end).await {
+            if let Err(error) = place.desk.ledger.release(&place.pool, &place.attempt, end, tokens).await {
                 tracing::warn!(%error, attempt = %place.attempt, "a slot could not be given back; its lease will");
             }
         });
@@ -186,12 +266,15 @@ impl Permit {
 
     /// The request is given up while the backend may still work on it.
     pub fn abandon(&mut self, end: End) {
-        let Some(Held { place, grant, since, .. }) = self.held.take().map(|held| *held) else { return };
+        let Some(Held { place, grant, since, meter, .. }) = self.held.take().map(|held| *held) else {
+            return;
+        };
+        let tokens = meter.map(|meter| meter.tokens());
         if end == End::TimedOut {
             place.desk.lengths.ran_out(&place.pool, place.class, since.elapsed());
         }
         place.tell(move |place| async move {
-            if let Err(error) = place.desk.ledger.abandon(&place.pool, &place.attempt, end).await {
+            if let Err(error) = place.desk.ledger.abandon(&place.pool, &place.attempt, end, tokens).await {
                 tracing::warn!(%error, attempt = %place.attempt, "an abandoned slot could not be reported; its lease will");
             }
             let confirmer = place.desk.confirmer.clone();

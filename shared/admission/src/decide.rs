@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::{estimate::WINDOW, limits::Limits, priority::Priority, view::View};
+use crate::{caller::Allowance, estimate::WINDOW, limits::Limits, priority::Priority, view::View};
 
 /// Part of the drain rate that lower priorities are credited with however many higher tickets are taken.
 pub const LEAST_SHARE: f64 = 0.02;
@@ -25,12 +25,20 @@ pub enum Reason {
     NoBackend,
     /// No backend ever served such a pool.
     UnknownPool,
+    /// The limits of the request's key do not allow it now.
+    RateLimit,
 }
 
 impl Reason {
     /// All reasons.
-    pub const ALL: [Reason; 5] =
-        [Reason::Capacity, Reason::QueueFull, Reason::Deadline, Reason::NoBackend, Reason::UnknownPool];
+    pub const ALL: [Reason; 6] = [
+        Reason::Capacity,
+        Reason::QueueFull,
+        Reason::Deadline,
+        Reason::NoBackend,
+        Reason::UnknownPool,
+        Reason::RateLimit,
+    ];
 
     /// The word for it in error codes, headers and metrics.
     pub fn as_str(self) -> &'static str {
@@ -40,6 +48,7 @@ impl Reason {
             Reason::Deadline => "deadline",
             Reason::NoBackend => "no_backend",
             Reason::UnknownPool => "unknown_pool",
+            Reason::RateLimit => "rate_limit_exceeded",
         }
     }
 
@@ -106,6 +115,8 @@ pub struct Numbers {
     pub draw: f64,
     /// Present once a service time is known and the pool has slots.
     pub measured: Option<Measured>,
+    /// What the request's key has used, this request included where it was admitted; present where it came with a key.
+    pub allowance: Option<Allowance>,
 }
 
 /// A refusal.
@@ -193,6 +204,7 @@ pub fn numbers(view: &View, limits: &Limits, asked: &Asked) -> Numbers {
         p: probability(held, slots, capacity, limits.rejection_start),
         draw: asked.draw,
         measured: measured(view, limits, asked, ahead),
+        allowance: None,
     }
 }
 

@@ -3,44 +3,15 @@
 //! Every event names its attempt, and every transition is idempotent by that name: an event that is applied a second
 //! time (because its answer was lost) changes nothing.
 
-use std::fmt;
-
+pub use crate::attempt::AttemptId;
 use crate::{
+    caller::Caller,
     decide::{Asked, Numbers, Reason, Refusal},
     limits::Limits,
     mended::Mended,
     priority::Priority,
     time::{Time, seconds},
 };
-
-/// Names one attempt to run one request: `{router id}-{counter}`. Made by a router, never taken from a client.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AttemptId(pub String);
-
-impl AttemptId {
-    /// The id as text.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for AttemptId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl From<String> for AttemptId {
-    fn from(id: String) -> AttemptId {
-        AttemptId(id)
-    }
-}
-
-impl From<&str> for AttemptId {
-    fn from(id: &str) -> AttemptId {
-        AttemptId(id.to_owned())
-    }
-}
 
 /// How work ended, or why it was given up. Counted for `/health`; only what finished is a sample of service time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -139,6 +110,8 @@ pub struct Admit {
     pub jitter: f64,
     /// Id of the backend that it would rather have, where that one has a free slot.
     pub prefer: Option<String>,
+    /// Whose it is, where keys are in use.
+    pub caller: Option<Caller>,
 }
 
 impl Admit {
@@ -220,6 +193,8 @@ pub struct Held {
     pub avoid: Vec<String>,
     /// What it is doing.
     pub stage: Stage,
+    /// Whose it is, where keys are in use.
+    pub caller: Option<Caller>,
 }
 
 /// What a held attempt is doing.
@@ -261,12 +236,13 @@ pub(crate) fn life(backend: &str, epoch: &str) -> String {
 pub enum Event {
     /// A request asks to come in.
     Admit(Admit),
-    /// An attempt's work has ended: running or abandoned to gone.
-    Release(AttemptId, End),
+    /// An attempt's work has ended: running or abandoned to gone. With the tokens that it has used, where they are known.
+    Release(AttemptId, End, Option<u64>),
     /// A ticket is given up. Where it was granted meanwhile, its slot is freed: nothing ran.
     Cancel(AttemptId, End),
-    /// A running request is given up; it holds its slot until its work is known to have stopped.
-    Abandon(AttemptId, End),
+    /// A running request is given up; it holds its slot until its work is known to have stopped. With the tokens that it has used
+    /// so far, where they are known.
+    Abandon(AttemptId, End, Option<u64>),
     /// The work of an abandoned request has stopped.
     Confirm(AttemptId),
     /// A granted slot is given back unused.
@@ -291,6 +267,14 @@ impl Event {
     /// Whether it opens a pool that does not exist yet.
     pub fn opens(&self) -> bool {
         matches!(self, Event::PutBackend(_) | Event::Reenter(_))
+    }
+
+    /// Whose request asks to come in, where one does and keys are in use.
+    pub fn caller(&self) -> Option<&Caller> {
+        match self {
+            Event::Admit(ask) => ask.caller.as_ref(),
+            _ => None,
+        }
     }
 }
 

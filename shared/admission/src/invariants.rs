@@ -11,7 +11,7 @@ use crate::{
 pub type Invariant = (&'static str, fn(&Pool) -> bool);
 
 /// All predicates.
-pub const ALL: [Invariant; 8] = [
+pub const ALL: [Invariant; 9] = [
     ("bounded: the queue is no longer than the largest limit in force", bounded),
     ("counted: every count equals the attempts it counts", counted),
     ("queued once: the queue holds exactly the attempts that wait, each once", queued_once),
@@ -19,6 +19,7 @@ pub const ALL: [Invariant; 8] = [
     ("within slots: no backend has more than its slots", within_slots),
     ("work-conserving: no slot is free that a waiting ticket could have", work_conserving),
     ("owned: every attempt belongs to a router with a lease, and is found under it", owned),
+    ("charged: every key and every tenant has what its attempts say, and no more", charged),
     ("in time: nothing is due before the account looks for it", in_time),
 ];
 
@@ -102,6 +103,23 @@ pub fn owned(pool: &Pool) -> bool {
             .attempts
             .iter()
             .all(|(id, attempt)| found(&attempt.router, id) && pool.routers.contains_key(&attempt.router))
+}
+
+/// L2 in the small, for keys and tenants: what they hold is what the account holds for them.
+pub fn charged(pool: &Pool) -> bool {
+    let of = |wanted: &dyn Fn(&crate::Caller) -> bool, queued: bool| {
+        let attempts = pool.attempts.values().filter(|attempt| !queued || attempt.phase == Phase::Queued);
+        attempts.filter_map(|attempt| attempt.caller.as_ref()).filter(|caller| wanted(caller)).count() as u64
+    };
+    let keys = pool.keys.iter().all(|(id, usage)| {
+        usage.held == of(&|caller| caller.key == *id, false) && usage.requests >= 0.0 && usage.tokens >= 0.0
+    });
+    let tenants = pool.tenants.iter().all(|(name, tenant)| {
+        let own = |caller: &crate::Caller| caller.tenant == *name;
+        tenant.held == of(&own, false) && tenant.queued.iter().sum::<u64>() == of(&own, true)
+    });
+    let active = pool.tenants.values().filter(|tenant| tenant.held > 0);
+    keys && tenants && active.map(|tenant| tenant.weight).sum::<u64>() == pool.weights
 }
 
 /// What expires does so when its time has come: the account looks no later than that.

@@ -13,13 +13,16 @@
 //! 4. [`history`]: how long requests of a kind take, as one router has seen it.
 //! 5. [`view`]: what a decision is made from.
 //! 6. [`decide`]: the five rules, `p`, the predicted wait and `retry-after`.
-//! 7. [`stale`]: refusals from a view that a router already has.
-//! 8. [`event`]: what happens to a pool, and what follows from it.
-//! 9. [`pool`]: the state machine: events in, actions out.
-//! 10. [`share`]: what each router may do while the ledger is out of reach.
-//! 11. [`snapshot`]: the whole account, for people and for comparison; [`mended`]: what it puts right by itself.
-//! 12. [`invariants`]: what holds in every state, as named predicates.
+//! 7. [`caller`]: whose a request is: what its key may use, and its tenant's part of the fleet.
+//! 8. [`stale`]: refusals from a view that a router already has.
+//! 9. [`event`]: what happens to a pool, and what follows from it; [`attempt`]: its subject.
+//! 10. [`pool`]: the state machine: events in, actions out.
+//! 11. [`share`]: what each router may do while the ledger is out of reach.
+//! 12. [`snapshot`]: the whole account, for people and for comparison; [`mended`]: what it puts right by itself.
+//! 13. [`invariants`]: what holds in every state, as named predicates.
 
+pub mod attempt;
+pub mod caller;
 pub mod decide;
 pub mod estimate;
 pub mod event;
@@ -38,6 +41,7 @@ pub mod view;
 #[cfg(test)]
 mod tests;
 
+pub use caller::{Allowance, Caller, Quota};
 pub use decide::{Asked, Decision, Measured, Numbers, Reason, Refusal, Verdict};
 pub use event::{
     Action, Admit, AttemptId, Backend, End, Event, Granted, HandBack, Held, Outcome, Place, Reentry, Renewal,

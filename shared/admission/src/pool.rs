@@ -1,11 +1,12 @@
 //! The account of one pool as a state machine: events in, actions out.
 //!
 //! In the order of reading: [`clock`] lets time pass and expires what is due, [`admit`] takes requests in and tickets
-//! back, [`grant`] gives free slots to the first tickets, [`finish`] ends attempts, [`nodes`] keeps the backends,
+//! back, [`callers`] knows whose they are, [`grant`] gives free slots to the first tickets, [`finish`] ends attempts, [`nodes`] keeps the backends,
 //! [`lease`] keeps the routers, [`reentry`] takes back what routers hold after the account was out of reach, [`record`] holds
 //! the records themselves.
 
 mod admit;
+mod callers;
 mod clock;
 mod finish;
 mod grant;
@@ -16,6 +17,7 @@ mod reentry;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+pub use self::callers::{KEY_MEMORY, KeyUse, Tenant};
 pub use self::record::{Attempt, Node, Phase, Recovery, RouterLease};
 use crate::{
     estimate::Estimate,
@@ -84,6 +86,18 @@ pub struct Pool {
     pub(crate) backend_slots: u32,
     /// Set while routers have yet to say what they hold: nothing is granted before.
     pub(crate) recovery: Option<Recovery>,
+    /// What each key has used.
+    pub(crate) keys: BTreeMap<String, KeyUse>,
+    /// What each tenant has on the account.
+    pub(crate) tenants: BTreeMap<String, Tenant>,
+    /// Weights of the tenants that have anything there.
+    pub(crate) weights: u64,
+    /// The place of the tenant's ticket that was served last, the greatest so far.
+    pub(crate) turn: u64,
+    /// Requests that have told what a request costs.
+    pub(crate) costs: f64,
+    /// What one costs on average: see [`crate::caller::PER_TOKEN`].
+    pub(crate) cost: f64,
     /// What the step under way has put right; nothing between two steps.
     pub(crate) mended: Mended,
 }
@@ -113,6 +127,12 @@ impl Pool {
             backend_seen: now,
             backend_slots: 0,
             recovery: None,
+            keys: BTreeMap::new(),
+            tenants: BTreeMap::new(),
+            weights: 0,
+            turn: 0,
+            costs: 0.0,
+            cost: 0.0,
             mended: Mended::default(),
         }
     }
@@ -137,9 +157,9 @@ impl Pool {
     /// The events that at most free something.
     fn settle(&mut self, event: &Event) -> Reply {
         match event {
-            Event::Release(attempt, end) => self.release(attempt, *end),
+            Event::Release(attempt, end, tokens) => self.release(attempt, *end, *tokens),
             Event::Cancel(attempt, end) => self.cancel(attempt, *end),
-            Event::Abandon(attempt, end) => self.abandon(attempt, *end),
+            Event::Abandon(attempt, end, tokens) => self.abandon(attempt, *end, *tokens),
             Event::Confirm(attempt) => self.confirm(attempt),
             Event::PutBackend(backend) => self.put_backend(backend),
             Event::RemoveBackend(id) => {

@@ -1,6 +1,9 @@
 //! What each router may do alone while the ledger is out of reach: its share of the limits and of every backend's slots.
 
-use crate::limits::Limits;
+use crate::{
+    caller::{Caller, Quota},
+    limits::Limits,
+};
 
 /// One router's part of a fleet that cannot talk to itself: `rank` of `routers`, as it was last known.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,6 +42,17 @@ impl Share {
     pub fn of_limits(&self, limits: &Limits) -> Limits {
         Limits { max_queue_size: self.of(limits.max_queue_size, 0), ..*limits }
     }
+
+    /// A caller with its part of each of its key's limits.
+    pub fn of_caller(&self, caller: &Caller) -> Caller {
+        let part = |limit: Option<u64>| {
+            let (routers, rank) = (u64::from(self.routers.max(1)), u64::from(self.rank));
+            limit.map(|limit| limit / routers + u64::from(rank % routers < limit % routers))
+        };
+        let Quota { requests, tokens, concurrency } = caller.quota;
+        let quota = Quota { requests: part(requests), tokens: part(tokens), concurrency: part(concurrency) };
+        Caller { quota, ..caller.clone() }
+    }
 }
 
 #[cfg(test)]
@@ -74,6 +88,10 @@ mod tests {
             let limits = Limits { max_queue_size: queue, ..Limits::default() };
             let sum: u32 = all(routers).map(|share| share.of_limits(&limits).max_queue_size).sum();
             prop_assert_eq!(sum, queue);
+            let quota = Quota { concurrency: Some(queue.into()), ..Quota::default() };
+            let caller = Caller { key: String::new(), tenant: String::new(), weight: 1, quota, reserved: 0 };
+            let sum: u64 = all(routers).filter_map(|share| share.of_caller(&caller).quota.concurrency).sum();
+            prop_assert_eq!(sum, u64::from(queue));
             let totals: Vec<u32> = all(routers).map(|share| share.of_backends(slots.clone()).iter().sum()).collect();
             prop_assert!(totals.iter().max().unwrap() - totals.iter().min().unwrap() <= 1);
         }

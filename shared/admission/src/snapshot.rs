@@ -42,6 +42,8 @@ pub struct Totals {
     pub deadline: u64,
     /// Refused because no backend was live.
     pub no_backend: u64,
+    /// Refused because of their keys' limits: no sign of a full fleet, and counted with no other refusals.
+    pub rate_limited: u64,
     /// Ended well.
     pub finished: u64,
     /// Ended badly: the backend broke, or the ticket lost its place to one handed back.
@@ -71,6 +73,7 @@ impl Totals {
             "queue_full" => &mut self.queue_full,
             "deadline" => &mut self.deadline,
             "no_backend" => &mut self.no_backend,
+            "rate_limit_exceeded" => &mut self.rate_limited,
             "finished" => &mut self.finished,
             "failed" => &mut self.failed,
             "timed_out" => &mut self.timed_out,
@@ -87,6 +90,7 @@ impl Totals {
         self.queue_full += other.queue_full;
         self.deadline += other.deadline;
         self.no_backend += other.no_backend;
+        self.rate_limited += other.rate_limited;
         self.finished += other.finished;
         self.failed += other.failed;
         self.timed_out += other.timed_out;

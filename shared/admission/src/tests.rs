@@ -2,6 +2,7 @@
 //! [`late`] and [`reentry`] for what must happen in named situations (of a [`scene`]), [`machine`] for what must hold
 //! whatever happens ([`trace`] makes that up), [`stale`] for refusals from an old view.
 
+mod callers;
 mod estimates;
 mod histories;
 mod late;

@@ -66,7 +66,8 @@ fn refuse(status: StatusCode, code: &'static str, message: String) -> Response<B
     error_response(status, &ErrorBody::new("invalid_request_error", code, message))
 }
 
-async fn unknown_path(mut request: Request<Body>) -> Response<Body> {
+/// Answers a request for a path that is not there.
+pub async fn unknown_path(mut request: Request<Body>) -> Response<Body> {
     let message = format!("unknown path: {} {}", request.method(), request.uri().path());
     discard(request.body_mut()).await;
     refuse(StatusCode::NOT_FOUND, "unknown_url", message)
@@ -148,7 +149,11 @@ fn attributes(request: &Request<Body>, route: String, id: String) -> [KeyValue; 
 }
 
 fn version(version: Version) -> &'static str {
-    if version == Version::HTTP_10 { "1.0" } else { "1.1" }
+    match version {
+        Version::HTTP_10 => "1.0",
+        Version::HTTP_2 => "2",
+        _ => "1.1",
+    }
 }
 
 fn record_status<B>(response: &Response<B>, _took: Duration, span: &Span) {

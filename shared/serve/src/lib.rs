@@ -6,13 +6,15 @@
 //! 2. [`listen`]: binding an address, taking connections, letting them finish; [`farewell`]: so that none is lost.
 //! 3. [`door`]: the layers that every request passes before a handler sees it.
 //! 4. [`body`]: reading a request's body whole, up to a limit.
-//! 5. [`causes`]: why a process could not start, as one line. [`version`]: what `--version` says.
-//! 6. [`supervisor`]: what systemd is told.
+//! 5. [`files`]: the limit of open files.
+//! 6. [`causes`]: why a process could not start, as one line. [`version`]: what `--version` says.
+//! 7. [`supervisor`]: what systemd is told.
 
 pub mod body;
 pub mod causes;
 pub mod door;
 pub mod farewell;
+pub mod files;
 pub mod listen;
 pub mod signal;
 pub mod supervisor;

@@ -1,21 +1,31 @@
 //! Binding an address, taking connections, and letting them finish.
+//!
+//! A connection speaks HTTP/1.1 or, where it begins with that protocol's preface, HTTP/2 (RFC 9113, section 3.3).
 
-use crate::farewell;
+use crate::farewell::{self, FAREWELL};
 use axum::Router;
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use http::Request;
+use hyper::body::Incoming;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
+use socket2::SockRef;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tower::util::MapRequestLayer;
 
-/// How long a client may take to send a request's head, and leave a kept-alive connection idle: slower ones hold it for
-/// nothing.
-const HEAD_TIMEOUT: Duration = Duration::from_secs(60);
 /// The pause after an `accept` that failed because the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+/// Requests that one HTTP/2 connection may have under way.
+const MAX_STREAMS: u32 = 256;
+/// Between two questions to a silent HTTP/2 client whether it is still there, and time for its answer.
+const PING: Duration = Duration::from_secs(20);
 
 /// An address that could not be listened on.
 #[derive(Debug)]
@@ -37,6 +47,32 @@ impl std::error::Error for BindError {
     }
 }
 
+/// How long a server waits for its clients.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patience {
+    /// For a request's head, and for the next request on a connection.
+    pub head: Duration,
+    /// For a client that takes nothing of what is sent to it. Linux only.
+    pub write: Duration,
+    /// At the end, for requests on connections that clients keep: see [`farewell`].
+    pub farewell: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Self { head: Duration::from_secs(75), write: Duration::from_secs(60), farewell: FAREWELL }
+    }
+}
+
+/// Where a request came from: stands among its extensions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Peer {
+    /// The other end of the connection.
+    pub address: SocketAddr,
+    /// `http` or `https`.
+    pub proto: &'static str,
+}
+
 /// Listens on `host` and `port`; `flag` is the flag that set the port, for the error's sake.
 ///
 /// # Errors
@@ -47,20 +83,27 @@ pub async fn bind(host: IpAddr, port: u16, flag: &'static str) -> Result<TcpList
 }
 
 /// Serves `app` on `listener` until `shutdown`, then takes no new connection and waits up to `drain_timeout` for the
-/// requests under way, among them those that come on kept-alive connections within the next second. Returns false where some had to
-/// be cut.
+/// requests under way and those that come on kept connections within `patience.farewell`. What runs then is cut, and has been
+/// dropped when this returns. Returns false where some had to be cut.
 pub async fn serve(
     listener: TcpListener,
     app: Router,
+    patience: Patience,
     shutdown: CancellationToken,
     drain_timeout: Duration,
 ) -> bool {
-    let connections = GracefulShutdown::new();
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
+            // Ended ones are taken out, or the set would grow.
+            Some(_ended) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, _)) => spawn_connection(stream, app.clone(), shutdown.clone(), connections.watcher()),
+                Ok((stream, peer)) => {
+                    let peer = Peer { address: peer, proto: "http" };
+                    connections.spawn(attend(stream, peer, app.clone(), patience, shutdown.clone(), graceful.watcher()));
+                }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -68,29 +111,85 @@ pub async fn serve(
             },
         }
     }
-    for stream in farewell::last_connections(listener) {
-        spawn_connection(stream, app.clone(), shutdown.clone(), connections.watcher());
+    for (stream, address) in farewell::last_connections(listener) {
+        let peer = Peer { address, proto: "http" };
+        connections.spawn(attend(stream, peer, app.clone(), patience, shutdown.clone(), graceful.watcher()));
     }
-    tokio::time::timeout(drain_timeout, farewell::part(connections)).await.is_ok()
+    let drained =
+        tokio::time::timeout(drain_timeout, farewell::part(graceful, patience.farewell)).await.is_ok();
+    connections.shutdown().await;
+    drained
 }
 
-fn spawn_connection(stream: TcpStream, app: Router, shutdown: CancellationToken, watcher: Watcher) {
-    // Small writes of a stream must not wait for each other; a socket that refuses is still a good socket.
+/// Serves one connection to its end.
+async fn attend(
+    stream: TcpStream,
+    peer: Peer,
+    app: Router,
+    patience: Patience,
+    leaving: CancellationToken,
+    watcher: Watcher,
+) {
+    prepare(&stream, patience);
+    let begun = Arc::new(Notify::new());
+    let begins = begun.clone();
+    let noting = MapRequestLayer::new(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        begins.notify_one();
+        request
+    });
+    let app = farewell::last_answers(app.into_service::<Incoming>(), leaving);
+    let service = tower::Layer::layer(&noting, app);
+    let builder = builder(patience);
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = Box::pin(watcher.watch(connection));
+    // Which protocol it is, the first bytes say. The builder waits for them without a limit, and so does HTTP/2 for the first
+    // request.
+    let ended = tokio::select! {
+        ended = &mut connection => Some(ended),
+        begun = tokio::time::timeout(patience.head, begun.notified()) => match begun {
+            Ok(()) => None,
+            Err(_) => return,
+        },
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => connection.await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}
+
+/// Sets what tokio and hyper leave as it is. A socket that refuses is still a good socket.
+fn prepare(stream: &TcpStream, patience: Patience) {
+    // Small writes of a stream must not wait for each other.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    // Without half-close hyper notices at once that a waiting client has gone, and drops its request.
-    let connection = http1::Builder::new()
+    // TCP itself would wait a quarter of an hour for a client that has vanished, and for ever for one that reads nothing.
+    #[cfg(target_os = "linux")]
+    if let Err(error) = SockRef::from(stream).set_tcp_user_timeout(Some(patience.write)) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = patience;
+}
+
+fn builder(patience: Patience) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    builder
+        .http1()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .half_close(false)
-        .serve_connection(
-            TokioIo::new(stream),
-            TowerToHyperService::new(farewell::last_answers(app, shutdown)),
-        );
-    tokio::spawn(async move {
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(%error, "a connection ended early");
-        }
-    });
+        .header_read_timeout(patience.head)
+        // Without half-close hyper notices at once that a waiting client has gone, and drops its request.
+        .half_close(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(2 * crate::door::MAX_HEADER_BYTES as u32)
+        .keep_alive_interval(PING)
+        .keep_alive_timeout(PING);
+    builder
 }

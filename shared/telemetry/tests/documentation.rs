@@ -23,6 +23,8 @@ fn router() -> String {
     metrics.set_fleet(FleetSample { pools: vec![pool], ..FleetSample::default() });
     metrics.answered("m", "/v1/completions", 200, second, None);
     metrics.backend_error("m", "b", BackendError::Timeout);
+    metrics.ejected("m", "b");
+    metrics.preferred("m", true);
     metrics.ledger().called("admit", second, Some("unavailable"));
     metrics.encode()
 }

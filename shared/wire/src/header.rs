@@ -16,5 +16,7 @@ pub const REASON: HeaderName = HeaderName::from_static("x-tidegate-reason");
 pub const RETRY_AFTER_MS: HeaderName = HeaderName::from_static("retry-after-ms");
 /// `false` where a retry is hopeless; the OpenAI SDKs obey it.
 pub const SHOULD_RETRY: HeaderName = HeaderName::from_static("x-should-retry");
+/// The model that served instead of the one that was asked for, where that was full or down.
+pub const FALLBACK: HeaderName = HeaderName::from_static("x-tidegate-fallback");
 /// Tells nginx not to buffer a stream.
 pub const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");

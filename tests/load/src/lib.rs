@@ -10,6 +10,7 @@
 //! 7. [`cost`]: what the account costs Redis.
 //! 8. [`trace_cost`]: what tracing costs a router.
 //! 9. [`chaos`]: a fleet whose processes are killed and stopped under load, and what it promised.
+//! 10. [`peers`]: a backend and clients for proxies of every make.
 
 #![expect(
     clippy::unwrap_used,
@@ -28,6 +29,7 @@ pub mod machine;
 pub mod member;
 pub mod meter;
 pub mod overload;
+pub mod peers;
 pub mod report;
 pub mod retry;
 pub mod service;

@@ -36,9 +36,9 @@ impl Breakage {
     /// Applies an event, broken.
     pub fn apply(self, pool: &mut Pool, now: Time, event: &Event) -> Outcome {
         match (self, event) {
-            (Breakage::ReleaseTwice, Event::Release(id, end)) if !pool.attempts().contains_key(id) => {
+            (Breakage::ReleaseTwice, Event::Release(id, end, None)) if !pool.attempts().contains_key(id) => {
                 let other = some_running(pool).unwrap_or_else(|| id.clone());
-                pool.apply(now, &Event::Release(other, *end))
+                pool.apply(now, &Event::Release(other, *end, None))
             }
             (Breakage::ResetToZero, Event::Renew(renewal)) => reset_to_zero(pool, now, renewal),
             (Breakage::HandBackToTheEnd, Event::HandBack(returned)) => {

@@ -70,9 +70,9 @@ impl Step<'_> {
         let is = |id| Try::of(id) == one;
         let spot = self.before.spot(one);
         match self.event {
-            Event::Release(id, _) => is(id),
+            Event::Release(id, ..) => is(id),
             Event::Cancel(id, _) => is(id) && !matches!(spot, Spot::Abandoned(..)),
-            Event::Abandon(id, _) => is(id) && matches!(spot, Spot::Queued(_)),
+            Event::Abandon(id, ..) => is(id) && matches!(spot, Spot::Queued(_)),
             Event::Confirm(id) => is(id) && matches!(spot, Spot::Abandoned(..)),
             Event::HandBack(back) => is(&back.attempt) || self.dropped(one),
             Event::PutBackend(backend) => {

@@ -91,8 +91,8 @@ impl State {
             }),
             Message::Cancel(one) => Event::Cancel(one.id(), End::ClientGone),
             // Nothing is ever measured: what the estimates decide is tested elsewhere, and would make time endless.
-            Message::Release(one) => Event::Release(one.id(), End::Failed),
-            Message::Abandon(one) => Event::Abandon(one.id(), End::TimedOut),
+            Message::Release(one) => Event::Release(one.id(), End::Failed, None),
+            Message::Abandon(one) => Event::Abandon(one.id(), End::TimedOut, None),
             Message::Confirm(one) => Event::Confirm(one.id()),
             Message::Renew(word) => renew(setup, *word),
             Message::Answer(..) | Message::Renewed(..) | Message::Grant(..) | Message::Drop(_) => {
@@ -113,6 +113,7 @@ impl State {
             draw: 0.999,
             jitter: 0.0,
             prefer: None,
+            caller: None,
         })
     }
 }

@@ -7,7 +7,8 @@
 //! 4. [`scenario`]: one fleet and what happens to it.
 //! 5. [`fleet`]: a run of it; [`tally`]: what a run comes to.
 //! 6. [`stats`] and [`summary`]: its figures, over several seeds.
-//! 7. [`table`] and [`tables`]: what the report shows of them.
+//! 7. [`tenants`]: two tenants at one fleet.
+//! 8. [`table`] and [`tables`]: what the report shows of them.
 
 pub mod agenda;
 pub mod bounds;
@@ -24,4 +25,5 @@ pub mod summary;
 pub mod table;
 pub mod tables;
 pub mod tally;
+pub mod tenants;
 pub mod workload;

@@ -60,6 +60,7 @@ async fn chat(State(node): State<Node>, headers: HeaderMap, Json(body): Json<Val
         Plan::Stream(events, pause) => numbers(running, events, pause, false),
         Plan::Break => numbers(running, 1, Duration::ZERO, true),
         Plan::Fail | Plan::Refuse(_) => refusal(StatusCode::INTERNAL_SERVER_ERROR, "engine_broken"),
+        Plan::Status(status) => refusal(StatusCode::from_u16(status).unwrap(), "told"),
     }
 }
 

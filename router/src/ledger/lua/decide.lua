@@ -1,13 +1,13 @@
 -- The five rules: mirrors decide.rs and limits.rs. From a request's rank, remaining time, length, draw and limits to the reason of
 -- its refusal; nil means rule 5, or rule 1 where a slot is free and nobody waits.
-local ahead, share, taken = S.q0, 1, 0
+local ahead, share, taken = q0, 1, 0
 if rank == 1 then
-  ahead, share, taken = ahead + S.q1, threshold, S.taken_high
+  ahead, share, taken = ahead + q1, threshold, S.taken_high
 elseif rank == 2 then
-  ahead, share, taken = ahead + S.q1 + S.q2, threshold * 0.5, S.taken_high + S.taken_normal
+  ahead, share, taken = ahead + q1 + q2, threshold * 0.5, S.taken_high + S.taken_normal
 end
-local free, queued = S.recovery == 0 and S.free > 0, S.q0 + S.q1 + S.q2
-local held, queue_limit = S.running + S.abandoned + ahead, math.floor(max_queue_size * share)
+local free, queued = S.recovery == 0 and S.free > 0, q0 + q1 + q2
+local held, queue_limit = busy + ahead, math.floor(max_queue_size * share)
 local capacity, p = S.slots + queue_limit, 0
 local start = rejection_start * capacity
 if start < S.slots then start = S.slots end

@@ -11,8 +11,12 @@ local function enqueue(id, a)
   call('ZADD', QUEUE, whole(a.rank * PER_RANK + a.arrival), id)
   call('ZADD', DEADLINES, whole(a.deadline), id)
   falls_due(a.deadline)
-  -- A place of an account that was lost, whose clock was ahead, is before whoever comes from now on.
-  S.arrivals = math.max(S.arrivals, a.arrival)
+  if a.caller ~= '' then
+    callers().comes(a, true)
+  else
+    -- A place of an account that was lost, whose clock was ahead, is before whoever comes from now on.
+    S.arrivals = math.max(S.arrivals, a.arrival)
+  end
   local place = FIRST_QUEUE + a.rank
   S[place] = S[place] + 1
 end

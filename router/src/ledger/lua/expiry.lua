@@ -69,6 +69,7 @@ end
 
 local function drop_ticket(id, reason)
   local a = get_attempt(id)
+  if a.caller ~= '' then callers().refund(a) end
   remove(id, a)
   emit(a.router, 'drop\0' .. id .. '\0' .. a.router .. '\0' .. reason)
 end

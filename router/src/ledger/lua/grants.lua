@@ -9,6 +9,8 @@ local function occupy(id, a, backend)
   a.phase, a.backend, a.since = 'r', backend, S.now
   put_attempt(id, a)
   S.running = S.running + 1
+  -- A tenant's ticket is served.
+  if a.caller ~= '' then S.turn = math.max(S.turn, a.arrival) end
   return grant_of(id, a, shift_node(backend, 1, 0))
 end
 
@@ -32,7 +34,7 @@ local function dispatch(own)
     local a = get_attempt(id)
     local backend = free_backend(a)
     if backend then
-      leave_queue(id, a.rank)
+      leave_queue(id, a.rank, a.caller)
       local granted = occupy(id, a, backend)
       if id ~= own then emit(a.router, granted) end
     else

@@ -7,12 +7,19 @@ local known = get_attempt(next_id)
 if known then return told(standing(next_id, known)) end
 open_lease(router, tonumber(ARGV[6]), pool_memory)
 local place = { router = router, rank = tonumber(ARGV[9]), arrival = tonumber(ARGV[10]), entered = tonumber(ARGV[11]),
-  deadline = tonumber(ARGV[12]), avoid = '', prefer = '' }
+  deadline = tonumber(ARGV[12]), avoid = '', prefer = '', caller = '', charged = 0 }
 
 local function give_back(a)
-  place.avoid, place.prefer = a.avoid, a.prefer
+  place.avoid, place.prefer, place.caller, place.charged = a.avoid, a.prefer, a.caller, a.charged
   if why == 'concurrency' then
-    if a.phase == 'r' then mark_abandoned(id, a) elseif a.phase == 'q' then remove(id, a) end
+    if a.phase == 'q' then return remove(id, a) end
+    if a.phase == 'r' then mark_abandoned(id, a) end
+    if a.caller ~= '' then
+      -- A slot that no work is done on any more is nobody's.
+      callers().goes(a.caller)
+      a.caller = ''
+      put_attempt(id, a)
+    end
     return
   end
   if a.backend ~= '' then

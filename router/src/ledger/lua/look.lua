@@ -5,7 +5,7 @@ for i = 4, #ARGV, 2 do
   S.attempts = S.attempts + tonumber(ARGV[i + 1])
   count(ARGV[i], tonumber(ARGV[i + 1]))
 end
-local seen = 'view\0' .. view()
+local seen = 'view\0' .. view(S.running, S.abandoned, S.q0, S.q1, S.q2)
 if ARGV[3] == 'view' then return told(seen) end
 
 local function totals()

@@ -12,14 +12,16 @@ end
 local function get_attempt(id)
   local raw = call('HGET', ATTEMPTS, id)
   if not raw then return nil end
-  local router, rank, arrival, entered, deadline, phase, backend, since, suspect, avoid, prefer = cmsgpack.unpack(raw)
+  local router, rank, arrival, entered, deadline, phase, backend, since, suspect, avoid, prefer, caller, charged =
+    cmsgpack.unpack(raw)
   return { router = router, rank = rank, arrival = arrival, entered = entered, deadline = deadline, phase = phase,
-    backend = backend, since = since, suspect = suspect, avoid = avoid, prefer = prefer }
+    backend = backend, since = since, suspect = suspect, avoid = avoid, prefer = prefer, caller = caller,
+    charged = charged }
 end
 
 local function put_attempt(id, a)
   call('HSET', ATTEMPTS, id, cmsgpack.pack(a.router, a.rank, a.arrival, a.entered, a.deadline, a.phase, a.backend,
-    a.since, a.suspect, a.avoid, a.prefer))
+    a.since, a.suspect, a.avoid, a.prefer, a.caller, a.charged))
 end
 
 -- A ticket at a position, as its router reads it.

@@ -1,5 +1,5 @@
 -- A router says all that it holds. ARGV: router, number, flags, max_queue_size, pool_memory, routers that it knew of, then for
--- each attempt: id, avoid, rank, arrival, entered, deadline, phase, backend, epoch, since. What comes twice, or late, changes nothing.
+-- each attempt: id, avoid, rank, arrival, entered, deadline, phase, backend, epoch, since, caller. What comes twice, or late, changes nothing.
 -- Mirrors pool/reentry.rs.
 if not open() then create(clock()) end
 advance()
@@ -15,7 +15,7 @@ end
 
 local function free_unlisted()
   local listed = {}
-  for i = 9, #ARGV, 10 do listed[ARGV[i]] = true end
+  for i = 9, #ARGV, 11 do listed[ARGV[i]] = true end
   for _, id in ipairs(owned_by(router)) do
     if not listed[id] then remove(id, get_attempt(id)) end
   end
@@ -28,6 +28,7 @@ local function seat(id, held, epoch)
     put_node(held.backend, { url = '', epoch = epoch, slots = 0, draining = 0, lease = -1, running = 0, abandoned = 0 })
   end
   held.prefer = ''
+  if held.caller ~= '' then callers().comes(held, false) end
   put_attempt(id, held)
   own(id, router)
   if held.phase == 'a' then
@@ -37,6 +38,7 @@ local function seat(id, held, epoch)
     shift_node(held.backend, 0, 1)
   else
     S.running = S.running + 1
+    if held.caller ~= '' then S.turn = math.max(S.turn, held.arrival) end
     shift_node(held.backend, 1, 0)
   end
 end
@@ -49,10 +51,10 @@ local function enter(id, held, epoch)
     return
   end
   if a then
-    held.prefer = a.prefer
+    held.prefer, held.charged = a.prefer, a.charged
     remove(id, a)
   end
-  S.arrivals = math.max(S.arrivals, held.arrival)
+  if held.caller == '' then S.arrivals = math.max(S.arrivals, held.arrival) end
   if held.phase ~= 'q' then
     held.since = held.phase == 'a' and S.now or math.min(held.since, S.now)
     seat(id, held, epoch)
@@ -68,10 +70,11 @@ local function take_word()
   put_lease(router, number, ARGV[5], tonumber(ARGV[6]), tonumber(ARGV[7]))
   if S.recovery ~= 0 or remembers_nobody_else() then begin_recovery(routers) end
   free_unlisted()
-  for i = 9, #ARGV, 10 do
+  for i = 9, #ARGV, 11 do
     enter(ARGV[i], { router = router, avoid = ARGV[i + 1], rank = tonumber(ARGV[i + 2]), arrival = tonumber(ARGV[i + 3]),
       entered = tonumber(ARGV[i + 4]), deadline = tonumber(ARGV[i + 5]), phase = ARGV[i + 6], backend = ARGV[i + 7],
-      since = tonumber(ARGV[i + 9]), suspect = 0, prefer = '' }, ARGV[i + 8])
+      since = tonumber(ARGV[i + 9]), suspect = 0, prefer = '',
+      caller = ARGV[i + 10], charged = 0 }, ARGV[i + 8])
   end
   if S.recovery ~= 0 then
     if not string.find(S.back, '\0' .. router .. '\0', 1, true) then S.back = S.back .. '\0' .. router .. '\0' end

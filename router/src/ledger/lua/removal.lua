@@ -4,7 +4,7 @@ local function remove(id, a)
   call('HDEL', ATTEMPTS, id)
   call('ZREM', OWNED, a.router .. '\0' .. id)
   if a.phase == 'q' then
-    leave_queue(id, a.rank)
+    leave_queue(id, a.rank, a.caller)
   elseif a.phase == 'r' then
     S.running = S.running - 1
     shift_node(a.backend, -1, 0)
@@ -13,4 +13,5 @@ local function remove(id, a)
     S.abandoned = S.abandoned - 1
     shift_node(a.backend, 0, -1)
   end
+  if a.caller ~= '' then callers().goes(a.caller) end
 end

@@ -24,6 +24,15 @@ local function free_unknown()
   reclaim(forgotten)
 end
 
+-- Keys that hold nothing and have used nothing that still counts.
+local function forget_idle_keys()
+  local all = call('HGETALL', USAGE)
+  for i = 1, #all, 2 do
+    local at, _, _, held = cmsgpack.unpack(all[i + 1])
+    if held == 0 and S.now - at >= KEY_MEMORY then call('HDEL', USAGE, all[i]) end
+  end
+end
+
 local function reset()
   local stale = S.now - math.min(PROOF_LASTS, reset_interval)
   local unproven = call('ZRANGEBYSCORE', ABANDONED, '-inf', stale)
@@ -32,6 +41,7 @@ local function reset()
     remove(id, get_attempt(id))
     mine[id] = false
   end
+  forget_idle_keys()
   S.last_reset = S.now
 end
 

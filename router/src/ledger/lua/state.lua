@@ -13,11 +13,12 @@
 -- LEASES zset: backend -> us            ROUTERS zset: router -> end of its lease, us
 -- OWNED zset: router NUL attempt        FLAGS hash: router -> what it goes by
 -- ABANDONED zset: attempt -> us of the last proof that it runs
+-- USAGE hash: key -> what it used        TENANTS hash: tenant -> what it has
 -- COUNTS hash: bucket:word -> count; of the present bucket's, POOL has those that nearly every call adds to
 local call = redis.call
 -- Counts and estimates as in Pool: `S.name` is a place in an array, redis/source.rs says which. Besides: free, how many backends
 -- stand in FREE; due, an instant before which nothing expires; recovery, its end, 0 where slots are given out; skew, us by which
--- the clock was ever put back; back, the routers that a recovery has seen, each between two NULs; bucket, admitted, finished: see
+-- the clock was ever put back; back, the routers that a recovery has seen, each between two NULs; weights, turn, costs, cost: see Pool; bucket, admitted, finished: see
 -- COUNTS.
 local S
 -- What the script answers: first what the caller is told, then what became of tickets, of all routers.

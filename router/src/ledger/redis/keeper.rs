@@ -6,11 +6,12 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use tidegate_admission::{
-    Action, Backend, Event, Held, Limits, Mended, Pool, Reentry, Reply, Return, Roll, Share, Time,
+    Action, Backend, Caller, Event, Held, Limits, Mended, Pool, Reason, Reentry, Reply, Return, Roll, Share,
+    Time,
     event::{Admit, Renewal},
 };
 use tokio::{
@@ -24,8 +25,8 @@ use crate::ledger::{LedgerOptions, OnLoss, micros, sample};
 /// The keeping of one pool's account.
 #[derive(Debug)]
 pub(super) struct Keeper {
-    /// What this router last saw of the pool.
-    pub(super) glance: Glance,
+    /// What this router last saw of the pool, as each tenant's requests see it, and as those without a key do.
+    glances: Mutex<BTreeMap<String, Arc<Glance>>>,
     pool: String,
     /// The limits that this router decides by in this pool.
     limits: Limits,
@@ -54,13 +55,33 @@ pub(super) struct Step {
 impl Keeper {
     pub(super) fn new(pool: &str, limits: Limits) -> Keeper {
         Keeper {
-            glance: Glance::default(),
+            glances: Mutex::default(),
             pool: pool.to_owned(),
             limits,
             phase: RwLock::new(()),
             state: Mutex::default(),
             lost: watch::Sender::new(false),
         }
+    }
+
+    /// What this router last saw of the pool, as a request of this caller sees it.
+    pub(super) fn glance(&self, caller: Option<&Caller>) -> Arc<Glance> {
+        let tenant = caller.map(|caller| caller.tenant.as_str()).unwrap_or_default();
+        let mut glances = self.glances.lock().unwrap_or_else(PoisonError::into_inner);
+        match glances.get(tenant) {
+            Some(glance) => Arc::clone(glance),
+            None => Arc::clone(glances.entry(tenant.to_owned()).or_default()),
+        }
+    }
+
+    /// What was refused from views since this was last asked.
+    pub(super) fn take_untold(&self) -> Vec<(Reason, u32)> {
+        let glances = self.glances.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut untold = BTreeMap::new();
+        for (reason, many) in glances.values().flat_map(|glance| glance.take_untold()) {
+            *untold.entry(reason).or_default() += many;
+        }
+        untold.into_iter().collect()
     }
 
     /// For one call.
@@ -232,7 +253,10 @@ impl State {
 fn within(share: Share, event: &Event) -> Event {
     let part = |limits: &Limits| share.of_limits(limits);
     match event {
-        Event::Admit(ask) => Event::Admit(Admit { limits: part(&ask.limits), ..ask.clone() }),
+        Event::Admit(ask) => {
+            let caller = ask.caller.as_ref().map(|caller| share.of_caller(caller));
+            Event::Admit(Admit { limits: part(&ask.limits), caller, ..ask.clone() })
+        }
         Event::HandBack(back) => Event::HandBack(Return { limits: part(&back.limits), ..back.clone() }),
         Event::Renew(renewal) => Event::Renew(Renewal { limits: part(&renewal.limits), ..renewal.clone() }),
         other => other.clone(),

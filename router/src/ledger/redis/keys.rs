@@ -1,7 +1,7 @@
 //! How the account is named in Redis: one pool is one hash slot.
 
 /// Parts of a pool's account, in the order in which the scripts take them as `KEYS`.
-pub(super) const PARTS: [&str; 12] = [
+pub(super) const PARTS: [&str; 14] = [
     "pool",
     "queue",
     "deadlines",
@@ -14,6 +14,8 @@ pub(super) const PARTS: [&str; 12] = [
     "flags",
     "abandoned",
     "counts",
+    "usage",
+    "tenants",
 ];
 
 /// Keys of one pool's account. They share a hash tag, so that one node of a Redis Cluster holds them all.

@@ -8,13 +8,16 @@ use std::vec::IntoIter;
 
 use redis::Value;
 use tidegate_admission::{
-    Action, AttemptId, Granted, Measured, Mended, Numbers, Place, Priority, Reason, Refusal, Reply, Roll,
-    Time, View,
+    Action, Allowance, AttemptId, Granted, Measured, Mended, Numbers, Place, Priority, Reason, Refusal,
+    Reply, Roll, Time, View,
     estimate::Estimate,
     snapshot::{BackendState, BackendView, RouterView, Snapshot, TicketView, Totals},
 };
 
 use super::LedgerError;
+
+/// Numbers that measurements are.
+const MEASURED: usize = 5;
 
 /// What a transition answered.
 #[derive(Debug, Default, PartialEq)]
@@ -110,7 +113,12 @@ fn read_rejected(rest: &[u8]) -> Result<Answer, LedgerError> {
     let mut doubles = Doubles::read(rest)?;
     let reason = read_reason(&text(reason)?)?;
     let refusal = Refusal { reason, retry_after: doubles.next()?, hopeless: doubles.flag()? };
-    let seen = if doubles.0.len() == 0 { None } else { Some(read_view(&mut doubles)?.0) };
+    // What a key's limits refuse says nothing of the pool.
+    let seen = if doubles.0.len() == 0 || reason == Reason::RateLimit {
+        None
+    } else {
+        Some(read_view(&mut doubles)?.0)
+    };
     Ok(Answer { reply: Some(Reply::Rejected(refusal, read_numbers(doubles)?)), seen, ..Answer::default() })
 }
 
@@ -301,8 +309,14 @@ fn read_numbers(mut doubles: Doubles) -> Result<Option<Numbers>, LedgerError> {
     let mut next = || doubles.next();
     let (slots, held, ahead, queued) = (next()?, next()?, next()?, next()?);
     let (queue_limit, capacity, p, draw) = (next()?, next()?, next()?, next()?);
-    let measured = if doubles.0.len() == 0 { None } else { Some(read_measured(&mut doubles)?) };
-    Ok(Some(Numbers { slots, held, ahead, queued, queue_limit, capacity, p, draw, measured }))
+    let measured = if doubles.0.len() >= MEASURED { Some(read_measured(&mut doubles)?) } else { None };
+    let allowance = if doubles.0.len() == 0 { None } else { Some(read_allowance(&mut doubles)?) };
+    Ok(Some(Numbers { slots, held, ahead, queued, queue_limit, capacity, p, draw, measured, allowance }))
+}
+
+/// What a key has used; less than [`MEASURED`] numbers.
+fn read_allowance(doubles: &mut Doubles) -> Result<Allowance, LedgerError> {
+    Ok(Allowance { requests: doubles.next()?, tokens: doubles.next()?, held: doubles.next()? })
 }
 
 fn read_measured(doubles: &mut Doubles) -> Result<Measured, LedgerError> {

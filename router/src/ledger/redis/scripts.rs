@@ -2,11 +2,13 @@
 
 use redis::{Script, ScriptInvocation};
 use tidegate_admission::{
-    Admit, AttemptId, Backend, End, Event, Held, Limits, Reentry, Renewal, Return, Seat, Stage,
+    Admit, AttemptId, Backend, Caller, End, Event, Held, Limits, Reentry, Renewal, Return, Seat, Stage,
 };
 
 use super::source;
 
+/// Stands for a limit that there is not; none is below 0.
+const NO_LIMIT: f64 = -1.0;
 /// Stands for a length that nobody knows; no known one is below 0.
 const NO_LENGTH: f64 = -1.0;
 
@@ -95,10 +97,10 @@ fn begin<'a>(script: &'a Script, keys: &[String], now: &str, channel: &str) -> S
 fn arguments(call: &mut ScriptInvocation<'_>, event: &Event) {
     match event {
         Event::Admit(ask) => admit(call, ask),
-        Event::Release(attempt, end) => finish(call, "release", attempt, Some(*end)),
-        Event::Cancel(attempt, end) => finish(call, "cancel", attempt, Some(*end)),
-        Event::Abandon(attempt, end) => finish(call, "abandon", attempt, Some(*end)),
-        Event::Confirm(attempt) => finish(call, "confirm", attempt, None),
+        Event::Release(attempt, end, tokens) => finish(call, "release", attempt, Some(*end), *tokens),
+        Event::Cancel(attempt, end) => finish(call, "cancel", attempt, Some(*end), None),
+        Event::Abandon(attempt, end, tokens) => finish(call, "abandon", attempt, Some(*end), *tokens),
+        Event::Confirm(attempt) => finish(call, "confirm", attempt, None, None),
         Event::HandBack(returned) => hand_back(call, returned),
         Event::PutBackend(backend) => put_backend(call, backend),
         Event::RemoveBackend(id) => {
@@ -124,8 +126,27 @@ fn arguments(call: &mut ScriptInvocation<'_>, event: &Event) {
     }
 }
 
-fn finish(call: &mut ScriptInvocation<'_>, what: &str, attempt: &AttemptId, end: Option<End>) {
-    call.arg(what).arg(&attempt.0).arg(end.map_or("", End::as_str));
+fn finish(
+    call: &mut ScriptInvocation<'_>,
+    what: &str,
+    attempt: &AttemptId,
+    end: Option<End>,
+    tokens: Option<u64>,
+) {
+    let tokens = tokens.map(|tokens| tokens.to_string()).unwrap_or_default();
+    call.arg(what).arg(&attempt.0).arg(end.map_or("", End::as_str)).arg(tokens);
+}
+
+/// A caller as the scripts keep it: the names, each with a NUL behind it, and the packed limits. Nothing where there is none.
+fn caller(caller: Option<&Caller>) -> Vec<u8> {
+    let Some(Caller { key, tenant, weight, quota, reserved }) = caller else { return Vec::new() };
+    let limit = |limit: Option<u64>| limit.map_or(NO_LIMIT, |limit| limit as f64);
+    let limits = [limit(quota.requests), limit(quota.tokens), limit(quota.concurrency)];
+    let mut text = format!("{key}\0{tenant}\0").into_bytes();
+    for figure in limits.into_iter().chain([*weight as f64, *reserved as f64]) {
+        text.extend(figure.to_le_bytes());
+    }
+    text
 }
 
 fn admit(call: &mut ScriptInvocation<'_>, ask: &Admit) {
@@ -145,6 +166,7 @@ fn admit(call: &mut ScriptInvocation<'_>, ask: &Admit) {
     // One packed argument costs what a single number does.
     let packed: Vec<u8> = figures.iter().flat_map(|figure| figure.to_le_bytes()).collect();
     call.arg(&ask.attempt.0).arg(&ask.router).arg(packed).arg(ask.prefer.as_deref().unwrap_or_default());
+    call.arg(caller(ask.caller.as_ref()));
 }
 
 fn hand_back(call: &mut ScriptInvocation<'_>, returned: &Return) {
@@ -173,7 +195,7 @@ fn reenter(call: &mut ScriptInvocation<'_>, reentry: &Reentry) {
     call.arg(&reentry.router).arg(reentry.number).arg(&reentry.flags);
     remembered(call, &reentry.limits);
     call.arg(reentry.routers);
-    for Held { attempt, place, avoid, stage } in &reentry.held {
+    for Held { attempt, place, avoid, stage, caller: whose } in &reentry.held {
         call.arg(&attempt.0)
             .arg(lives(avoid))
             .arg(place.priority.rank())
@@ -185,6 +207,7 @@ fn reenter(call: &mut ScriptInvocation<'_>, reentry: &Reentry) {
             Stage::Running(seat) => seated(call, "r", seat),
             Stage::Abandoned(seat) => seated(call, "a", seat),
         };
+        call.arg(caller(whose.as_ref()));
     }
 }
 

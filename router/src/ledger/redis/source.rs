@@ -6,9 +6,10 @@
 //! whose places have names here only.
 
 use tidegate_admission::{
+    caller::{LAST_PLACE, MICROS_PER_TOKEN, MINUTE, PER_TOKEN},
     decide::{CROWDED, LEAST_SHARE, RETRY_AFTER},
     estimate::{DECAY, FORGET_AFTER, MEAN_WEIGHT, P90_STEP, PRIOR_RELEASES, WINDOW},
-    pool::{BACKEND_LEASE, POOL_MEMORY, PROOF_LASTS, ROUTER_LEASE},
+    pool::{BACKEND_LEASE, KEY_MEMORY, POOL_MEMORY, PROOF_LASTS, ROUTER_LEASE},
     snapshot::{BUCKET, BUCKETS},
     time::SECOND,
 };
@@ -20,7 +21,7 @@ const PER_RANK: u64 = 1 << 51;
 /// Later than any instant, and still exact as a double.
 const NEVER: u64 = 1 << 53;
 /// The figures of an account, in the order in which they are packed: `S.name` in a script is its place.
-const FIGURES: [&str; 27] = [
+const FIGURES: [&str; 31] = [
     "now",
     "arrivals",
     "slots",
@@ -48,6 +49,10 @@ const FIGURES: [&str; 27] = [
     "skew",
     "recovery",
     "routers",
+    "weights",
+    "turn",
+    "costs",
+    "cost",
 ];
 /// The text that stands after the figures.
 const REST: &str = "back";
@@ -64,7 +69,7 @@ const CLOCK: &str = files!("clock");
 /// What becomes of slots, tickets and backends.
 macro_rules! machinery {
     () => {
-        files!("records", "nodes", "leaving", "grants", "standing", "removal", "ended")
+        files!("records", "callers", "nodes", "leaving", "grants", "standing", "removal", "ended")
     };
 }
 
@@ -73,10 +78,11 @@ const MACHINERY_WITHIN: &str = concat!(
     "local function machinery()\n",
     machinery!(),
     files!("machinery"),
-    "end\nlocal function expire()\n",
+    "end\nlocal function expiry()\n",
     machinery!(),
     files!("expiry"),
-    "expire_all()\nend\n"
+    "return { expire_all = expire_all, make_room = make_room }\nend\n",
+    "local function expire()\nexpiry().expire_all()\nend\n"
 );
 /// The same for scripts that use it in every call.
 const MACHINERY_BESIDE: &str = concat!(machinery!(), files!("expiry"), "local expire = expire_all\n");
@@ -86,12 +92,17 @@ pub(super) fn admit() -> String {
         ACCOUNT,
         MACHINERY_WITHIN,
         CLOCK,
-        files!("records", "entering", "leases", "view", "ask", "decide", "admit"),
+        files!("records", "callers", "entering", "leases", "view", "ask", "decide", "admit"),
     ])
 }
 
 pub(super) fn finish() -> String {
-    spelled_out(&[ACCOUNT, MACHINERY_WITHIN, CLOCK, files!("leaving", "handing_over", "served", "finish")])
+    spelled_out(&[
+        ACCOUNT,
+        MACHINERY_WITHIN,
+        CLOCK,
+        files!("callers", "leaving", "handing_over", "served", "finish"),
+    ])
 }
 
 pub(super) fn hand_back() -> String {
@@ -169,6 +180,8 @@ fn words() -> Vec<(String, String)> {
         ("FORGET_AFTER", FORGET_AFTER),
         ("PER_RANK", PER_RANK),
         ("NEVER", NEVER),
+        ("KEY_MEMORY", KEY_MEMORY),
+        ("LAST_PLACE", LAST_PLACE),
     ];
     let doubles = [
         ("DECAY", DECAY),
@@ -180,6 +193,9 @@ fn words() -> Vec<(String, String)> {
         ("CROWDED", CROWDED),
         ("RETRY_AFTER_LEAST", RETRY_AFTER.0),
         ("RETRY_AFTER_MOST", RETRY_AFTER.1),
+        ("MINUTE", MINUTE),
+        ("PER_TOKEN", PER_TOKEN),
+        ("MICROS_PER_TOKEN", MICROS_PER_TOKEN),
     ];
     // Doubles as the shortest text that reads back as the same number.
     keys.chain(figures())

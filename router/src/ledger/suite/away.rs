@@ -100,6 +100,7 @@ fn ask() -> Ask {
         draw: 0.9999,
         jitter: 0.5,
         prefer: None,
+        caller: None,
     }
 }
 
@@ -116,7 +117,7 @@ async fn fill(ledger: &Ledger) -> (Vec<Grant>, Vec<Ticket>) {
 }
 
 async fn release(ledger: &Ledger, grant: &Grant) {
-    ledger.release(POOL, &grant.attempt, End::Finished).await.unwrap();
+    ledger.release(POOL, &grant.attempt, End::Finished, None).await.unwrap();
 }
 
 #[tokio::test]

@@ -91,6 +91,7 @@ impl Bench {
             draw: 0.999,
             jitter: 0.5,
             prefer: None,
+            caller: None,
         }
     }
 
@@ -162,7 +163,7 @@ pub(super) async fn waited(ticket: &mut Ticket) -> Waited {
 
 pub(super) async fn wait_granted(ticket: &mut Ticket) -> Grant {
     match waited(ticket).await {
-        Waited::Granted(grant) => grant,
+        Waited::Granted(grant) => *grant,
         Waited::Dropped(reason) => panic!("dropped: {reason}"),
     }
 }

@@ -92,6 +92,7 @@ fn ask(attempt: &str) -> Ask {
         draw: 0.999,
         jitter: 0.5,
         prefer: None,
+        caller: None,
     }
 }
 
@@ -117,7 +118,7 @@ async fn pools_on_different_nodes_are_kept_side_by_side() {
         let first = format!("{pool}-1");
         assert!(matches!(one.admit(pool, ask(&first)).await.unwrap(), Admission::Granted(_)));
         let ticket = waits(&two, pool, &format!("{pool}-2")).await;
-        one.release(pool, &AttemptId::from(first), End::Finished).await.unwrap();
+        one.release(pool, &AttemptId::from(first), End::Finished, None).await.unwrap();
         let pushed = timeout(Duration::from_secs(20), ticket.grant).await.expect("a push").unwrap();
         assert!(matches!(pushed, Waited::Granted(_)), "{pushed:?}");
     }

@@ -47,7 +47,7 @@ pub(super) async fn rejections_are_as_frequent_as_the_curve_says(bench: &Bench) 
     // With a service time known, a router under pressure refuses from its own view: that is part of the curve.
     let measured = granted(&routers[0], bench.ask("one")).await;
     bench.pass(Duration::from_secs(1));
-    routers[0].release(POOL, &measured.attempt, End::Finished).await.unwrap();
+    routers[0].release(POOL, &measured.attempt, End::Finished, None).await.unwrap();
     for _ in 0..4 {
         granted(&routers[0], bench.ask("one")).await;
     }

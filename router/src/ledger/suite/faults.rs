@@ -41,7 +41,7 @@ async fn scripts_that_redis_lost_are_loaded_again() {
     put(&ledger, "b", 1).await;
     let () = cmd("SCRIPT").arg("FLUSH").query_async(&mut server.connection().await).await.unwrap();
     let grant = granted(&ledger, bench.ask("r")).await;
-    ledger.release(POOL, &grant.attempt, End::Finished).await.unwrap();
+    ledger.release(POOL, &grant.attempt, End::Finished, None).await.unwrap();
     assert_eq!(counts(&ledger).await, (0, 0, 0));
 }
 
@@ -53,7 +53,7 @@ async fn a_grant_whose_push_got_lost_is_found_at_the_next_renewal() {
     put(&one, "b", 1).await;
     let running = granted(&one, bench.ask("one")).await;
     let mut ticket = queued(&two, bench.ask("two")).await;
-    one.release(POOL, &running.attempt, End::Finished).await.unwrap();
+    one.release(POOL, &running.attempt, End::Finished, None).await.unwrap();
     assert!(timeout(Duration::from_millis(50), &mut ticket.grant).await.is_err(), "no push, no grant yet");
     renew(&two).await;
     wait_granted(&mut ticket).await;
@@ -72,7 +72,7 @@ async fn a_cut_connection_comes_back_and_hears_its_pushes_again() {
     let killed: i64 = kill().query_async(&mut behind).await.unwrap();
     assert_eq!(killed, 2, "both routers' connections");
     subscribed_again(&mut behind).await;
-    one.release(POOL, &running.attempt, End::Finished).await.unwrap();
+    one.release(POOL, &running.attempt, End::Finished, None).await.unwrap();
     wait_granted(&mut ticket).await;
 }
 

@@ -19,6 +19,7 @@ fn ask(attempt: &str, remaining: Duration) -> Ask {
         draw: 0.999,
         jitter: 0.5,
         prefer: None,
+        caller: None,
     }
 }
 

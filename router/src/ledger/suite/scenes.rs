@@ -25,7 +25,7 @@ pub(super) async fn a_free_slot_is_granted_at_once_and_released(bench: &Bench) {
     assert_eq!(grant.numbers.map(|numbers| (numbers.slots, numbers.p)), Some((1.0, 0.0)));
     assert_eq!(counts(&router).await, (1, 0, 0));
     bench.pass(SECOND);
-    router.release(POOL, &grant.attempt, End::Finished).await.unwrap();
+    router.release(POOL, &grant.attempt, End::Finished, None).await.unwrap();
     let view = router.view(POOL).await.unwrap().unwrap();
     assert_eq!((view.running, view.free, view.estimate.mean, view.estimate.p90), (0, true, 1.0, 1.0));
 }
@@ -42,7 +42,7 @@ pub(super) async fn tickets_are_served_in_order_across_routers(bench: &Bench) {
     assert_eq!(tickets.iter().map(|(_, ticket)| ticket.position).collect::<Vec<_>>(), [1, 2, 3]);
     let mut holder = &one;
     while !tickets.is_empty() {
-        holder.release(POOL, &running.attempt, End::Finished).await.unwrap();
+        holder.release(POOL, &running.attempt, End::Finished, None).await.unwrap();
         let (next, mut ticket) = tickets.remove(0);
         running = wait_granted(&mut ticket).await;
         holder = next;
@@ -50,7 +50,7 @@ pub(super) async fn tickets_are_served_in_order_across_routers(bench: &Bench) {
             assert!(later.grant.try_recv().is_err(), "overtook");
         }
     }
-    holder.release(POOL, &running.attempt, End::Finished).await.unwrap();
+    holder.release(POOL, &running.attempt, End::Finished, None).await.unwrap();
     assert_eq!(counts(&one).await, (0, 0, 0));
 }
 
@@ -62,11 +62,11 @@ pub(super) async fn priorities_go_first_across_routers(bench: &Bench) {
     let mut normal = queued(&two, bench.ask_with("two", Priority::Normal)).await;
     let mut high = queued(&two, bench.ask_with("two", Priority::High)).await;
     assert_eq!((low.position, normal.position, high.position), (1, 1, 1));
-    one.release(POOL, &running.attempt, End::Finished).await.unwrap();
+    one.release(POOL, &running.attempt, End::Finished, None).await.unwrap();
     let first = wait_granted(&mut high).await;
-    two.release(POOL, &first.attempt, End::Finished).await.unwrap();
+    two.release(POOL, &first.attempt, End::Finished, None).await.unwrap();
     let second = wait_granted(&mut normal).await;
-    two.release(POOL, &second.attempt, End::Finished).await.unwrap();
+    two.release(POOL, &second.attempt, End::Finished, None).await.unwrap();
     wait_granted(&mut low).await;
 }
 
@@ -95,13 +95,13 @@ pub(super) async fn late_work_is_refused_once_the_service_time_is_known(bench: &
     put(&router, "b", 1).await;
     let short = || Ask { remaining: 3 * SECOND, ..bench.ask("r") };
     let mut ticket = queued(&router, short()).await;
-    router.release(POOL, &running.attempt, End::Finished).await.unwrap();
+    router.release(POOL, &running.attempt, End::Finished, None).await.unwrap();
     let running = wait_granted(&mut ticket).await;
     let refused = rejected(&router, short()).await;
     assert_eq!((refused.reason, refused.hopeless), (Reason::Deadline, true));
     let measured = refused.numbers.and_then(|numbers| numbers.measured).expect("one service time is known");
     assert_eq!((measured.mean, measured.p90, measured.budget), (4.0, 4.0, -1.0));
-    router.release(POOL, &running.attempt, End::Failed).await.unwrap();
+    router.release(POOL, &running.attempt, End::Failed, None).await.unwrap();
     granted(&router, short()).await;
 }
 
@@ -111,7 +111,7 @@ pub(super) async fn a_ticket_is_dropped_at_its_deadline(bench: &Bench) {
     let running = granted(&router, bench.ask("r")).await;
     let mut ticket = queued(&router, Ask { remaining: SECOND, ..bench.ask("r") }).await;
     bench.pass(SECOND);
-    router.release(POOL, &running.attempt, End::Finished).await.unwrap();
+    router.release(POOL, &running.attempt, End::Finished, None).await.unwrap();
     assert!(matches!(waited(&mut ticket).await, Waited::Dropped(Reason::Deadline)));
     let pool = pool(&router).await;
     assert_eq!((pool.running, pool.queued, pool.totals.timed_out), (0, 0, 1));
@@ -137,7 +137,7 @@ pub(super) async fn abandoned_work_holds_its_slot_until_confirmed(bench: &Bench)
     put(&router, "b", 1).await;
     let running = granted(&router, bench.ask("r")).await;
     let mut ticket = queued(&router, bench.ask("r")).await;
-    router.abandon(POOL, &running.attempt, End::TimedOut).await.unwrap();
+    router.abandon(POOL, &running.attempt, End::TimedOut, None).await.unwrap();
     assert_eq!(counts(&router).await, (0, 1, 1));
     router.confirm(POOL, &running.attempt).await.unwrap();
     wait_granted(&mut ticket).await;
@@ -148,7 +148,7 @@ pub(super) async fn a_report_confirms_what_the_backend_no_longer_holds(bench: &B
     let router = bench.router("r").await;
     put(&router, "b", 2).await;
     let (one, two) = (granted(&router, bench.ask("r")).await, granted(&router, bench.ask("r")).await);
-    router.abandon(POOL, &one.attempt, End::ClientGone).await.unwrap();
+    router.abandon(POOL, &one.attempt, End::ClientGone, None).await.unwrap();
     router.reconcile_backend(POOL, "b", &[one.attempt.clone(), two.attempt.clone()]).await.unwrap();
     assert_eq!(counts(&router).await, (1, 1, 0));
     router.reconcile_backend(POOL, "b", &[]).await.unwrap();
@@ -231,7 +231,7 @@ pub(super) async fn a_ticket_nobody_waits_for_is_freed(bench: &Bench) {
     renew(&router).await;
     assert_eq!(counts(&router).await, (1, 0, 0));
     drop(queued(&router, bench.ask("r")).await);
-    router.release(POOL, &running.attempt, End::Finished).await.unwrap();
+    router.release(POOL, &running.attempt, End::Finished, None).await.unwrap();
     // The push of the grant finds nobody, before or after the first renewal.
     for _ in 0..100 {
         renew(&router).await;
@@ -250,9 +250,9 @@ pub(super) async fn a_new_life_of_a_backend_frees_what_the_old_one_ran(bench: &B
     let again = Backend { epoch: "2".to_owned(), ..backend("b", 1) };
     router.put_backend(POOL, again).await.unwrap();
     let grant = wait_granted(&mut ticket).await;
-    router.release(POOL, &lost.attempt, End::Failed).await.unwrap();
+    router.release(POOL, &lost.attempt, End::Failed, None).await.unwrap();
     assert_eq!(counts(&router).await, (1, 0, 0), "the old life's end frees nothing of the new one's");
-    router.release(POOL, &grant.attempt, End::Finished).await.unwrap();
+    router.release(POOL, &grant.attempt, End::Finished, None).await.unwrap();
     assert_eq!(counts(&router).await, (0, 0, 0));
 }
 
@@ -272,14 +272,14 @@ pub(super) async fn a_former_life_of_a_backend_comes_too_late(bench: &Bench) {
     put(&router, "b", 3).await;
     let after = pool(&router).await;
     assert_eq!((after.running, after.slots), (0, 3), "the one that renewed no more has ended");
-    router.release(POOL, &grant.attempt, End::Failed).await.unwrap();
+    router.release(POOL, &grant.attempt, End::Failed, None).await.unwrap();
 }
 
 pub(super) async fn a_reset_returns_what_is_never_confirmed(bench: &Bench) {
     let router = bench.router("r").await;
     put(&router, "b", 1).await;
     let silent = granted(&router, bench.ask("r")).await;
-    router.abandon(POOL, &silent.attempt, End::TimedOut).await.unwrap();
+    router.abandon(POOL, &silent.attempt, End::TimedOut, None).await.unwrap();
     for _ in 0..299 {
         bench.pass(SECOND);
         put(&router, "b", 1).await;
@@ -311,12 +311,12 @@ pub(super) async fn every_call_may_come_twice(bench: &Bench) {
     put(&router, "b", 1).await;
     let running = granted(&router, bench.ask("r")).await;
     for _ in 0..2 {
-        router.abandon(POOL, &running.attempt, End::TimedOut).await.unwrap();
+        router.abandon(POOL, &running.attempt, End::TimedOut, None).await.unwrap();
         assert_eq!(counts(&router).await, (0, 1, 0));
     }
     for _ in 0..2 {
         router.confirm(POOL, &running.attempt).await.unwrap();
-        router.release(POOL, &running.attempt, End::Finished).await.unwrap();
+        router.release(POOL, &running.attempt, End::Finished, None).await.unwrap();
         router.cancel(POOL, &running.attempt, End::ClientGone).await.unwrap();
         assert_eq!(counts(&router).await, (0, 0, 0));
     }
@@ -332,7 +332,7 @@ pub(super) async fn the_fleet_shows_the_account(bench: &Bench) {
     let grant = granted(&router, bench.ask("r")).await;
     granted(&router, bench.ask("r")).await;
     let ticket = queued(&router, bench.ask_with("r", Priority::Low)).await;
-    router.abandon(POOL, &grant.attempt, End::TimedOut).await.unwrap();
+    router.abandon(POOL, &grant.attempt, End::TimedOut, None).await.unwrap();
     bench.pass(SECOND / 4);
     let fleet = router.fleet().await.unwrap();
     let pool = &fleet.pools[0];
@@ -364,7 +364,7 @@ pub(super) async fn many_at_once_never_pass_the_limits(bench: &Bench) {
             let view = router.view(POOL).await.unwrap().expect("the pool is known");
             assert!(view.running <= 3 && view.queued_total() <= 5, "{view:?}");
             if let Some(grant) = &outcome {
-                router.release(POOL, &grant.attempt, End::Finished).await.unwrap();
+                router.release(POOL, &grant.attempt, End::Finished, None).await.unwrap();
             }
             outcome.is_some()
         }

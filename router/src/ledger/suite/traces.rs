@@ -15,8 +15,8 @@ use std::{
 
 use rand::{RngExt, SeedableRng, rngs::StdRng};
 use tidegate_admission::{
-    Action, Admit, AttemptId, Backend, End, Event, HandBack, Held, Limits, Place, Pool, Priority, Reason,
-    Reentry, Renewal, Reply, Return, Seat, Stage, Time,
+    Action, Admit, AttemptId, Backend, Caller, End, Event, HandBack, Held, Limits, Place, Pool, Priority,
+    Quota, Reason, Reentry, Renewal, Reply, Return, Seat, Stage, Time,
 };
 
 use super::server::RedisServer;
@@ -35,6 +35,8 @@ struct Trace {
     random: StdRng,
     now: Arc<AtomicU64>,
     limits: [Limits; 2],
+    /// Whether requests come with keys.
+    keyed: bool,
     /// Every attempt that had a place, with the router that held it.
     attempts: Vec<(AttemptId, String, Place)>,
     made: u32,
@@ -55,7 +57,8 @@ impl Trace {
             pool_memory: random.random_range(0..100_000_000),
         });
         now.store(START + random.random_range(0..10_000_000), Ordering::SeqCst);
-        Trace { random, now, limits, attempts: Vec::new(), made: 0, said: 0 }
+        let keyed = random.random_range(0..3) > 0;
+        Trace { random, now, limits, keyed, attempts: Vec::new(), made: 0, said: 0 }
     }
 
     fn below(&mut self, end: usize) -> usize {
@@ -114,18 +117,43 @@ impl Trace {
             draw: self.random.random(),
             jitter: self.random.random(),
             prefer: (self.below(3) == 0).then(|| format!("backend {}", self.below(4))),
+            caller: self.caller(),
         })
+    }
+
+    /// Nobody, or one of five keys of three tenants. The limits of a key change now and then, as they do when its file does.
+    fn caller(&mut self) -> Option<Caller> {
+        if !self.keyed || self.below(12) == 0 {
+            return None;
+        }
+        let key = self.below(5);
+        let mut limit =
+            |most: u64| (self.random.random_range(0..3) > 0).then(|| self.random.random_range(0..most));
+        let quota = Quota { requests: limit(200), tokens: limit(100_000), concurrency: limit(6) };
+        let weight = if self.below(20) == 0 { 7 } else { 1 + key as u64 % 3 };
+        let reserved = if self.below(2) == 0 { 0 } else { self.random.random_range(0..2_000) };
+        Some(Caller {
+            key: format!("key {key}"),
+            tenant: format!("tenant {}", key % 3),
+            weight,
+            quota,
+            reserved,
+        })
+    }
+
+    fn tokens(&mut self) -> Option<u64> {
+        (self.below(3) > 0).then(|| self.random.random_range(0..3_000))
     }
 
     fn end(&mut self) -> Event {
         let Some((attempt, ..)) = self.pick() else { return Event::Tick };
-        let end = End::ALL[self.below(4)];
+        let (end, tokens) = (End::ALL[self.below(4)], self.tokens());
         match self.below(8) {
             0 => Event::Cancel(attempt, end),
-            1 | 2 => Event::Abandon(attempt, end),
+            1 | 2 => Event::Abandon(attempt, end, tokens),
             3 => Event::Confirm(attempt),
-            4 => Event::Release(attempt, end),
-            _ => Event::Release(attempt, End::Finished),
+            4 => Event::Release(attempt, end, tokens),
+            _ => Event::Release(attempt, End::Finished, tokens),
         }
     }
 
@@ -188,7 +216,8 @@ impl Trace {
                 _ => Stage::Running(seat),
             };
             let avoid = if self.below(3) == 0 { vec![self.life()] } else { Vec::new() };
-            held.push(Held { attempt, place, avoid, stage });
+            let caller = self.caller();
+            held.push(Held { attempt, place, avoid, stage, caller });
         }
         let routers = self.below(4) as u32;
         Event::Reenter(Reentry { router, number, flags: limits.to_string(), limits, routers, held })
@@ -247,6 +276,7 @@ struct Seen {
     grants: u64,
     drops: u64,
     rejected: u64,
+    limited: u64,
     forgotten: u64,
 }
 
@@ -254,7 +284,10 @@ impl Seen {
     fn note(&mut self, answer: &Answer, forgotten: bool) {
         self.steps += 1;
         self.forgotten += u64::from(forgotten);
-        self.rejected += u64::from(matches!(answer.reply, Some(Reply::Rejected(..))));
+        if let Some(Reply::Rejected(refusal, _)) = &answer.reply {
+            self.rejected += 1;
+            self.limited += u64::from(refusal.reason == Reason::RateLimit);
+        }
         for action in &answer.actions {
             match action {
                 Action::Grant(_) => self.grants += 1,
@@ -270,6 +303,7 @@ impl Seen {
         self.grants > 2 * traces
             && 4 * self.drops > traces
             && self.rejected > traces
+            && self.limited > traces / 2
             && 20 * self.forgotten > traces
     }
 }
@@ -281,8 +315,12 @@ fn pure(pool: &mut Option<Pool>, now: u64, event: &Event) -> Answer {
     }
     let Some(account) = pool.as_mut() else { return Answer::default() };
     let outcome = account.apply(Time(now), event);
-    let refused = matches!((event, &outcome.reply), (Event::Admit(_), Reply::Rejected(..)));
-    let seen = refused.then(|| account.view());
+    let seen = match (event, &outcome.reply) {
+        (Event::Admit(ask), Reply::Rejected(refusal, _)) if refusal.reason != Reason::RateLimit => {
+            Some(account.view_of(ask))
+        }
+        _ => None,
+    };
     if account.forgettable() {
         *pool = None;
     }

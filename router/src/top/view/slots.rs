@@ -47,7 +47,11 @@ fn legend(pool: &PoolReport, width: u16) -> String {
         (RUNNING, "running", pool.running > 0),
         (FREE, "free", pool.running + pool.abandoned < pool.slots),
         (ABANDONED, "abandoned", pool.abandoned > 0),
-        (CLOSED, "draining", any(|standing| standing == Standing::Draining)),
+        (
+            CLOSED,
+            "draining, ejected",
+            any(|standing| matches!(standing, Standing::Draining | Standing::Ejected)),
+        ),
         (LOST, "lost", any(Standing::is_lost)),
     ];
     let shown = marks.iter().filter(|(_, _, seen)| *seen || width >= 84);
@@ -83,6 +87,8 @@ fn lines(backends: &[BackendReport], palette: Palette, width: usize, height: usi
 enum Standing {
     Gone,
     Silent(u64),
+    Ejected,
+    Trial,
     Draining,
     Abandoned,
     Live,
@@ -93,6 +99,8 @@ impl Standing {
         match (backend.state.as_ref(), backend.silence()) {
             ("gone", _) => Self::Gone,
             (_, Some(silent)) => Self::Silent(silent),
+            ("ejected", None) => Self::Ejected,
+            ("trial", None) => Self::Trial,
             ("draining", None) => Self::Draining,
             (_, None) if backend.abandoned > 0 => Self::Abandoned,
             (_, None) => Self::Live,
@@ -107,6 +115,8 @@ impl Standing {
         match self {
             Self::Gone => " gone".to_owned(),
             Self::Silent(ms) => format!(" silent {}", time(ms as f64)),
+            Self::Ejected => " ejected".to_owned(),
+            Self::Trial => " on trial".to_owned(),
             Self::Draining => " draining".to_owned(),
             Self::Abandoned | Self::Live => String::new(),
         }
@@ -114,8 +124,8 @@ impl Standing {
 
     fn style(self, palette: Palette) -> Style {
         match self {
-            Self::Gone | Self::Silent(_) => palette.bad(),
-            Self::Draining | Self::Abandoned => palette.warning(),
+            Self::Gone | Self::Silent(_) | Self::Ejected => palette.bad(),
+            Self::Trial | Self::Draining | Self::Abandoned => palette.warning(),
             Self::Live => palette.good(),
         }
     }
@@ -149,8 +159,8 @@ fn kinds(backend: &BackendReport, palette: Palette) -> [(char, u32, Style); 3] {
     let rest = backend.slots.saturating_sub(backend.running + backend.abandoned);
     let rest = match Standing::of(backend) {
         Standing::Gone | Standing::Silent(_) => (LOST, rest, palette.bad()),
-        Standing::Draining => (CLOSED, rest, palette.dim()),
-        Standing::Abandoned | Standing::Live => (FREE, rest, palette.dim()),
+        Standing::Ejected | Standing::Draining => (CLOSED, rest, palette.dim()),
+        Standing::Trial | Standing::Abandoned | Standing::Live => (FREE, rest, palette.dim()),
     };
     [(RUNNING, backend.running, palette.good()), (ABANDONED, backend.abandoned, palette.warning()), rest]
 }
@@ -173,10 +183,10 @@ fn one_mark(backend: &BackendReport, palette: Palette) -> Span<'static> {
     let standing = Standing::of(backend);
     let mark = match standing {
         Standing::Gone | Standing::Silent(_) => LOST,
-        Standing::Draining => CLOSED,
+        Standing::Ejected | Standing::Draining => CLOSED,
         Standing::Abandoned => ABANDONED,
-        Standing::Live if busy <= 0.0 => return Span::styled("_", palette.dim()),
-        Standing::Live => bar(busy, f64::from(backend.slots)),
+        Standing::Live | Standing::Trial if busy <= 0.0 => return Span::styled("_", standing.style(palette)),
+        Standing::Live | Standing::Trial => bar(busy, f64::from(backend.slots)),
     };
     Span::styled(mark.to_string(), standing.style(palette))
 }

@@ -2,11 +2,13 @@
 
 use super::{Actions, Attempt, Pool, record::Phase};
 use crate::{
+    caller::Caller,
     decide::{Decision, Numbers, Reason, Refusal, Verdict, decide},
     event::{Action, Admit, AttemptId, End, HandBack, Place, Reply, Return},
     limits::Limits,
     priority::Priority,
     snapshot::Counted,
+    view::View,
 };
 
 /// Where a ticket would rather run, and where not.
@@ -16,6 +18,10 @@ pub(super) struct Wish {
     pub(super) avoid: Vec<String>,
     /// The backend that it would rather have.
     pub(super) prefer: Option<String>,
+    /// Whose it is, where keys are in use.
+    pub(super) caller: Option<Caller>,
+    /// What its tenant was charged in advance.
+    pub(super) charged: u64,
 }
 
 impl Pool {
@@ -25,8 +31,14 @@ impl Pool {
             return reply;
         }
         self.open_lease(&ask.router, &ask.limits);
+        if let Some(refusal) = self.limited(ask) {
+            self.count(Counted::Rejected(refusal.reason));
+            return Reply::Rejected(refusal, Some(self.limited_numbers(ask)));
+        }
         self.estimate.attempts += 1.0;
-        let Decision { verdict, numbers } = decide(&self.view(), &ask.limits, &ask.asked());
+        let caller = ask.caller.as_ref();
+        let Decision { verdict, numbers } = decide(&self.seen_by(caller), &ask.limits, &ask.asked());
+        let numbers = Numbers { allowance: self.used_by(caller), ..numbers };
         if let Verdict::Reject(refusal) = verdict {
             self.count(Counted::Rejected(refusal.reason));
             return Reply::Rejected(refusal, Some(numbers));
@@ -35,14 +47,25 @@ impl Pool {
         if verdict == Verdict::Queue {
             self.count_taken(ask.priority);
         }
-        let place = self.next_place(ask);
-        self.enqueue(
-            &ask.attempt,
-            &ask.router,
-            place,
-            Wish { avoid: Vec::new(), prefer: ask.prefer.clone() },
-        );
-        self.answer(&ask.attempt, Some(numbers), actions)
+        let (place, charged) = self.next_place(ask);
+        if let Some(caller) = caller {
+            self.charge(caller);
+        }
+        let wish =
+            Wish { avoid: Vec::new(), prefer: ask.prefer.clone(), caller: ask.caller.clone(), charged };
+        self.enqueue(&ask.attempt, &ask.router, place, wish);
+        let numbers = Numbers { allowance: self.used_by(caller), ..numbers };
+        let reply = self.answer(&ask.attempt, Some(numbers), actions);
+        // A tenant that has less than its part comes in although the queue is full; the last ticket makes room for it.
+        if caller.is_some() && self.queue.len() > ask.limits.max_queue_size as usize {
+            self.make_room(1, actions);
+        }
+        reply
+    }
+
+    /// How a pool looks to whoever asks: to a tenant's request by its part of it.
+    pub fn view_of(&self, ask: &Admit) -> View {
+        self.seen_by(ask.caller.as_ref())
     }
 
     /// Requests that a router refused without asking: they asked to come in, and were refused.
@@ -75,17 +98,27 @@ impl Pool {
     /// Frees (or marks) the slot of an attempt that ran nothing; gives what its ticket wishes from now on.
     fn give_back(&mut self, id: &AttemptId, why: HandBack) -> Wish {
         let Some(attempt) = self.attempts.get(id) else { return Wish::default() };
-        let Attempt { mut avoid, prefer, .. } = attempt.clone();
+        let Attempt { mut avoid, prefer, caller, charged, .. } = attempt.clone();
         let life = attempt.backend().and_then(|backend| Some(self.nodes.get(backend)?.life(backend)));
         match why {
-            HandBack::Concurrency if life.is_some() => self.mark_abandoned(id),
+            HandBack::Concurrency if life.is_some() => {
+                self.mark_abandoned(id);
+                self.part_with_caller(id);
+            }
             HandBack::Concurrency => drop(self.remove(id)),
             HandBack::Unreachable => {
                 avoid.extend(life);
                 self.remove(id);
             }
         }
-        Wish { avoid, prefer }
+        Wish { avoid, prefer, caller, charged }
+    }
+
+    /// A slot that no work is done on any more is nobody's.
+    fn part_with_caller(&mut self, id: &AttemptId) {
+        if let Some(caller) = self.attempts.get_mut(id).and_then(|attempt| attempt.caller.take()) {
+            self.goes(&caller);
+        }
     }
 
     /// Why a ticket that comes back cannot wait again.
@@ -144,23 +177,33 @@ impl Pool {
         }
     }
 
-    fn next_place(&self, ask: &Admit) -> Place {
-        Place {
+    /// The place of a request that was admitted, and what its tenant is charged for it in advance.
+    fn next_place(&self, ask: &Admit) -> (Place, u64) {
+        if let Some(caller) = &ask.caller {
+            return self.fair_place(ask, caller);
+        }
+        let place = Place {
             priority: ask.priority,
             arrival: self.now.0.max(self.arrivals + 1),
             entered: self.now,
             deadline: self.now.plus(ask.remaining),
-        }
+        };
+        (place, 0)
     }
 
     pub(super) fn enqueue(&mut self, id: &AttemptId, router: &str, place: Place, wish: Wish) {
-        let Wish { avoid, prefer } = wish;
+        let Wish { avoid, prefer, caller, charged } = wish;
+        if let Some(caller) = &caller {
+            self.comes(caller, place, charged, true);
+        } else {
+            // A place of an account that was lost, whose clock was ahead, is before whoever comes from now on.
+            self.arrivals = self.arrivals.max(place.arrival);
+        }
         self.own(router, id);
         self.falls_due(place.deadline);
-        // A place of an account that was lost, whose clock was ahead, is before whoever comes from now on.
-        self.arrivals = self.arrivals.max(place.arrival);
         let router = router.to_owned();
-        let attempt = Attempt { router, place, phase: Phase::Queued, avoid, prefer, suspect: false };
+        let attempt =
+            Attempt { router, place, phase: Phase::Queued, avoid, prefer, suspect: false, caller, charged };
         self.attempts.insert(id.clone(), attempt);
         self.queue.insert((place.priority.rank(), place.arrival, id.clone()));
         self.deadlines.insert((place.deadline, id.clone()));
@@ -169,10 +212,14 @@ impl Pool {
 
     /// Takes a waiting attempt out of the queue; one that does not wait stays as it is.
     pub(super) fn leave_queue(&mut self, id: &AttemptId) {
-        let Some(Attempt { place, phase: Phase::Queued, .. }) = self.attempts.get(id) else { return };
+        let Some(Attempt { place, phase: Phase::Queued, caller, .. }) = self.attempts.get(id) else { return };
+        let (place, caller) = (*place, caller.clone());
         self.queue.remove(&(place.priority.rank(), place.arrival, id.clone()));
         self.deadlines.remove(&(place.deadline, id.clone()));
         self.queued[place.priority.rank()] -= 1;
+        if let Some(caller) = &caller {
+            self.waits_no_more(caller, place);
+        }
     }
 
     /// A router that holds something must have a lease, so that its death is noticed.

@@ -126,6 +126,7 @@ impl Pool {
 
     /// Takes a ticket out of the queue and tells its router.
     pub(super) fn drop_ticket(&mut self, id: &AttemptId, reason: Reason, actions: &mut Actions) {
+        self.refund(id);
         if let Some(ticket) = self.remove(id) {
             actions.push(Action::Drop { attempt: id.clone(), router: ticket.router, reason });
         }

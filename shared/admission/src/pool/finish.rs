@@ -8,15 +8,17 @@ use crate::{
 
 impl Pool {
     /// Running or abandoned to gone. Only what finished is a sample of service time.
-    pub(super) fn release(&mut self, id: &AttemptId, end: End) {
+    pub(super) fn release(&mut self, id: &AttemptId, end: End, tokens: Option<u64>) {
         match self.attempts.get(id).map(|attempt| &attempt.phase) {
             None => {}
             Some(Phase::Queued) => self.cancel(id, end),
             Some(Phase::Abandoned { .. }) => self.confirm(id),
             Some(Phase::Running { since, .. }) => {
+                let since = *since;
                 if end == End::Finished {
-                    self.estimate.served(self.now.since(*since));
+                    self.estimate.served(self.now.since(since));
                 }
+                self.settle_use(id, since, tokens, end == End::Finished);
                 self.slot_returns(id);
                 self.count(Counted::Ended(end));
             }
@@ -27,6 +29,7 @@ impl Pool {
     pub(super) fn cancel(&mut self, id: &AttemptId, end: End) {
         match self.attempts.get(id).map(|attempt| &attempt.phase) {
             Some(Phase::Queued | Phase::Running { .. }) => {
+                self.refund(id);
                 self.remove(id);
                 self.count(Counted::Ended(end));
             }
@@ -35,10 +38,11 @@ impl Pool {
     }
 
     /// Running to abandoned: the slot stays taken.
-    pub(super) fn abandon(&mut self, id: &AttemptId, end: End) {
+    pub(super) fn abandon(&mut self, id: &AttemptId, end: End, tokens: Option<u64>) {
         match self.attempts.get(id).map(|attempt| &attempt.phase) {
             Some(Phase::Queued) => self.cancel(id, end),
-            Some(Phase::Running { .. }) => {
+            Some(Phase::Running { since, .. }) => {
+                self.settle_use(id, *since, tokens, false);
                 self.mark_abandoned(id);
                 self.count(Counted::Ended(end));
             }
@@ -82,6 +86,9 @@ impl Pool {
         self.leave_queue(id);
         let attempt = self.attempts.remove(id)?;
         self.disown(&attempt.router, id);
+        if let Some(caller) = &attempt.caller {
+            self.goes(caller);
+        }
         match &attempt.phase {
             Phase::Queued => {}
             Phase::Running { backend, .. } => {

@@ -56,6 +56,7 @@ impl Pool {
             self.running += 1;
             self.change_node(backend, |node| node.running += 1);
         }
+        self.serves(id);
     }
 
     /// The grant of an attempt that runs.

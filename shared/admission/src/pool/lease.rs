@@ -65,6 +65,7 @@ impl Pool {
         for id in unproven {
             self.remove(&id);
         }
+        self.forget_idle_keys();
         self.last_reset = now;
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::{
+    caller::Caller,
     event::{Place, life},
     snapshot::{BackendState, BackendView},
     time::Time,
@@ -44,6 +45,10 @@ pub struct Attempt {
     pub prefer: Option<String>,
     /// True when its router did not know it at the last renewal.
     pub suspect: bool,
+    /// Whose it is, where keys are in use.
+    pub caller: Option<Caller>,
+    /// What its tenant was charged in advance.
+    pub charged: u64,
 }
 
 impl Attempt {

@@ -71,9 +71,13 @@ impl Pool {
         if self.stands(held) {
             return;
         }
-        let prefer = self.remove(&held.attempt).and_then(|attempt| attempt.prefer);
-        let wish = Wish { avoid: held.avoid.clone(), prefer };
-        self.arrivals = self.arrivals.max(held.place.arrival);
+        let before = self.remove(&held.attempt);
+        let charged = before.as_ref().map_or(0, |attempt| attempt.charged);
+        let (prefer, caller) = (before.and_then(|attempt| attempt.prefer), held.caller.clone());
+        let wish = Wish { avoid: held.avoid.clone(), prefer, caller, charged };
+        if held.caller.is_none() {
+            self.arrivals = self.arrivals.max(held.place.arrival);
+        }
         match &held.stage {
             Stage::Waiting if held.place.deadline <= self.now => {
                 let (attempt, router) = (held.attempt.clone(), router.to_owned());
@@ -85,11 +89,11 @@ impl Pool {
                 // The clock of the account that granted it may have been ahead of this one's.
                 let since = seat.since.min(self.now);
                 let phase = Phase::Running { backend: seat.backend.clone(), since };
-                self.seat(router, held, seat, phase);
+                self.seat(router, held, seat, (phase, charged));
             }
             Stage::Abandoned(seat) => {
                 let phase = Phase::Abandoned { backend: seat.backend.clone(), proof: self.now };
-                self.seat(router, held, seat, phase);
+                self.seat(router, held, seat, (phase, charged));
             }
         }
     }
@@ -109,7 +113,7 @@ impl Pool {
 
     /// Puts an attempt on the backend that it runs on. Work of another life of the backend than the one that is registered has
     /// ended with it; a backend that the account does not know is remembered by its name until it registers.
-    fn seat(&mut self, router: &str, held: &Held, seat: &Seat, phase: Phase) {
+    fn seat(&mut self, router: &str, held: &Held, seat: &Seat, (phase, charged): (Phase, u64)) {
         if !self.nodes.contains_key(&seat.backend) {
             self.nodes.insert(seat.backend.clone(), Node::new(&seat.epoch));
         }
@@ -120,10 +124,17 @@ impl Pool {
         self.own(router, &held.attempt);
         let router = router.to_owned();
         let avoid = held.avoid.clone();
-        let attempt = Attempt { router, place: held.place, phase, avoid, prefer: None, suspect: false };
+        let (place, caller) = (held.place, held.caller.clone());
+        if let Some(caller) = &caller {
+            self.comes(caller, place, charged, false);
+        }
+        let attempt = Attempt { router, place, phase, avoid, prefer: None, suspect: false, caller, charged };
         self.attempts.insert(held.attempt.clone(), attempt);
         if !runs {
             self.falls_due(self.now.plus(PROOF_LASTS));
+        }
+        if runs {
+            self.serves(&held.attempt);
         }
         let one = u32::from(runs);
         self.running += one;

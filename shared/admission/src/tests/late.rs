@@ -58,7 +58,7 @@ fn a_copy_of_a_re_entry_takes_nothing_that_came_in_since() {
     let reentry = scene.reentry("r", 1, vec![running("a", place)]);
     scene.apply(&reentry);
     scene.runs("b");
-    scene.apply(&Event::Release("a".into(), End::Finished));
+    scene.apply(&Event::Release("a".into(), End::Finished, None));
     let (reply, actions) = scene.apply(&reentry);
     assert!(matches!(reply, Reply::Reentered { recovering: false, .. }), "{reply:?}");
     let left: Vec<&str> = scene.pool.attempts().keys().map(AttemptId::as_str).collect();

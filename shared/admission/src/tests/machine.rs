@@ -94,7 +94,7 @@ proptest! {
         let ids: Vec<_> = world.pool.attempts().keys().cloned().collect();
         ids.into_iter().for_each(|id| drop(world.apply(&Event::Cancel(id, End::ClientGone))));
         let ids: Vec<_> = world.pool.attempts().keys().cloned().collect();
-        ids.into_iter().for_each(|id| drop(world.apply(&Event::Release(id, End::Finished))));
+        ids.into_iter().for_each(|id| drop(world.apply(&Event::Release(id, End::Finished, None))));
         let view = world.pool.view();
         prop_assert_eq!((view.running, view.abandoned, view.queued), (0, 0, [0; 3]));
         prop_assert!(world.pool.attempts().is_empty());

@@ -15,9 +15,9 @@ fn a_router_re_enters_what_it_holds_even_past_the_limits() {
     assert_eq!((reply, empty.counts()), (false, (2, 0, 1)));
     let (_, actions) = empty.apply(&Event::PutBackend(backend(0, 0, false)));
     assert_eq!((granted(&actions).len(), empty.pool.view().slots), (0, 1), "its only slot is taken twice");
-    empty.apply(&Event::Release("a".into(), End::Finished));
+    empty.apply(&Event::Release("a".into(), End::Finished, None));
     assert_eq!(empty.counts(), (1, 0, 1));
-    let (_, actions) = empty.apply(&Event::Release("b".into(), End::Finished));
+    let (_, actions) = empty.apply(&Event::Release("b".into(), End::Finished, None));
     assert_eq!(granted(&actions), ["c"]);
 }
 
@@ -58,7 +58,7 @@ fn work_of_an_account_whose_clock_was_ahead_counts_from_now() {
     behind.reenter("r", 1, vec![running("a", place), waiting("b", place)]);
     assert_eq!(behind.pool.snapshot().tickets.first().map(|ticket| ticket.age), Some(0));
     behind.pass(2 * SECOND);
-    behind.apply(&Event::Release("a".into(), End::Finished));
+    behind.apply(&Event::Release("a".into(), End::Finished, None));
     assert_eq!(behind.pool.view().estimate.mean, 2.0);
 }
 

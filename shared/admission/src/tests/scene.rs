@@ -120,6 +120,7 @@ pub(super) fn ask(attempt: &str, priority: Priority) -> Event {
         draw: 0.999,
         jitter: 0.0,
         prefer: None,
+        caller: None,
     })
 }
 
@@ -132,7 +133,7 @@ pub(super) fn running(attempt: &str, place: Place) -> Held {
 }
 
 pub(super) fn waiting(attempt: &str, place: Place) -> Held {
-    Held { attempt: attempt.into(), place, avoid: Vec::new(), stage: Stage::Waiting }
+    Held { attempt: attempt.into(), place, avoid: Vec::new(), stage: Stage::Waiting, caller: None }
 }
 
 pub(super) fn granted(actions: &[Action]) -> Vec<&str> {

@@ -21,7 +21,7 @@ fn a_released_slot_goes_to_the_first_ticket_in_the_same_step() {
         scene.waits(attempt, priority);
     }
     for (ends, follows) in [("a", "high"), ("high", "normal"), ("normal", "low")] {
-        let (_, actions) = scene.apply(&Event::Release(ends.into(), End::Finished));
+        let (_, actions) = scene.apply(&Event::Release(ends.into(), End::Finished, None));
         assert_eq!(granted(&actions), [follows]);
     }
 }
@@ -31,7 +31,7 @@ fn abandoned_work_holds_its_slot_until_it_is_confirmed() {
     let mut scene = Scene::new();
     scene.runs("a");
     scene.waits("b", Priority::Normal);
-    let (_, actions) = scene.apply(&Event::Abandon("a".into(), End::TimedOut));
+    let (_, actions) = scene.apply(&Event::Abandon("a".into(), End::TimedOut, None));
     assert_eq!((granted(&actions).len(), scene.counts()), (0, (0, 1, 1)));
     let (_, actions) = scene.apply(&Event::Reconcile("backend-0".to_owned(), vec!["a".into()]));
     assert_eq!(granted(&actions).len(), 0, "the backend still holds it");
@@ -46,7 +46,7 @@ fn a_ticket_is_dropped_at_its_deadline_and_never_granted() {
     scene.runs("a");
     scene.waits("b", Priority::Normal);
     scene.now = scene.now.plus(4 * SECOND);
-    let (_, actions) = scene.apply(&Event::Release("a".into(), End::Finished));
+    let (_, actions) = scene.apply(&Event::Release("a".into(), End::Finished, None));
     let expected = Action::Drop { attempt: "b".into(), router: "r".to_owned(), reason: Reason::Deadline };
     assert_eq!(actions, [expected]);
     assert_eq!(scene.counts(), (0, 0, 0));
@@ -120,6 +120,7 @@ fn a_dead_router_is_reaped_and_its_slots_go_on() {
         draw: 0.999,
         jitter: 0.0,
         prefer: None,
+        caller: None,
     };
     scene.apply(&Event::Admit(other));
     assert_eq!(scene.counts(), (1, 0, 1));
@@ -153,8 +154,8 @@ fn a_reset_frees_what_is_not_provably_running_and_nothing_else() {
     for attempt in ["a", "b", "c"] {
         scene.runs(attempt);
     }
-    scene.apply(&Event::Abandon("a".into(), End::TimedOut));
-    scene.apply(&Event::Abandon("b".into(), End::TimedOut));
+    scene.apply(&Event::Abandon("a".into(), End::TimedOut, None));
+    scene.apply(&Event::Abandon("b".into(), End::TimedOut, None));
     for _ in 0..299 {
         scene.pass(SECOND);
         scene.renew(&["a", "b", "c"]);
@@ -179,7 +180,7 @@ fn what_was_given_up_on_a_backend_that_has_gone_is_freed_without_a_reset() {
     let (reply, _) = scene.hand_back("a", HandBack::Concurrency, place);
     assert!(matches!(reply, Reply::Granted(..)), "{reply:?}");
     scene.pass(SECOND);
-    scene.apply(&Event::Release("a+".into(), End::Finished));
+    scene.apply(&Event::Release("a+".into(), End::Finished, None));
     assert_eq!(scene.counts(), (0, 1, 0), "the slot that was handed back counts until the next report");
     // The backend is killed. Nobody will ever report on it, and its router renews the mark as its own.
     for _ in 0..BACKEND_LEASE / SECOND {
@@ -194,7 +195,7 @@ fn what_was_given_up_on_a_backend_that_has_gone_is_freed_without_a_reset() {
 fn given_up_work_that_was_lately_proven_outlives_the_registration_of_its_backend() {
     let mut scene = Scene::new();
     scene.runs("a");
-    scene.apply(&Event::Abandon("a".into(), End::TimedOut));
+    scene.apply(&Event::Abandon("a".into(), End::TimedOut, None));
     scene.pass(BACKEND_LEASE - SECOND);
     scene.renew(&["a"]);
     scene.apply(&Event::Reconcile("backend-0".to_owned(), vec!["a".into()]));
@@ -233,7 +234,7 @@ fn a_registration_that_flaps_loses_no_count() {
     scene.apply(&Event::PutBackend(backend(0, 0, false)));
     scene.waits("b", Priority::Normal);
     assert_eq!(scene.counts(), (1, 0, 1));
-    let (_, actions) = scene.apply(&Event::Release("a".into(), End::Finished));
+    let (_, actions) = scene.apply(&Event::Release("a".into(), End::Finished, None));
     assert_eq!(granted(&actions), ["b"]);
 }
 
@@ -299,7 +300,7 @@ fn the_least_loaded_backend_is_chosen() {
 fn the_last_minute_is_counted_and_no_more() {
     let mut scene = Scene::new();
     scene.runs("a");
-    scene.apply(&Event::Release("a".into(), End::Finished));
+    scene.apply(&Event::Release("a".into(), End::Finished, None));
     assert_eq!((scene.pool.snapshot().totals.admitted, scene.pool.snapshot().totals.finished), (1, 1));
     scene.pass(60 * SECOND);
     assert_eq!(scene.pool.snapshot().totals.attempts(), 0);

@@ -3,8 +3,8 @@
 use proptest::prelude::*;
 
 use crate::{
-    Action, Admit, AttemptId, Backend, End, Event, HandBack, Held, Limits, Outcome, Place, Pool, Priority,
-    Reentry, Renewal, Reply, Return, Seat, Stage, Time, invariants::violated, time::SECOND,
+    Action, Admit, AttemptId, Backend, Caller, End, Event, HandBack, Held, Limits, Outcome, Place, Pool,
+    Priority, Quota, Reentry, Renewal, Reply, Return, Seat, Stage, Time, invariants::violated, time::SECOND,
 };
 
 /// Slots of each backend.
@@ -148,6 +148,7 @@ impl World {
             draw,
             jitter: draw,
             prefer: (draw < 0.3).then(|| backend_id(rank)),
+            caller: (draw > 0.3).then(|| caller(rank, remaining)),
         })
     }
 
@@ -210,8 +211,9 @@ impl World {
                 (_, 3) => Stage::Abandoned(seat),
                 _ => Stage::Running(seat),
             };
-            let avoid = (n % 3 == 0).then(|| Seat { backend: backend_id(n % 4), ..elsewhere.clone() }.life());
-            Some(Held { attempt: id.clone(), place: *place, avoid: avoid.into_iter().collect(), stage })
+            let life = || Seat { backend: backend_id(n % 4), ..elsewhere.clone() }.life();
+            let avoid = (n % 3 == 0).then(life).into_iter().collect();
+            Some(Held { attempt: id.clone(), place: *place, avoid, stage, caller: None })
         });
         Event::Reenter(Reentry {
             held: held.collect(),
@@ -237,10 +239,10 @@ impl World {
 fn end(id: AttemptId, how: u8) -> Event {
     match how {
         0 => Event::Cancel(id, End::ClientGone),
-        1 => Event::Abandon(id, End::TimedOut),
+        1 => Event::Abandon(id, End::TimedOut, None),
         2 => Event::Confirm(id),
-        3 => Event::Release(id, End::Failed),
-        _ => Event::Release(id, End::Finished),
+        3 => Event::Release(id, End::Failed, None),
+        _ => Event::Release(id, End::Finished, None),
     }
 }
 
@@ -255,4 +257,20 @@ fn backend_id(id: usize) -> String {
 
 fn router_id(router: u8) -> String {
     format!("router-{router}")
+}
+
+/// One of three keys of two tenants, with limits that are met now and then.
+fn caller(rank: usize, remaining: u64) -> Caller {
+    let quota = Quota {
+        requests: Some(30),
+        tokens: remaining.is_multiple_of(2).then_some(500),
+        concurrency: Some(6),
+    };
+    Caller {
+        key: format!("key {rank}"),
+        tenant: format!("tenant {}", rank % 2),
+        weight: 1 + remaining % 3,
+        quota,
+        reserved: remaining % 50,
+    }
 }

@@ -19,7 +19,7 @@ pub(super) const MOST_POOLS: usize = 200;
 /// See [`MOST_POOLS`].
 pub(super) const MOST_BACKENDS: usize = 1000;
 /// The states of a backend: each is shown, so that one that empties falls to 0.
-const STATES: [&str; 3] = ["live", "draining", "gone"];
+const STATES: [&str; 5] = ["live", "ejected", "trial", "draining", "gone"];
 
 /// The fleet as the ledger sees it at the moment of a scrape.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -68,7 +68,7 @@ pub struct PoolSample {
 pub struct BackendSample {
     /// Its id.
     pub id: String,
-    /// `live`, `draining` or `gone`.
+    /// `live`, `ejected`, `trial`, `draining` or `gone`.
     pub state: &'static str,
     /// Requests that it runs at once.
     pub slots: u32,

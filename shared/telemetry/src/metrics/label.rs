@@ -24,7 +24,7 @@ pub(super) struct Answer {
 /// A refusal at the door.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Refusal {
-    /// The error code: `capacity`, `queue_full`, `deadline`, `no_backend`, `draining`, `ledger_unavailable`.
+    /// The error code: `capacity`, `queue_full`, `deadline`, `no_backend`, `rate_limit_exceeded`, `draining`, `ledger_unavailable`.
     pub(super) reason: &'static str,
     /// `high`, `normal` or `low`; empty where a request was refused before it was read.
     pub(super) priority: &'static str,
@@ -72,6 +72,15 @@ pub(super) struct Trouble {
     pub(super) pool: String,
 }
 
+/// A request that wished for a backend.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Preference {
+    /// `met` or `missed`.
+    pub(super) outcome: &'static str,
+    /// The pool's model name.
+    pub(super) pool: String,
+}
+
 /// One kind of call of the shared ledger.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Operation {
@@ -107,7 +116,7 @@ pub(super) struct Reclaimed {
 /// Backends of a pool in one state.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct BackendState {
-    /// `live`, `draining` or `gone`.
+    /// `live`, `ejected`, `trial`, `draining` or `gone`.
     pub(super) state: &'static str,
     /// The pool's model name.
     pub(super) pool: String,

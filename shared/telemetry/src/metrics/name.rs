@@ -72,6 +72,12 @@ pub const WAITS: &str = "tidegate:admission_waits";
 pub const RESENDS: &str = "tidegate:backend_resends";
 /// What went wrong between router and backend.
 pub const BACKEND_ERRORS: &str = "tidegate:backend_errors";
+/// Requests that were not sent again because the budget of retries was spent.
+pub const RETRIES_DENIED: &str = "tidegate:backend_retries_denied";
+/// Times that a backend was left out because it failed.
+pub const EJECTIONS: &str = "tidegate:backend_ejections";
+/// Requests that wished for a backend.
+pub const PREFERENCES: &str = "tidegate:backend_preferences";
 /// The ledger's account of a pool, the same from every router: aggregate with `max`, not `sum`.
 pub const POOL_SLOTS: &str = "tidegate:pool_slots";
 /// See [`POOL_SLOTS`].

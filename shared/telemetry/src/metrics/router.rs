@@ -14,7 +14,7 @@ use super::bound::Bound;
 use super::bucket::Traced;
 use super::exemplar::TraceLabel;
 use super::in_flight::{WaitEnd, Waiting};
-use super::label::{Admission, Answer, Build, Pool, Refusal, Resend, Trouble, Wait};
+use super::label::{Admission, Answer, Backend, Build, Pool, Preference, Refusal, Resend, Trouble, Wait};
 use super::ledger::LedgerMetrics;
 use super::process::Process;
 use super::{InFlight, bucket, encode, name};
@@ -22,7 +22,7 @@ use super::{InFlight, bucket, encode, name};
 type ByPool<M> = Family<Pool, M, fn() -> M>;
 
 /// The words of the label `reason` of a refusal that names a pool.
-const REASONS: [&str; 4] = ["capacity", "queue_full", "deadline", "no_backend"];
+const REASONS: [&str; 5] = ["capacity", "queue_full", "deadline", "no_backend", "rate_limit_exceeded"];
 /// The words of the label `priority`.
 const PRIORITIES: [&str; 3] = ["high", "normal", "low"];
 
@@ -44,6 +44,9 @@ pub struct RouterMetrics {
     resends: Family<Resend, Counter>,
     backend_errors: Family<Trouble, Counter>,
     backends_lost: Family<Pool, Counter>,
+    retries_denied: Family<Pool, Counter>,
+    ejections: Family<Backend, Counter>,
+    preferences: Family<Preference, Counter>,
     latency: ByPool<Traced>,
     first_token: ByPool<Traced>,
     queue_time: ByPool<Histogram>,
@@ -97,6 +100,9 @@ impl RouterMetrics {
             resends: Family::default(),
             backend_errors: Family::default(),
             backends_lost: Family::default(),
+            retries_denied: Family::default(),
+            ejections: Family::default(),
+            preferences: Family::default(),
             latency: ByPool::new_with_constructor(bucket::traced_request),
             first_token: ByPool::new_with_constructor(bucket::traced_request),
             queue_time: ByPool::new_with_constructor(bucket::request),
@@ -104,6 +110,7 @@ impl RouterMetrics {
         };
         metrics.register_requests();
         metrics.register_admission();
+        metrics.register_choice();
         metrics.ledger.register(&mut metrics.registry);
         metrics.registry.register_collector(Box::new(metrics.account.clone()));
         metrics.registry.register_collector(Box::new(Process));
@@ -126,6 +133,16 @@ impl RouterMetrics {
         to.register(name::BACKEND_ERRORS, help, self.backend_errors.clone());
         let help = "Backends that stopped answering or renewing without saying that they drain";
         to.register(name::BACKENDS_LOST, help, self.backends_lost.clone());
+    }
+
+    fn register_choice(&mut self) {
+        let to = &mut self.registry;
+        let help = "Requests not sent again because too many were";
+        to.register(name::RETRIES_DENIED, help, self.retries_denied.clone());
+        let help = "Times that this router left a backend out because it failed";
+        to.register(name::EJECTIONS, help, self.ejections.clone());
+        let help = "Requests that wished for a backend, by whether they got it";
+        to.register(name::PREFERENCES, help, self.preferences.clone());
     }
 
     fn register_admission(&mut self) {
@@ -191,6 +208,23 @@ impl RouterMetrics {
         self.backends_lost.get_or_create(&self.by(pool)).inc();
     }
 
+    /// A request of `pool` was not sent again, because the budget of retries was spent.
+    pub fn retry_denied(&self, pool: &str) {
+        self.retries_denied.get_or_create(&self.by(pool)).inc();
+    }
+
+    /// A backend of `pool` is left out because it fails.
+    pub fn ejected(&self, pool: &str, backend: &str) {
+        let (backend, pool) = (self.backends.name(backend), self.ledger.pools.name(pool));
+        self.ejections.get_or_create(&Backend { backend, pool }).inc();
+    }
+
+    /// A request wished for a backend and got it, or another one.
+    pub fn preferred(&self, pool: &str, met: bool) {
+        let outcome = if met { "met" } else { "missed" };
+        self.preferences.get_or_create(&Preference { outcome, pool: self.ledger.pools.name(pool) }).inc();
+    }
+
     /// A request got its first slot `waited` after it arrived.
     pub fn granted(&self, pool: &str, priority: &'static str, waited: Duration) {
         let pool = self.by(pool);
@@ -232,6 +266,7 @@ impl RouterMetrics {
         }
         let _ = (self.running.get_or_create_owned(&by), self.waiting.get_or_create_owned(&by));
         let _ = self.backends_lost.get_or_create_owned(&by);
+        let _ = self.retries_denied.get_or_create_owned(&by);
         for histogram in [&self.latency, &self.first_token] {
             let _ = histogram.get_or_create_owned(&by);
         }

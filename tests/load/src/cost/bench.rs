@@ -113,7 +113,7 @@ impl Bench {
         for some in chunks(many, at_once) {
             let ending: Vec<AttemptId> = self.running.drain(..some).collect();
             let ledger = &self.ledger;
-            let calls = ending.iter().map(|attempt| ledger.release(POOL, attempt, ENDED));
+            let calls = ending.iter().map(|attempt| ledger.release(POOL, attempt, ENDED, None));
             join_all(calls).await.into_iter().collect::<Result<(), _>>()?;
             self.take_grants(some)?;
         }
@@ -167,7 +167,7 @@ impl Bench {
         let (ledger, coming) = (&self.ledger, first..=self.made);
         let (comes, ends) = tokio::join!(
             join_all(coming.map(|number| ledger.admit(POOL, ask(number)))),
-            join_all(ending.iter().map(|attempt| ledger.release(POOL, attempt, ENDED))),
+            join_all(ending.iter().map(|attempt| ledger.release(POOL, attempt, ENDED, None))),
         );
         ends.into_iter().collect::<Result<Vec<()>, _>>()?;
         for came in comes {
@@ -232,5 +232,6 @@ fn ask(number: u64) -> Ask {
         draw: 0.999,
         jitter: 0.5,
         prefer: None,
+        caller: None,
     }
 }

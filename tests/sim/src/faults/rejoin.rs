@@ -67,7 +67,7 @@ impl World {
                 Stage::Abandoned(slot) => (slot.place, HeldStage::Abandoned(seat(slot))),
             };
             let avoid = self.requests[holding.request].avoid.clone();
-            Some(Held { attempt: attempt.clone(), place, avoid, stage })
+            Some(Held { attempt: attempt.clone(), place, avoid, stage, caller: None })
         });
         let reentry = Reentry {
             router: name(router, life),

@@ -164,6 +164,7 @@ impl World {
             draw: self.chance.unit(),
             jitter: self.chance.unit(),
             prefer: None,
+            caller: None,
         };
         self.call(router, Event::Admit(admit), Call::Asks(attempt));
     }
@@ -243,7 +244,7 @@ impl World {
         self.close_and_answer(router, &next);
         self.tell(router, &Event::Cancel(next, End::ClientGone));
         if let Some(old) = old {
-            self.tell(router, &Event::Abandon(old.clone(), End::ClientGone));
+            self.tell(router, &Event::Abandon(old.clone(), End::ClientGone, None));
             self.tell(router, &Event::Confirm(old));
         }
     }
@@ -294,11 +295,11 @@ impl World {
             (Word::Done, Some(Stage::Running(_))) => {
                 self.answered += 1;
                 self.close_and_answer(router, attempt);
-                self.tell(router, &Event::Release(attempt.clone(), End::Finished));
+                self.tell(router, &Event::Release(attempt.clone(), End::Finished, None));
             }
             (Word::Broke, Some(Stage::Running(_))) => {
                 self.close_and_answer(router, attempt);
-                self.tell(router, &Event::Release(attempt.clone(), End::Failed));
+                self.tell(router, &Event::Release(attempt.clone(), End::Failed, None));
             }
             (Word::Stopped, Some(Stage::Abandoned(_))) => {
                 self.routers[router].held.remove(attempt);
@@ -356,7 +357,7 @@ impl World {
             }
             Stage::Running(slot) => {
                 self.routers[router].set(attempt, Stage::Abandoned(slot));
-                self.tell(router, &Event::Abandon(attempt.clone(), end));
+                self.tell(router, &Event::Abandon(attempt.clone(), end, None));
                 let delay = self.weather.with_node(&mut self.chance, slot.node, self.agenda.now());
                 self.agenda.after(delay, Happening::Stop(slot.node, attempt.clone()));
                 let life = self.routers[router].life;

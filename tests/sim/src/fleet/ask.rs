@@ -116,6 +116,7 @@ impl Fleet<'_> {
             draw: asked.draw,
             jitter: asked.jitter,
             prefer: None,
+            caller: None,
         };
         let untold = std::mem::take(&mut self.untold[router][pool]);
         if !untold.is_empty() {

@@ -49,7 +49,7 @@ impl Fleet<'_> {
         self.tally.answered(user.priority, asked, granted, now);
         self.tally.said.answered(user.bound, self.tally.measures(now));
         self.tally.served(user.arrived, user.priority);
-        self.step(pool, &Event::Release(self.id_of(job), End::Finished));
+        self.step(pool, &Event::Release(self.id_of(job), End::Finished, None));
     }
 
     /// A job's time is over: in the queue the pool drops it, on a backend it is stopped.
@@ -92,7 +92,7 @@ impl Fleet<'_> {
 
     fn give_up(&mut self, job: usize, end: End) {
         self.jobs[job].phase = Phase::Abandoned;
-        let (pool, abandon) = (self.jobs[job].pool, Event::Abandon(self.id_of(job), end));
+        let (pool, abandon) = (self.jobs[job].pool, Event::Abandon(self.id_of(job), end, None));
         self.step(pool, &abandon);
         self.agenda.after(STOP_TAKES, Happening::Stopped(job));
     }

@@ -108,9 +108,11 @@ impl Runner for Broken {
 
 #[test]
 fn kernels_that_compute_something_else_are_not_used() {
-    for missing in ["attend_rows", "angles", "take_apart", "gate", "multiply_2"] {
-        let mut decoder = load("llama3", DType::F32);
-        let shape = Shape::of(decoder.geometry(), DType::F32).unwrap();
+    let in_f32 = ["attend_rows", "angles", "take_apart", "gate"].map(|missing| (missing, DType::F32));
+    // On a CPU matrices of f32 are laid out for the CPU's own products, which no kernel takes the place of.
+    for (missing, dtype) in in_f32.into_iter().chain([("multiply_2", DType::BF16)]) {
+        let mut decoder = load("llama3", dtype);
+        let shape = Shape::of(decoder.geometry(), dtype).unwrap();
         let runner = Broken { whole: Host::new(shape, 1), missing };
         decoder.fuse(Kernels::new(Box::new(runner), shape)).unwrap();
         assert!(!decoder.has_kernels(), "without {missing}");

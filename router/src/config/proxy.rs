@@ -1,0 +1,164 @@
+//! The router as a proxy: its flags, checked.
+
+use crate::flags::ProxyFlags;
+use crate::names::Names;
+use http::{HeaderValue, Uri};
+use std::time::Duration;
+use tidegate_serve::listen::Patience;
+use tidegate_wire::flags::FlagChecks;
+
+/// A day: the longest time that any of these flags takes.
+const DAY: f64 = 86_400.0;
+
+/// How this router behaves towards backends and clients, beside admission.
+#[derive(Debug, Clone)]
+pub struct Proxy {
+    /// Further names of models, and models that serve instead of others.
+    pub names: Names,
+    /// What backends get as `Authorization` instead of the client's own.
+    pub backend_key: Option<HeaderValue>,
+    /// Patience with backends.
+    pub backends: BackendPatience,
+    /// Patience with clients.
+    pub clients: Patience,
+    /// Whose pages may call from a browser; none where it is empty.
+    pub origins: Vec<HeaderValue>,
+    /// Time for which a router that was asked to end serves on.
+    pub drain_delay: Duration,
+}
+
+/// How long the router waits for a backend. `None` sets no limit of its own: the request's deadline holds in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BackendPatience {
+    /// Until a connection is open.
+    pub connect: Duration,
+    /// From sending a request to the head of its answer.
+    pub first_byte: Option<Duration>,
+    /// Between two pieces of an answer.
+    pub idle: Option<Duration>,
+    /// How long an unused connection is kept.
+    pub keep_alive: Duration,
+}
+
+impl Proxy {
+    /// Reads and checks the flags; what is wrong goes to `checks`.
+    pub fn check(checks: &mut FlagChecks, flags: &ProxyFlags) -> Self {
+        let backends = BackendPatience {
+            connect: checks.seconds("connect-timeout", &flags.connect_timeout, 0.01..=DAY),
+            first_byte: limit(checks, "first-byte-timeout", &flags.first_byte_timeout),
+            idle: limit(checks, "idle-timeout", &flags.idle_timeout),
+            keep_alive: checks.seconds("backend-keep-alive", &flags.backend_keep_alive, 0.0..=DAY),
+        };
+        let clients = Patience {
+            head: checks.seconds("client-keep-alive", &flags.client_keep_alive, 0.1..=DAY),
+            write: checks.seconds("client-write-timeout", &flags.client_write_timeout, 0.1..=DAY),
+            ..Patience::default()
+        };
+        Self {
+            names: Names::check(checks, &flags.model_alias, &flags.fallback),
+            backend_key: flags.backend_api_key_file.as_deref().and_then(|file| key(checks, file)),
+            backends,
+            clients,
+            origins: flags.cors_origin.iter().filter_map(|text| origin(checks, text)).collect(),
+            drain_delay: checks.seconds("drain-delay", &flags.drain_delay, 0.0..=DAY),
+        }
+    }
+}
+
+/// A limit that 0 lifts.
+fn limit(checks: &mut FlagChecks, flag: &str, text: &str) -> Option<Duration> {
+    Some(checks.seconds(flag, text, 0.0..=DAY)).filter(|limit| !limit.is_zero())
+}
+
+/// The key in `file` as the value of `Authorization`, marked so that no log shows it.
+fn key(checks: &mut FlagChecks, file: &str) -> Option<HeaderValue> {
+    const FLAG: &str = "backend-api-key-file";
+    let text = match std::fs::read_to_string(file) {
+        Ok(text) => text,
+        Err(error) => {
+            checks.refuse(FLAG, file, format_args!("a file that can be read ({error})"));
+            return None;
+        }
+    };
+    let key = text.trim();
+    match HeaderValue::try_from(format!("Bearer {key}")) {
+        Ok(mut value) if !key.is_empty() => {
+            value.set_sensitive(true);
+            Some(value)
+        }
+        _ => {
+            checks.refuse(FLAG, file, "a file with one key on one line");
+            None
+        }
+    }
+}
+
+/// An origin as browsers send it: scheme and host, with the port where it is not the scheme's own, or `*`.
+fn origin(checks: &mut FlagChecks, text: &str) -> Option<HeaderValue> {
+    let text = text.trim_end_matches('/');
+    let is_origin = |uri: Uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri.path() == "/"
+            && uri.query().is_none()
+    };
+    if text == "*" || text.parse::<Uri>().is_ok_and(is_origin) {
+        return HeaderValue::try_from(text.to_ascii_lowercase()).ok();
+    }
+    checks.refuse("cors-origin", text, "an origin such as https://chat.example.org, or *");
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::config::Config;
+    use crate::flags::Flags;
+    use clap::Parser;
+    use std::time::Duration;
+    use tidegate_wire::flags::BadFlags;
+
+    fn check(args: &[&str]) -> Result<super::Proxy, BadFlags> {
+        let args = std::iter::once("tidegate-router").chain(args.iter().copied());
+        Config::check(&Flags::parse_from(args)).map(|config| config.proxy)
+    }
+
+    #[test]
+    fn what_would_cut_a_long_answer_is_off_by_default() {
+        let proxy = check(&[]).unwrap();
+        assert_eq!((proxy.backends.first_byte, proxy.backends.idle), (None, None));
+        assert_eq!((proxy.backends.connect, proxy.clients.head.as_secs()), (Duration::from_secs(2), 75));
+        assert!(proxy.origins.is_empty() && proxy.backend_key.is_none());
+        let limited = check(&["--first-byte-timeout", "1.5", "--idle-timeout=3"]).unwrap().backends;
+        assert_eq!(
+            (limited.first_byte, limited.idle),
+            (Some(Duration::from_millis(1500)), Some(Duration::from_secs(3)))
+        );
+    }
+
+    #[test]
+    fn a_key_is_read_from_its_file_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("key");
+        let check = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            check(&["--backend-api-key-file", file.to_str().unwrap()])
+        };
+        let key = check(" sk-secret\n").unwrap().backend_key.unwrap();
+        assert_eq!(key, "Bearer sk-secret");
+        assert!(!format!("{key:?}").contains("secret"));
+        assert!(check("\n").is_err() && check("two\nlines").is_err());
+        std::fs::remove_file(&file).unwrap();
+        let missing = super::super::tests::check(&["--backend-api-key-file", file.to_str().unwrap()]);
+        assert!(missing.unwrap_err().to_string().contains("a file that can be read"));
+    }
+
+    #[test]
+    fn origins_are_those_that_browsers_send() {
+        let origins =
+            check(&["--cors-origin", "https://Chat.example.org/,http://127.0.0.1:8080"]).unwrap().origins;
+        assert_eq!(origins, ["https://chat.example.org", "http://127.0.0.1:8080"]);
+        for bad in ["chat.example.org", "https://a/b", "ftp://a", "https://u@a", "null"] {
+            assert!(check(&["--cors-origin", bad]).is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What a backend is told of the client: `x-forwarded-for`, `-proto` and `-host`.
+//!
+//! A chain of proxies appends to the first; the other two are said by the first proxy, which knows them, and stay as they came.
+//! Backends that decide by these must let nobody else than this router in.
+
+use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use tidegate_serve::listen::Peer;
+
+const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+
+/// Notes in `headers` who asked, and for which host: HTTP/1.1 says that in `host`, HTTP/2 in the target.
+pub fn note(headers: &mut HeaderMap, target: &Uri, peer: Option<&Peer>) {
+    if let Some(Peer { address, proto }) = peer {
+        let mut chain: Vec<&[u8]> = headers.get_all(FOR).iter().map(HeaderValue::as_bytes).collect();
+        let last = address.ip().to_canonical().to_string();
+        chain.push(last.as_bytes());
+        if let Ok(chain) = HeaderValue::from_bytes(&chain.join(&b", "[..])) {
+            headers.insert(FOR, chain);
+        }
+        headers.entry(PROTO).or_insert(HeaderValue::from_static(proto));
+    }
+    let named = target.authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok());
+    if let Some(host) = named.or_else(|| headers.get(header::HOST).cloned()) {
+        headers.entry(HOST).or_insert(host);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn noted(headers: &[(&'static str, &'static str)], target: &'static str) -> HeaderMap {
+        let mut all = HeaderMap::new();
+        for (name, value) in headers {
+            all.append(*name, HeaderValue::from_static(value));
+        }
+        let peer = Peer { address: "[::ffff:192.0.2.7]:5".parse().unwrap(), proto: "http" };
+        note(&mut all, &Uri::from_static(target), Some(&peer));
+        all
+    }
+
+    #[test]
+    fn the_client_is_named_and_a_chain_grows() {
+        let first = noted(&[("host", "api.example.org")], "/v1/x");
+        assert_eq!(first[&FOR], "192.0.2.7");
+        assert_eq!(
+            (&first[&PROTO], &first[&HOST]),
+            (&"http".parse().unwrap(), &"api.example.org".parse().unwrap())
+        );
+        let behind = [
+            ("x-forwarded-for", "203.0.113.1"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "public.example.org"),
+            ("host", "inner"),
+        ];
+        let chained = noted(&behind, "/v1/x");
+        assert_eq!(chained[&FOR], "203.0.113.1, 10.0.0.1, 192.0.2.7");
+        assert_eq!(chained.get_all(&FOR).iter().count(), 1);
+        assert_eq!(
+            (chained[&PROTO].as_bytes(), chained[&HOST].as_bytes()),
+            (&b"https"[..], &b"public.example.org"[..])
+        );
+        assert_eq!(noted(&[], "http://two.example.org:81/v1/x")[&HOST], "two.example.org:81");
+    }
+}

@@ -1,0 +1,15 @@
+//! The router as a proxy, byte by byte: its real binary between a scripted upstream and raw or HTTP/2 clients.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene should stop at once, loudly")]
+
+mod bodies;
+mod breaks;
+mod browsers;
+mod cancel;
+mod drain;
+mod events;
+mod headers;
+mod http2;
+mod models;
+mod smuggling;
+mod timeouts;
