@@ -203,11 +203,13 @@ fn backend_dns(checks: &mut FlagChecks, text: &str) -> String {
 /// The file is read here for the first time, so that what is wrong with it is said with everything else.
 fn backends_file(checks: &mut FlagChecks, flags: &Flags) -> Option<BackendsFile> {
     let path = flags.backends_file.as_ref()?;
-    let file = BackendsFile { path: path.into(), slots: flags.backend_slots.trim().parse().unwrap_or(1) };
-    if let Err(error) = file.read() {
-        checks.refuse("backends-file", path, format_args!("a TOML list of backends ({error})"));
-    }
-    Some(file)
+    // A number of slots that is none is said beside this.
+    let slots = flags.backend_slots.trim().parse().unwrap_or(1);
+    BackendsFile::open(path.into(), slots)
+        .map_err(|error| {
+            checks.refuse("backends-file", path, format_args!("a TOML list of backends ({error})"));
+        })
+        .ok()
 }
 
 fn balance(checks: &mut FlagChecks, text: &str) -> Policy {

@@ -218,7 +218,7 @@ fn sources(config: &Config, embedded: bool) -> Sources {
 async fn watch(config: &Config, embedded: bool, discovery: &Discovery) -> anyhow::Result<JoinSet<()>> {
     let mut watchers = JoinSet::new();
     watchers.spawn(discovery.clone().tell_changes());
-    let listing = Listing::open(discovery.clone(), sources(config, embedded)).await?;
+    let listing = Listing::new(discovery.clone(), sources(config, embedded));
     listing.first_look(FIRST_LOOK).await;
     watchers.spawn(listing.run());
     if let Fleet::Redis { url, prefix } = &config.fleet {
