@@ -59,6 +59,11 @@ def test_no_link_of_any_page_is_broken() -> None:
     passes(TOOLS / "lychee", "--offline", "--include-fragments", "--no-progress", ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md")))
 
 
+def test_the_book_can_be_made(tmp_path: Path) -> None:
+    passes(TOOLS / "mdbook", "build", ROOT / "docs", "--dest-dir", tmp_path)
+    assert (tmp_path / "runbook.html").stat().st_size > 10_000
+
+
 def test_the_book_has_all_pages() -> None:
     listed = set(re.findall(r"\((\S+\.md)\)", (ROOT / "docs/SUMMARY.md").read_text(encoding="utf-8")))
     assert listed == {path.name for path in (ROOT / "docs").glob("*.md")} - {"SUMMARY.md"}
