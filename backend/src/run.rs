@@ -11,6 +11,7 @@ use anyhow::Context;
 use axum::Router;
 use std::{net::SocketAddr, time::Duration};
 use tidegate_serve::listen::{Entrance, Patience, serve};
+use tidegate_serve::supervisor;
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -60,6 +61,7 @@ async fn live(
     drop(service.send_replace(backend.service()));
     let registrar = Registrar::start(config, address, &backend).await?;
     log_ready(&backend, address);
+    supervisor::ready(&format!("serving {}", backend.model_name()));
     let pushing = metrics::push(&backend)?;
     let ended = until_ended(config, &backend, shutdown).await;
     if let Some(pushing) = pushing {

@@ -10,6 +10,8 @@ use crate::keys::command::KeysFlags;
 use crate::top::TopFlags;
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
+use std::sync::LazyLock;
+use tidegate_serve::version;
 
 #[cfg(feature = "embedded")]
 pub use tidegate_backend::ModelFlags;
@@ -51,6 +53,10 @@ pub struct ModelFlags {
     pub engine_stall_timeout: Option<String>,
 }
 
+/// What `--version` says.
+static VERSION: LazyLock<String> =
+    LazyLock::new(|| version::describe(&[("embedded", cfg!(feature = "embedded"))]));
+
 /// What the program does instead of being a router.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -71,7 +77,7 @@ pub enum Command {
 /// unless --model names another. Every flag can also be given as an environment variable, and with underscores instead
 /// of hyphens.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate-router", version, about, max_term_width = 110, allow_negative_numbers = true)]
+#[command(name = "tidegate-router", version, long_version = VERSION.as_str(), about, max_term_width = 110, allow_negative_numbers = true)]
 #[command(args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
 pub struct Flags {
     /// Something else to do than to be a router.

@@ -23,7 +23,8 @@ use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_serve::crowd::ConnectionLimits;
-use tidegate_serve::listen::{self, Entrance};
+use tidegate_serve::listen::{self, Entrance, Patience};
+use tidegate_serve::supervisor;
 use tidegate_store::{Address, Connection, Terms};
 use tidegate_telemetry::metrics::{LedgerMetrics, RouterMetrics};
 use tokio::net::TcpListener;
@@ -87,9 +88,10 @@ pub async fn run(
     watchers.spawn(live::take_snapshots(shared.clone()));
 
     let pushing = scrape::push(shared.clone())?;
-    watchers.spawn(begin_drain(shared.clone()));
+    let closing = CancellationToken::new();
+    watchers.spawn(begin_drain(shared.clone(), closing.clone()));
     let desk = shared.desk.clone();
-    let ended = serve(shared, listeners, broken).await;
+    let ended = serve(shared, listeners, closing, broken).await;
     // What was cut gives its place back: the account must not wait for leases to expire.
     desk.settle(LAST_WORDS).await;
     if let Some(pushing) = pushing {
@@ -103,20 +105,23 @@ pub async fn run(
 async fn serve(
     shared: Shared,
     listeners: Listeners,
+    closing: CancellationToken,
     broken: BoxFuture<'static, anyhow::Error>,
 ) -> anyhow::Result<()> {
-    let (shutdown, patience) = (shared.draining.clone(), shared.config.proxy.clients);
+    let patience = shared.config.proxy.clients;
     let limit = shared.config.drain_timeout;
+    supervisor::ready("serving");
     // Operators see the drain to its end: the admin port closes last.
     let admin_end = CancellationToken::new();
     let security = &shared.config.security;
     security.follow();
     let (client, operators) = entrances(listeners, security);
     let admin = admin_paths(shared.clone());
-    let admin = listen::serve(operators, admin, patience, admin_end.clone(), ADMIN_CLOSE);
+    let in_haste = Patience { farewell: Duration::ZERO, ..patience };
+    let admin = listen::serve(operators, admin, in_haste, admin_end.clone(), ADMIN_CLOSE);
     let admin = tokio::spawn(admin);
     let drained = tokio::select! {
-        drained = listen::serve(client, client_paths(shared.clone()), patience, shutdown, limit) => drained,
+        drained = listen::serve(client, client_paths(shared.clone()), patience, closing, limit) => drained,
         error = broken => return Err(error),
     };
     shared.live.end();
@@ -166,14 +171,17 @@ async fn assemble(
     })
 }
 
-/// Begins the drain once this router was asked to end and load balancers have had their time to notice.
-async fn begin_drain(shared: Shared) {
+/// Begins the drain once this router was asked to end and load balancers have had their time to notice: `closing` closes the port, and
+/// what still comes on kept connections is served until they have been told.
+async fn begin_drain(shared: Shared, closing: CancellationToken) {
     shared.leaving.cancelled().await;
     let delay = shared.config.proxy.drain_delay;
     if !delay.is_zero() {
         tracing::info!(seconds = delay.as_secs_f64(), "serving on until load balancers have noticed");
         tokio::time::sleep(delay).await;
     }
+    closing.cancel();
+    tokio::time::sleep(shared.config.proxy.clients.farewell).await;
     shared.draining.cancel();
 }
 

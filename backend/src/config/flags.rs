@@ -5,10 +5,17 @@ mod security;
 pub use security::SecurityFlags;
 
 use clap::{Args, Parser};
+use std::sync::LazyLock;
+use tidegate_serve::version;
+
+/// What `--version` says.
+static VERSION: LazyLock<String> = LazyLock::new(|| {
+    version::describe(&[("demo-model", cfg!(feature = "demo-model")), ("cuda", cfg!(feature = "cuda"))])
+});
 
 /// Runs one model and serves it in OpenAI's API, alone or behind tidegate-router.
 #[derive(Debug, Clone, Parser)]
-#[command(name = "tidegate-backend", version, max_term_width = 110)]
+#[command(name = "tidegate-backend", version, long_version = VERSION.as_str(), max_term_width = 110)]
 pub struct Flags {
     /// Which model, and how much of it at once.
     #[command(flatten)]

@@ -50,6 +50,7 @@ impl Proxy {
         let clients = Patience {
             head: checks.seconds("client-keep-alive", &flags.client_keep_alive, 0.1..=DAY),
             write: checks.seconds("client-write-timeout", &flags.client_write_timeout, 0.1..=DAY),
+            ..Patience::default()
         };
         Self {
             names: Names::check(checks, &flags.model_alias, &flags.fallback),

@@ -4,6 +4,7 @@
 //! sections 3.2 and 3.3).
 
 use crate::crowd::{ConnectionLimits, Crowd, Room};
+use crate::farewell::{self, FAREWELL};
 use crate::tls::{Handshake, KnownClient, ServerTls};
 use axum::Router;
 use http::Request;
@@ -63,11 +64,13 @@ pub struct Patience {
     pub head: Duration,
     /// For a client that takes nothing of what is sent to it. Linux only.
     pub write: Duration,
+    /// At the end, for requests on connections that clients keep: see [`farewell`].
+    pub farewell: Duration,
 }
 
 impl Default for Patience {
     fn default() -> Self {
-        Self { head: Duration::from_secs(75), write: Duration::from_secs(60) }
+        Self { head: Duration::from_secs(75), write: Duration::from_secs(60), farewell: FAREWELL }
     }
 }
 
@@ -107,7 +110,8 @@ impl From<TcpListener> for Entrance {
 }
 
 /// Serves `app` at `entrance` until `shutdown`, then takes no new connection and waits up to `drain_timeout` for the
-/// requests under way. What runs then is cut, and has been dropped when this returns. Returns false where some had to be cut.
+/// requests under way and those that come on kept connections within `patience.farewell`. What runs then is cut, and has been
+/// dropped when this returns. Returns false where some had to be cut.
 pub async fn serve(
     entrance: impl Into<Entrance>,
     app: Router,
@@ -116,7 +120,7 @@ pub async fn serve(
     drain_timeout: Duration,
 ) -> bool {
     let Entrance { listener, tls, limits } = entrance.into();
-    let host = Host { app, tls, patience };
+    let host = Host { app, tls, patience, leaving: shutdown.clone() };
     let (graceful, crowd) = (GracefulShutdown::new(), Crowd::new(limits));
     let mut connections = JoinSet::new();
     loop {
@@ -136,8 +140,13 @@ pub async fn serve(
             },
         }
     }
-    drop(listener);
-    let drained = tokio::time::timeout(drain_timeout, graceful.shutdown()).await.is_ok();
+    for (stream, peer) in farewell::last_connections(listener) {
+        if let Some(room) = crowd.enter(peer.ip()) {
+            connections.spawn(host.clone().attend(stream, peer, room, graceful.watcher()));
+        }
+    }
+    let drained =
+        tokio::time::timeout(drain_timeout, farewell::part(graceful, patience.farewell)).await.is_ok();
     connections.shutdown().await;
     drained
 }
@@ -148,6 +157,7 @@ struct Host {
     app: Router,
     tls: Option<ServerTls>,
     patience: Patience,
+    leaving: CancellationToken,
 }
 
 impl Host {
@@ -189,7 +199,8 @@ impl Host {
             begins.notify_one();
             request
         });
-        let service = tower::Layer::layer(&noting, self.app.into_service::<Incoming>());
+        let app = farewell::last_answers(self.app.into_service::<Incoming>(), self.leaving);
+        let service = tower::Layer::layer(&noting, app);
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         let mut connection = Box::pin(watcher.watch(connection));
         // Which protocol it is, the first bytes say. The builder waits for them without a limit, and so does HTTP/2 for the

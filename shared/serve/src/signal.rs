@@ -1,5 +1,6 @@
 //! SIGTERM and Ctrl-C: the first asks for a drain, the second ends the process at once.
 
+use crate::supervisor;
 use tokio_util::sync::CancellationToken;
 
 /// The exit status after a second signal, as shells report a process that SIGTERM ended.
@@ -19,6 +20,7 @@ pub fn shutdown_token() -> std::io::Result<CancellationToken> {
             signal = name,
             "draining: no new work, what runs may finish; a second signal exits at once"
         );
+        supervisor::stopping();
         asked.cancel();
         let name = signals.next().await;
         tracing::warn!(signal = name, "second signal: exiting at once");
