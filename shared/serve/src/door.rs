@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::MatchedPath;
 use axum::middleware::Next;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use std::any::Any;
 use std::time::Duration;
 use tidegate_telemetry::{KeyValue, span};
@@ -27,6 +27,8 @@ pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Paths that machines ask for all the time: a span for each would bury the others.
 const UNTRACED: [&str; 9] =
     ["/health", "/livez", "/readyz", "/metrics", "/node", "/fleet", "/live", "/", "/page/{file}"];
+/// Characters of a client's text that a span holds.
+const MAX_TOLD: usize = 1024;
 /// Characters of a client's request id that are accepted.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -125,7 +127,7 @@ fn request_span(request: &Request<Body>) -> Span {
     if UNTRACED.contains(&route) {
         return Span::none();
     }
-    let name = format!("{} {route}", request.method());
+    let name = format!("{} {route}", method(request.method()));
     let span = tracing::info_span!("request", otel.name = name, otel.kind = "server");
     let id = text(request.headers(), &REQUEST_ID);
     if span::begin(&span, request.headers(), id) {
@@ -136,16 +138,27 @@ fn request_span(request: &Request<Body>) -> Span {
 
 /// What the HTTP conventions want of a server's span, and the request's id.
 fn attributes(request: &Request<Body>, route: String, id: String) -> [KeyValue; 7] {
-    let agent = text(request.headers(), &header::USER_AGENT).to_owned();
+    let agent = beginning(text(request.headers(), &header::USER_AGENT));
     [
-        KeyValue::new("http.request.method", request.method().to_string()),
+        KeyValue::new("http.request.method", method(request.method())),
         KeyValue::new("http.route", route),
-        KeyValue::new("url.path", request.uri().path().to_owned()),
+        KeyValue::new("url.path", beginning(request.uri().path())),
         KeyValue::new("url.scheme", "http"),
         KeyValue::new("network.protocol.version", version(request.version())),
         KeyValue::new("user_agent.original", agent),
         KeyValue::new("tidegate.request_id", id),
     ]
+}
+
+/// The method, or the conventions' word for those that clients make up: spans are named after it.
+fn method(method: &Method) -> &'static str {
+    const KNOWN: [&str; 8] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"];
+    KNOWN.into_iter().find(|known| method == known).unwrap_or("_OTHER")
+}
+
+/// What is told of a client's text, which may be long.
+fn beginning(text: &str) -> String {
+    text.chars().take(MAX_TOLD).collect()
 }
 
 fn version(version: Version) -> &'static str {

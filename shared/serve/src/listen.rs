@@ -1,8 +1,11 @@
 //! Binding an address, taking connections, and letting them finish.
 //!
-//! A connection speaks HTTP/1.1 or, where it begins with that protocol's preface, HTTP/2 (RFC 9113, section 3.3).
+//! A connection speaks HTTP/1.1 or, where it begins with that protocol's preface or was agreed on in a TLS handshake, HTTP/2 (RFC 9113,
+//! sections 3.2 and 3.3).
 
+use crate::crowd::{ConnectionLimits, Crowd, Room};
 use crate::farewell::{self, FAREWELL};
+use crate::tls::{Handshake, KnownClient, ServerTls};
 use axum::Router;
 use http::Request;
 use hyper::body::Incoming;
@@ -14,6 +17,7 @@ use socket2::SockRef;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -24,8 +28,14 @@ use tower::util::MapRequestLayer;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Requests that one HTTP/2 connection may have under way.
 const MAX_STREAMS: u32 = 256;
+/// Streams that a client may reset before they were looked at, and that this side may reset for a client's mistakes, before the
+/// connection is closed: more is an attack ("rapid reset", CVE-2023-44487, and its kin).
+const MAX_RESETS: usize = 64;
 /// Between two questions to a silent HTTP/2 client whether it is still there, and time for its answer.
 const PING: Duration = Duration::from_secs(20);
+
+/// How long a client may take to shake hands.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// An address that could not be listened on.
 #[derive(Debug)]
@@ -82,17 +92,36 @@ pub async fn bind(host: IpAddr, port: u16, flag: &'static str) -> Result<TcpList
     TcpListener::bind(address).await.map_err(|source| BindError { address, flag, source })
 }
 
-/// Serves `app` on `listener` until `shutdown`, then takes no new connection and waits up to `drain_timeout` for the
+/// A socket that is listened on, and who may come in through it.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The socket.
+    pub listener: TcpListener,
+    /// TLS, where it is spoken.
+    pub tls: Option<ServerTls>,
+    /// How many may come in.
+    pub limits: ConnectionLimits,
+}
+
+impl From<TcpListener> for Entrance {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None, limits: ConnectionLimits::default() }
+    }
+}
+
+/// Serves `app` at `entrance` until `shutdown`, then takes no new connection and waits up to `drain_timeout` for the
 /// requests under way and those that come on kept connections within `patience.farewell`. What runs then is cut, and has been
 /// dropped when this returns. Returns false where some had to be cut.
 pub async fn serve(
-    listener: TcpListener,
+    entrance: impl Into<Entrance>,
     app: Router,
     patience: Patience,
     shutdown: CancellationToken,
     drain_timeout: Duration,
 ) -> bool {
-    let graceful = GracefulShutdown::new();
+    let Entrance { listener, tls, limits } = entrance.into();
+    let host = Host { app, tls, patience, leaving: shutdown.clone() };
+    let (graceful, crowd) = (GracefulShutdown::new(), Crowd::new(limits));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -100,10 +129,10 @@ pub async fn serve(
             // Ended ones are taken out, or the set would grow.
             Some(_ended) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    let peer = Peer { address: peer, proto: "http" };
-                    connections.spawn(attend(stream, peer, app.clone(), patience, shutdown.clone(), graceful.watcher()));
-                }
+                // Without room the connection closes at once: that is the cheapest answer there is.
+                Ok((stream, peer)) => if let Some(room) = crowd.enter(peer.ip()) {
+                    connections.spawn(host.clone().attend(stream, peer, room, graceful.watcher()));
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -111,9 +140,10 @@ pub async fn serve(
             },
         }
     }
-    for (stream, address) in farewell::last_connections(listener) {
-        let peer = Peer { address, proto: "http" };
-        connections.spawn(attend(stream, peer, app.clone(), patience, shutdown.clone(), graceful.watcher()));
+    for (stream, peer) in farewell::last_connections(listener) {
+        if let Some(room) = crowd.enter(peer.ip()) {
+            connections.spawn(host.clone().attend(stream, peer, room, graceful.watcher()));
+        }
     }
     let drained =
         tokio::time::timeout(drain_timeout, farewell::part(graceful, patience.farewell)).await.is_ok();
@@ -121,43 +151,75 @@ pub async fn serve(
     drained
 }
 
-/// Serves one connection to its end.
-async fn attend(
-    stream: TcpStream,
-    peer: Peer,
+/// Who attends to connections, and how. Clones share it.
+#[derive(Clone)]
+struct Host {
     app: Router,
+    tls: Option<ServerTls>,
     patience: Patience,
+    /// Cancelled once the port closes.
     leaving: CancellationToken,
-    watcher: Watcher,
-) {
-    prepare(&stream, patience);
-    let begun = Arc::new(Notify::new());
-    let begins = begun.clone();
-    let noting = MapRequestLayer::new(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        begins.notify_one();
-        request
-    });
-    let app = farewell::last_answers(app.into_service::<Incoming>(), leaving);
-    let service = tower::Layer::layer(&noting, app);
-    let builder = builder(patience);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    let mut connection = Box::pin(watcher.watch(connection));
-    // Which protocol it is, the first bytes say. The builder waits for them without a limit, and so does HTTP/2 for the first
-    // request.
-    let ended = tokio::select! {
-        ended = &mut connection => Some(ended),
-        begun = tokio::time::timeout(patience.head, begun.notified()) => match begun {
-            Ok(()) => None,
-            Err(_) => return,
-        },
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => connection.await,
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
+}
+
+impl Host {
+    /// Serves one connection to its end; `_room` is held as long.
+    async fn attend(self, stream: TcpStream, address: SocketAddr, _room: Room, watcher: Watcher) {
+        prepare(&stream, self.patience);
+        let Some(tls) = &self.tls else {
+            let peer = Peer { address, proto: "http" };
+            let builder = builder(self.patience);
+            return self.speak(stream, builder, peer, None, watcher).await;
+        };
+        let stream = match tokio::time::timeout(self.patience.head.min(HANDSHAKE), tls.accept(stream)).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => return tracing::debug!("a TLS handshake took too long"),
+        };
+        let Handshake { http_2, known } = Handshake::of(&stream);
+        let builder = builder(self.patience);
+        let builder = if http_2 { builder.http2_only() } else { builder.http1_only() };
+        self.speak(stream, builder, Peer { address, proto: "https" }, known, watcher).await;
+    }
+
+    /// HTTP on a connection that is open.
+    async fn speak(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+        builder: Builder<TokioExecutor>,
+        peer: Peer,
+        known: Option<KnownClient>,
+        watcher: Watcher,
+    ) {
+        let begun = Arc::new(Notify::new());
+        let begins = begun.clone();
+        let noting = MapRequestLayer::new(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            if let Some(known) = known {
+                request.extensions_mut().insert(known);
+            }
+            begins.notify_one();
+            request
+        });
+        let app = farewell::last_answers(self.app.into_service::<Incoming>(), self.leaving);
+        let service = tower::Layer::layer(&noting, app);
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let mut connection = Box::pin(watcher.watch(connection));
+        // Which protocol it is, the first bytes say. The builder waits for them without a limit, and so does HTTP/2 for the
+        // first request.
+        let ended = tokio::select! {
+            ended = &mut connection => Some(ended),
+            begun = tokio::time::timeout(self.patience.head, begun.notified()) => match begun {
+                Ok(()) => None,
+                Err(_) => return,
+            },
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => connection.await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
     }
 }
 
@@ -189,6 +251,8 @@ fn builder(patience: Patience) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(2 * crate::door::MAX_HEADER_BYTES as u32)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING);
     builder
