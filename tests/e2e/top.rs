@@ -125,7 +125,7 @@ async fn what_is_wrong_is_said_in_one_line() {
     let port = free_port();
     let cases: [(&[&str], &str); 4] = [
         (&["top", "--once", "--admin", &format!("http://127.0.0.1:{port}")], "Connection refused"),
-        (&["top", "--once", "--admin", "https://127.0.0.1:8001"], "http://127.0.0.1:8001"),
+        (&["top", "--once", "--admin", "ftp://127.0.0.1:8001"], "http://127.0.0.1:8001"),
         (&["top", "--port", "1"], "unexpected argument '--port'"),
         (&["--port", "0", "top"], "cannot be used with"),
     ];

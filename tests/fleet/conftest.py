@@ -41,10 +41,14 @@ class Fleet:
         """The process behind a name, such as `router-1`."""
         return int((self.folder / f"{name}.pid").read_text())
 
-    def account(self, router: int = 1) -> dict[str, Any]:
-        """What a router says of the demo model's pool."""
+    def view(self, router: int = 1) -> dict[str, Any]:
+        """What a router says of the fleet."""
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port + 30 + router}/fleet", timeout=5) as answer:
-            return next(iter(json.load(answer)["pools"]))
+            return dict(json.load(answer))
+
+    def account(self, router: int = 1) -> dict[str, Any]:
+        """What it says of the demo model's pool."""
+        return next(iter(self.view(router)["pools"]))
 
 
 def script(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -61,6 +62,17 @@ def test_a_killed_router_is_not_missed_and_comes_back(fleet: Fleet) -> None:
     assert "tidegate-demo" in status
 
 
+def test_routers_go_on_without_redis_and_find_together_again(fleet: Fleet) -> None:
+    fleet.ok("kill", "redis")
+    until("each router goes on alone", lambda: {fleet.view(n)["ledger"] for n in (1, 2, 3)} == {"degraded"})
+    for _ in range(6):
+        connection = http.client.HTTPConnection("127.0.0.1", fleet.port, timeout=60)
+        assert ask(connection, "What is 8 + 9?", stream=False)[0] == 200
+    fleet.ok("restart", "redis")
+    until("one account again", lambda: {fleet.view(n)["ledger"] for n in (1, 2, 3)} == {"redis"})
+    until("all slots are back", lambda: [fleet.account(n)["slots"] for n in (1, 2, 3)] == [SLOTS] * 3)
+
+
 def test_a_second_fleet_in_the_same_place_is_refused(fleet: Fleet) -> None:
     again = fleet.run("up", "--port", str(fleet.port), "--bin", os.environ["TIDEGATE_TEST_BIN"])
     assert again.returncode == 1 and "runs in" in again.stderr
@@ -93,6 +105,14 @@ def test_down_leaves_nothing_running(start: Callable[..., Fleet]) -> None:
     pids = [fleet.pid(name) for name in ("redis", "backend-1", "router-1", "nginx")]
     fleet.ok("down")
     assert not [pid for pid in pids if runs(pid)]
+
+
+def until(what: str, holds: Callable[[], bool]) -> None:
+    """Waits for something to hold."""
+    end = time.monotonic() + 60
+    while not holds():
+        assert time.monotonic() < end, what
+        time.sleep(0.05)
 
 
 def runs(pid: int) -> bool:

@@ -157,6 +157,10 @@ struct Host {
     app: Router,
     tls: Option<ServerTls>,
     patience: Patience,
+<<<<<<< HEAD
+=======
+    /// Cancelled once the port closes.
+>>>>>>> deploy
     leaving: CancellationToken,
 }
 
