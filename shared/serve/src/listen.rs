@@ -157,10 +157,7 @@ struct Host {
     app: Router,
     tls: Option<ServerTls>,
     patience: Patience,
-<<<<<<< HEAD
-=======
     /// Cancelled once the port closes.
->>>>>>> deploy
     leaving: CancellationToken,
 }
 
