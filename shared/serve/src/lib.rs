@@ -6,7 +6,7 @@
 //! 2. [`listen`]: binding an address, taking connections, letting them finish.
 //! 3. [`door`]: the layers that every request passes before a handler sees it.
 //! 4. [`body`]: reading a request's body whole, up to a limit.
-//! 5. [`files`]: the limit of open files.
+//! 5. [`files`]: the limit of open files; [`pages`]: small pages of memory.
 //! 6. [`causes`]: why a process could not start, as one line.
 
 pub mod body;
@@ -14,4 +14,5 @@ pub mod causes;
 pub mod door;
 pub mod files;
 pub mod listen;
+pub mod pages;
 pub mod signal;

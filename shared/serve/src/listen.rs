@@ -2,7 +2,7 @@
 //!
 //! A connection speaks HTTP/1.1 or, where it begins with that protocol's preface, HTTP/2 (RFC 9113, section 3.3).
 
-use axum::Router;
+use axum::{BoxError, Router};
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -11,6 +11,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream};
@@ -117,16 +118,7 @@ pub async fn serve(
 async fn attend(stream: TcpStream, peer: Peer, app: Router, patience: Patience, watcher: Watcher) {
     prepare(&stream, patience);
     let begun = Arc::new(Notify::new());
-    let begins = begun.clone();
-    let noting = MapRequestLayer::new(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        begins.notify_one();
-        request
-    });
-    let service = tower::Layer::layer(&noting, app.into_service::<Incoming>());
-    let builder = builder(patience);
-    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-    let mut connection = Box::pin(watcher.watch(connection));
+    let mut connection = connection(stream, peer, app, patience, watcher, begun.clone());
     // Which protocol it is, the first bytes say. The builder waits for them without a limit, and so does HTTP/2 for the first
     // request.
     let ended = tokio::select! {
@@ -143,6 +135,28 @@ async fn attend(stream: TcpStream, peer: Peer, app: Router, patience: Patience, 
     if let Err(error) = ended {
         tracing::debug!(%error, "a connection ended early");
     }
+}
+
+/// The conversation on one connection, which notes in `begun` that a request has come. On the heap and made here, so that the task
+/// that waits for it has no room for a second one.
+fn connection(
+    stream: TcpStream,
+    peer: Peer,
+    app: Router,
+    patience: Patience,
+    watcher: Watcher,
+    begun: Arc<Notify>,
+) -> Pin<Box<impl Future<Output = Result<(), BoxError>> + Send>> {
+    let noting = MapRequestLayer::new(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(peer);
+        begun.notify_one();
+        request
+    });
+    let service = tower::Layer::layer(&noting, app.into_service::<Incoming>());
+    let connection = builder(patience)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
+        .into_owned();
+    Box::pin(watcher.watch(connection))
 }
 
 /// Sets what tokio and hyper leave as it is. A socket that refuses is still a good socket.
