@@ -1,8 +1,10 @@
 //! The backend's settings: flags and environment variables in, one checked [`Config`] out.
 
 mod flags;
+mod security;
 
-pub use flags::{Flags, ModelFlags, ServerFlags};
+pub use flags::{Flags, ModelFlags, SecurityFlags, ServerFlags};
+pub use security::Security;
 
 use crate::model::{DeviceChoice, ModelSource, Quantization};
 use bytesize::ByteSize;
@@ -13,6 +15,7 @@ use std::{
     path::Path,
     time::Duration,
 };
+use tidegate_store::Address;
 use tidegate_telemetry::LogFormat;
 use tidegate_wire::flags::{BadFlags, FlagChecks};
 
@@ -58,8 +61,10 @@ pub struct Config {
     pub engine_stall_timeout: Duration,
     /// Time that a drain waits for what runs.
     pub drain_timeout: Duration,
-    /// Redis in which the backend registers itself.
-    pub redis_url: Option<String>,
+    /// Who may come in.
+    pub security: Security,
+    /// Redis in which the backend registers itself, with the password and the certificates that stand in files.
+    pub redis: Option<Address>,
     /// Prefix of all keys in Redis.
     pub redis_prefix: String,
     /// URL under which routers reach this backend; derived from the listening address where none is given.
@@ -95,15 +100,17 @@ impl Config {
         if let Some(text) = &server.drain_timeout {
             config.drain_timeout = checks.seconds("drain-timeout", text, 0.0..=86_400.0);
         }
-        config.redis_url =
-            read_url(checks, "redis-url", server.redis_url.as_deref(), &["redis", "valkey", "unix"]);
+        config.redis = given(server.redis_url.as_deref())
+            .and_then(|url| security::redis_address(checks, url, &flags.security));
+        config.security = Security::check(checks, &flags.security);
         config.log_format = server.log_format.parse().unwrap_or_else(|_: String| {
             checks.refuse("log-format", &server.log_format, "auto, text or json");
             LogFormat::default()
         });
         config.access_log = true;
         config.redis_prefix.clone_from(&server.redis_prefix);
-        config.advertise_url = read_url(checks, "advertise-url", server.advertise_url.as_deref(), &["http"]);
+        config.advertise_url =
+            read_url(checks, "advertise-url", server.advertise_url.as_deref(), &["http", "https"]);
         config
     }
 
@@ -135,7 +142,8 @@ impl Config {
                 1.0..=86_400.0,
             ),
             drain_timeout: request_timeout + DRAIN_MARGIN,
-            redis_url: None,
+            security: Security::default(),
+            redis: None,
             redis_prefix: String::new(),
             advertise_url: None,
             body_limit: BODY_LIMIT,
@@ -272,7 +280,7 @@ fn read_url(checks: &mut FlagChecks, flag: &str, text: Option<&str>, schemes: &[
     let known =
         text.split_once("://").is_some_and(|(scheme, rest)| schemes.contains(&scheme) && !rest.is_empty());
     if !known {
-        // A Redis URL may hold a password, so that no more of it is repeated than the part that is wrong.
+        // A URL may hold a password, so that no more of it is repeated than the part that is wrong.
         let scheme =
             text.split("://").next().filter(|_| text.contains("://")).unwrap_or("text without a scheme");
         checks.refuse(flag, scheme, format_args!("a URL that begins with {}://", schemes.join(":// or ")));

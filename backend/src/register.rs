@@ -6,10 +6,8 @@
 mod address;
 
 use crate::{config::Config, node::Backend};
-use anyhow::Context;
-use redis::ConnectionInfo;
 use std::{net::SocketAddr, time::Duration};
-use tidegate_store::{Connection, Terms};
+use tidegate_store::{Address, Connection, Terms};
 use tidegate_wire::registration::{self, LEASE_MS, RENEW_MS, Registration};
 use tokio::{
     sync::oneshot,
@@ -36,11 +34,11 @@ impl Registrar {
         address: SocketAddr,
         backend: &Backend,
     ) -> anyhow::Result<Self> {
-        let Some(redis_url) = &config.redis_url else { return Ok(Self { task: None }) };
-        let redis = tidegate_store::address(redis_url).context("--redis-url")?;
+        let Some(redis) = config.redis.clone() else { return Ok(Self { task: None }) };
+        let scheme = if config.security.tls.is_some() { "https" } else { "http" };
         let url = match &config.advertise_url {
             Some(url) => url.clone(),
-            None => format!("http://{}", address::facing(&redis, address).await?),
+            None => format!("{scheme}://{}", address::facing(&redis, address).await?),
         };
         tracing::info!(%url, "registering in Redis");
         let record = Record {
@@ -69,7 +67,7 @@ struct Record {
     prefix: String,
     url: String,
     backend: Backend,
-    redis: ConnectionInfo,
+    redis: Address,
     /// None until Redis has answered for the first time.
     connection: Option<Connection>,
 }
@@ -160,7 +158,7 @@ impl Record {
     }
 }
 
-async fn connect(redis: ConnectionInfo) -> redis::RedisResult<Connection> {
+async fn connect(redis: Address) -> redis::RedisResult<Connection> {
     let terms = Terms { connect: EXCHANGE_TIME, answer: EXCHANGE_TIME, pushes: None };
     Connection::open(redis, &terms).await
 }

@@ -1,10 +1,16 @@
 //! A backend as a process of its own: load, register, serve, drain.
 
-use crate::{config::Config, metrics, node::Backend, register::Registrar, server::loading};
+use crate::{
+    config::{Config, Security},
+    metrics,
+    node::Backend,
+    register::Registrar,
+    server::loading,
+};
 use anyhow::Context;
 use axum::Router;
 use std::{net::SocketAddr, time::Duration};
-use tidegate_serve::listen::{Patience, serve};
+use tidegate_serve::listen::{Entrance, Patience, serve};
 use tokio::{net::TcpListener, sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
@@ -21,16 +27,14 @@ pub async fn run(
     shutdown: impl Future<Output = ()>,
 ) -> anyhow::Result<()> {
     let address = listener.local_addr().context("the listening socket has no address")?;
-    tracing::info!(%address, redis = config.redis_url.is_some(), "starting with {config}");
+    tracing::info!(%address, redis = config.redis.is_some(), "starting with {config}");
     let (service, current) = watch::channel(loading::service(config.max_concurrent_requests));
     let stop = CancellationToken::new();
-    let server = tokio::spawn(serve(
-        listener,
-        loading::following(current),
-        Patience::default(),
-        stop.clone(),
-        CLOSE_TIME,
-    ));
+    let Security { tls, gate, connections } = config.security.clone();
+    config.security.follow();
+    let paths = gate.guard(loading::following(current));
+    let entrance = Entrance { listener, tls, limits: connections };
+    let server = tokio::spawn(serve(entrance, paths, Patience::default(), stop.clone(), CLOSE_TIME));
     let ended = live(&config, address, &service, shutdown).await;
     stop.cancel();
     if !server.await.context("the server panicked")? {

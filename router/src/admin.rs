@@ -1,5 +1,7 @@
 //! The paths for operators on the admin port: what the ledger holds, and what load balancers ask.
 
+mod gate;
+
 use crate::ledger::{LedgerMode, OnLoss};
 use crate::report::FleetReport;
 use crate::scrape;
@@ -7,7 +9,7 @@ use crate::shared::Shared;
 use crate::trial::own_page_only;
 use crate::{demo_load, live};
 use axum::extract::State;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Json;
 use axum::routing::{get, post};
 use http::StatusCode;
@@ -25,6 +27,8 @@ pub fn admin_paths(shared: Shared) -> axum::Router {
         .merge(crate::drain::drain_paths())
         .merge(crate::page::page_paths())
         .merge(crate::trial::trial_paths(&shared))
+        .merge(gate::login_paths())
+        .layer(from_fn_with_state(shared.clone(), gate::check))
         .with_state(shared);
     tidegate_serve::door::guard(app)
 }

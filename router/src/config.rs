@@ -1,8 +1,10 @@
 //! The validated configuration: what flags and environment come to, checked all at once.
 
 mod proxy;
+mod security;
 
 pub use proxy::{BackendPatience, Proxy};
+pub use security::Security;
 
 use crate::balance::Policy;
 use crate::discovery::{base_url, dns, file::BackendsFile};
@@ -14,6 +16,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tidegate_admission::{Limits, Priority};
+use tidegate_store::Address;
 use tidegate_telemetry::LogFormat;
 use tidegate_wire::flags::{BadFlags, FlagChecks};
 
@@ -26,8 +29,8 @@ pub enum Fleet {
     Static,
     /// Backends that register themselves in Redis (and the listed ones), the ledger in Redis.
     Redis {
-        /// `--redis-url`.
-        url: String,
+        /// `--redis-url`, with the password and the certificates that stand in files.
+        address: Address,
         /// `--redis-prefix`.
         prefix: String,
     },
@@ -44,6 +47,8 @@ pub struct Config {
     pub admin_host: IpAddr,
     /// Port for operators; 0 takes a free one.
     pub admin_port: u16,
+    /// Who may come in, and how both sides of a connection know each other.
+    pub security: Security,
     /// Largest request body, in bytes.
     pub max_body_size: usize,
     /// Silence in a stream after which a comment is sent.
@@ -96,10 +101,12 @@ impl Config {
     /// Checks all flags; every bad one is in the error, with what it accepts.
     pub fn check(flags: &Flags) -> Result<Self, BadFlags> {
         let mut checks = FlagChecks::new();
+        let admin_host = address(&mut checks, "admin-host", &flags.admin_host);
         let config = Self {
+            security: Security::check(&mut checks, &flags.security, admin_host),
             host: address(&mut checks, "host", &flags.host),
             port: checks.whole("port", &flags.port, 0..=u16::MAX),
-            admin_host: address(&mut checks, "admin-host", &flags.admin_host),
+            admin_host,
             admin_port: checks.whole("admin-port", &flags.admin_port, 0..=u16::MAX),
             max_body_size: checks.whole("max-body-size", &flags.max_body_size, 1024..=1 << 30),
             keep_alive: checks.seconds("keep-alive", &flags.keep_alive, 0.1..=3600.0),
@@ -163,16 +170,10 @@ fn limits(checks: &mut FlagChecks, flags: &Flags) -> Limits {
 
 fn fleet(checks: &mut FlagChecks, flags: &Flags) -> Fleet {
     match &flags.redis_url {
-        Some(url) => {
-            if let Err(error) = tidegate_store::address(url) {
-                checks.refuse(
-                    "redis-url",
-                    url,
-                    format_args!("a URL such as redis://127.0.0.1:6379 ({error})"),
-                );
-            }
-            Fleet::Redis { url: url.clone(), prefix: flags.redis_prefix.clone() }
-        }
+        Some(url) => match security::redis_address(checks, url, &flags.security) {
+            Some(address) => Fleet::Redis { address, prefix: flags.redis_prefix.clone() },
+            None => Fleet::Embedded,
+        },
         None if flags.lists_no_backend() => Fleet::Embedded,
         None => Fleet::Static,
     }
@@ -188,7 +189,11 @@ fn address(checks: &mut FlagChecks, flag: &str, text: &str) -> IpAddr {
 
 fn backend(checks: &mut FlagChecks, text: &str) -> String {
     base_url(text).unwrap_or_else(|| {
-        checks.refuse("backend", text, "a base URL such as http://127.0.0.1:8100");
+        checks.refuse(
+            "backend",
+            text,
+            "a base URL such as http://127.0.0.1:8100 or https://backend.example:8100",
+        );
         String::new()
     })
 }
@@ -203,11 +208,13 @@ fn backend_dns(checks: &mut FlagChecks, text: &str) -> String {
 /// The file is read here for the first time, so that what is wrong with it is said with everything else.
 fn backends_file(checks: &mut FlagChecks, flags: &Flags) -> Option<BackendsFile> {
     let path = flags.backends_file.as_ref()?;
-    let file = BackendsFile { path: path.into(), slots: flags.backend_slots.trim().parse().unwrap_or(1) };
-    if let Err(error) = file.read() {
-        checks.refuse("backends-file", path, format_args!("a TOML list of backends ({error})"));
-    }
-    Some(file)
+    // A number of slots that is none is said beside this.
+    let slots = flags.backend_slots.trim().parse().unwrap_or(1);
+    BackendsFile::open(path.into(), slots)
+        .map_err(|error| {
+            checks.refuse("backends-file", path, format_args!("a TOML list of backends ({error})"));
+        })
+        .ok()
 }
 
 fn balance(checks: &mut FlagChecks, text: &str) -> Policy {

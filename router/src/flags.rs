@@ -1,8 +1,10 @@
 //! The command line of `tidegate-router`: names, defaults, help. Values are text here; [`crate::config`] checks them.
 
 mod proxy;
+mod security;
 
 pub use proxy::ProxyFlags;
+pub use security::SecurityFlags;
 
 use crate::keys::command::KeysFlags;
 use crate::top::TopFlags;
@@ -142,7 +144,8 @@ pub struct Flags {
     #[arg(long, env = "TIDEGATE_OVERLOAD_STATUS", default_value = "429", help_heading = "Admission")]
     pub overload_status: String,
 
-    /// Redis that all routers and backends share, such as redis://127.0.0.1:6379. Without it the account is kept in this
+    /// Redis that all routers and backends share, such as redis://127.0.0.1:6379, or rediss://user@redis.example:6380 with TLS;
+    /// a password belongs into --redis-password-file or this flag's variable. Without it the account is kept in this
     /// process and only --backend is served.
     #[arg(long, env = "TIDEGATE_REDIS_URL", help_heading = "Fleet", hide_env_values = true)]
     pub redis_url: Option<String>,
@@ -189,6 +192,9 @@ pub struct Flags {
     #[arg(long, env = "TIDEGATE_LOG_CONTENT", help_heading = "Telemetry")]
     pub log_content: bool,
 
+    /// Who may come in.
+    #[command(flatten)]
+    pub security: SecurityFlags,
     /// Names, keys, timeouts, browsers, the end.
     #[command(flatten)]
     pub proxy: ProxyFlags,

@@ -3,7 +3,7 @@
 use crate::admin::admin_paths;
 use crate::balance::Balance;
 use crate::catalogue::Catalogue;
-use crate::config::{Config, Fleet};
+use crate::config::{Config, Fleet, Security};
 use crate::confirm::Confirmer;
 use crate::demo_load::DemoLoad;
 use crate::discovery::heard::Heard;
@@ -22,8 +22,9 @@ use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use std::time::Duration;
-use tidegate_serve::listen;
-use tidegate_store::{Connection, Terms};
+use tidegate_serve::crowd::ConnectionLimits;
+use tidegate_serve::listen::{self, Entrance};
+use tidegate_store::{Address, Connection, Terms};
 use tidegate_telemetry::metrics::{LedgerMetrics, RouterMetrics};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -35,6 +36,8 @@ const FIRST_LOOK: Duration = Duration::from_secs(2);
 const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How long operators' connections get to end after all else has ended.
 const ADMIN_CLOSE: Duration = Duration::from_secs(1);
+/// Connections of operators: browsers, scrapers, probes.
+const MAX_OPERATORS: usize = 1024;
 
 /// A backend in this process.
 pub struct Local {
@@ -106,11 +109,14 @@ async fn serve(
     let limit = shared.config.drain_timeout;
     // Operators see the drain to its end: the admin port closes last.
     let admin_end = CancellationToken::new();
+    let security = &shared.config.security;
+    security.follow();
+    let (client, operators) = entrances(listeners, security);
     let admin = admin_paths(shared.clone());
-    let admin = listen::serve(listeners.admin, admin, patience, admin_end.clone(), ADMIN_CLOSE);
+    let admin = listen::serve(operators, admin, patience, admin_end.clone(), ADMIN_CLOSE);
     let admin = tokio::spawn(admin);
     let drained = tokio::select! {
-        drained = listen::serve(listeners.client, client_paths(shared.clone()), patience, shutdown, limit) => drained,
+        drained = listen::serve(client, client_paths(shared.clone()), patience, shutdown, limit) => drained,
         error = broken => return Err(error),
     };
     shared.live.end();
@@ -119,6 +125,14 @@ async fn serve(
     anyhow::ensure!(drained, "requests were still running after {} s of drain", limit.as_secs_f64());
     tracing::info!("drained");
     Ok(())
+}
+
+/// Both sockets with those who may come in.
+fn entrances(listeners: Listeners, security: &Security) -> (Entrance, Entrance) {
+    let client =
+        Entrance { listener: listeners.client, tls: security.tls.clone(), limits: security.connections };
+    let limits = ConnectionLimits { total: MAX_OPERATORS, per_address: MAX_OPERATORS };
+    (client, Entrance { listener: listeners.admin, tls: security.admin_tls(), limits })
 }
 
 async fn assemble(
@@ -130,7 +144,7 @@ async fn assemble(
     let router_id = format!("r{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
     let metrics = Arc::new(RouterMetrics::new());
     let ledger = open_ledger(&config, router_id.clone(), metrics.ledger().clone()).await?;
-    let upstream = Upstream::new(local, &config.proxy.backends, config.proxy.backend_key.clone());
+    let upstream = Upstream::new(local, &config.proxy.backends, &config.security);
     let drained = open_drained(&config).await?;
     let confirmer = Confirmer { upstream: upstream.clone(), grace: config.abandon_grace };
     let balance = Balance::new(config.balance, config.session_header.clone());
@@ -164,15 +178,15 @@ async fn begin_drain(shared: Shared) {
 }
 
 async fn open_drained(config: &Config) -> anyhow::Result<Drained> {
-    let Fleet::Redis { url, prefix } = &config.fleet else { return Ok(Drained::default()) };
-    let drained = Drained::shared(open_store(url).await?, prefix);
+    let Fleet::Redis { address, prefix } = &config.fleet else { return Ok(Drained::default()) };
+    let drained = Drained::shared(open_store(address).await?, prefix);
     drained.look().await;
     Ok(drained)
 }
 
-async fn open_store(url: &str) -> anyhow::Result<Connection> {
+async fn open_store(address: &Address) -> anyhow::Result<Connection> {
     let terms = Terms { connect: FIRST_LOOK, answer: FIRST_LOOK, pushes: None };
-    Ok(Connection::open(tidegate_store::address(url)?, &terms).await?)
+    Ok(Connection::open(address.clone(), &terms).await?)
 }
 
 async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics) -> anyhow::Result<Ledger> {
@@ -185,8 +199,8 @@ async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics)
         metrics,
     };
     match &config.fleet {
-        Fleet::Redis { url, prefix } => {
-            let opened = RedisLedger::connect(url, prefix, config.redis_timeout, options).await;
+        Fleet::Redis { address, prefix } => {
+            let opened = RedisLedger::connect(address, prefix, config.redis_timeout, options).await;
             Ok(Ledger::Redis(opened.context("the ledger in Redis could not be opened")?))
         }
         Fleet::Embedded | Fleet::Static => Ok(Ledger::Memory(MemoryLedger::new(options))),
@@ -208,11 +222,11 @@ fn sources(config: &Config, embedded: bool) -> Sources {
 async fn watch(config: &Config, embedded: bool, discovery: &Discovery) -> anyhow::Result<JoinSet<()>> {
     let mut watchers = JoinSet::new();
     watchers.spawn(discovery.clone().tell_changes());
-    let listing = Listing::open(discovery.clone(), sources(config, embedded)).await?;
+    let listing = Listing::new(discovery.clone(), sources(config, embedded));
     listing.first_look(FIRST_LOOK).await;
     watchers.spawn(listing.run());
-    if let Fleet::Redis { url, prefix } = &config.fleet {
-        let redis = open_store(url).await?;
+    if let Fleet::Redis { address, prefix } = &config.fleet {
+        let redis = open_store(address).await?;
         watchers.spawn(VerdictExchange::new(discovery.roster.clone(), redis.clone(), prefix).run());
         let mut watch = RegistrationWatch::new(discovery.clone(), redis, prefix.clone());
         // A router that serves before it knows its backends would refuse what it can serve.

@@ -5,6 +5,7 @@ use crate::config::{Config, Fleet};
 use crate::flags::{Flags, ModelFlags};
 use crate::run::{Listeners, Local};
 use std::net::SocketAddr;
+use tidegate_serve::tls::ServerTls;
 
 /// What the start has made.
 pub struct Started {
@@ -27,9 +28,7 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
             (Some(embedded.local), Some(example(&embedded.model, embedded.embeds)), embedded.runs)
         }
         Fleet::Static => (None, None, format!("router for {}", listed(config))),
-        Fleet::Redis { url, prefix } => {
-            (None, None, format!("router on {} (prefix {prefix})", without_password(url)))
-        }
+        Fleet::Redis { address, prefix } => (None, None, format!("router on {address} (prefix {prefix})")),
     };
     if config.fleet != Fleet::Embedded {
         tracing::info!("values in force: {config}");
@@ -44,13 +43,41 @@ pub fn prepare(flags: &Flags, config: &Config, listeners: &Listeners) -> anyhow:
             "whoever reaches {client} may use this fleet: --api-keys-file lets in only those who show a key"
         );
     }
+    let (client, admin) = (url(client, &config.security.tls), url(admin, &config.security.admin_tls()));
+    warn_of_what_is_open(flags, config);
     tracing::info!(
-        clients = format!("http://{client}"),
-        operators = format!("http://{admin}"),
+        clients = client,
+        operators = admin,
         version = env!("CARGO_PKG_VERSION"),
         "listening: {runs}"
     );
-    Ok(Started { local, banner: banner(&runs, example, client, admin) })
+    Ok(Started { local, banner: banner(&runs, example, &client, &admin) })
+}
+
+/// Whether something stands before a URL's host that is more than a user's name.
+fn has_password(url: &str) -> bool {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.contains("pass=") || rest.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+}
+
+fn url(address: SocketAddr, tls: &Option<ServerTls>) -> String {
+    let scheme = if tls.is_some() { "https" } else { "http" };
+    format!("{scheme}://{address}")
+}
+
+/// Says what an operator may have overlooked.
+fn warn_of_what_is_open(flags: &Flags, config: &Config) {
+    let shown = |url: &String| std::env::args().any(|arg| arg.contains(url.as_str()));
+    if flags.redis_url.as_ref().is_some_and(|url| has_password(url) && shown(url)) {
+        tracing::warn!(
+            "the password in --redis-url stands in the list of processes: give it in --redis-password-file or TIDEGATE_REDIS_URL"
+        );
+    }
+    if config.security.admin_open && config.security.tls.is_none() {
+        tracing::warn!(
+            "the admin port is open to other machines without TLS: whoever listens on the way learns its token"
+        );
+    }
 }
 
 /// Where the listed backends come from, for people.
@@ -71,11 +98,9 @@ fn example(model: &str, embeds: bool) -> Example {
     ("/v1/chat/completions", format!("{{\"model\": \"{model}\", \"messages\": {messages}}}"))
 }
 
-fn banner(runs: &str, example: Option<Example>, client: SocketAddr, admin: SocketAddr) -> String {
+fn banner(runs: &str, example: Option<Example>, base: &str, admin: &str) -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let base = format!("http://{client}");
-    let mut text =
-        format!("tidegate {version}: {runs}\n  clients    {base}/v1\n  operators  http://{admin}/\n");
+    let mut text = format!("tidegate {version}: {runs}\n  clients    {base}/v1\n  operators  {admin}/\n");
     if let Some((path, body)) = example {
         text.push_str(&format!(
             "\nTry it:\n  curl {base}{path} -H 'content-type: application/json' \\\n    -d '{body}'\n"
@@ -84,14 +109,6 @@ fn banner(runs: &str, example: Option<Example>, client: SocketAddr, admin: Socke
         text.push_str(&format!("\nTry it:\n  curl {base}/v1/models\n"));
     }
     text
-}
-
-/// A URL that can be shown: what stands before the host may be a password.
-fn without_password(url: &str) -> String {
-    match (url.split_once("://"), url.rsplit_once('@')) {
-        (Some((scheme, _)), Some((_, host))) => format!("{scheme}://{host}"),
-        _ => url.to_owned(),
-    }
 }
 
 /// The embedded backend, as far as the start needs it.
@@ -150,14 +167,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_password_is_never_shown() {
-        assert_eq!(without_password("redis://user:p@ss@host:1/0"), "redis://host:1/0");
-        assert_eq!(without_password("redis://host:1"), "redis://host:1");
-    }
-
-    #[test]
     fn the_banner_gives_a_line_to_paste() {
-        let address: SocketAddr = "127.0.0.1:8000".parse().unwrap();
+        let address = "http://127.0.0.1:8000";
         let text = banner("embedded", Some(example("m", false)), address, address);
         assert!(text.contains("curl http://127.0.0.1:8000/v1/chat/completions"), "{text}");
         assert!(text.contains("\"model\": \"m\""), "{text}");

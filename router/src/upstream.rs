@@ -1,12 +1,17 @@
 //! Connections to backends: pooled HTTP for those with an address, a direct call for the embedded one.
 
-use crate::config::BackendPatience;
+pub mod connector;
+
+use crate::config::{BackendPatience, Security};
 use axum::body::Body;
+use connector::Connector;
 use http::{HeaderValue, Request, Response, header};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::time::Duration;
+use tidegate_serve::from_files::FromFiles;
+use tidegate_serve::token::Tokens;
 use tower::ServiceExt;
 
 /// The address under which the ledger knows the backend in this very process.
@@ -45,15 +50,15 @@ pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 /// All connections of this router to backends. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    client: Client<HttpConnector, Body>,
-    /// What backends get as `Authorization`.
-    key: Option<HeaderValue>,
+    client: Client<Connector, Body>,
+    /// What backends get as `Authorization`, where they have no key of their own.
+    keys: Option<FromFiles<Tokens>>,
     embedded: Option<axum::Router>,
 }
 
 impl Upstream {
     /// Connections to backends that have addresses, and to the one in this process if there is one.
-    pub fn new(embedded: Option<axum::Router>, patience: &BackendPatience, key: Option<HeaderValue>) -> Self {
+    pub fn new(embedded: Option<axum::Router>, patience: &BackendPatience, security: &Security) -> Self {
         let mut connector = HttpConnector::new();
         // Small writes of a stream must not wait for each other.
         connector.set_nodelay(true);
@@ -61,18 +66,20 @@ impl Upstream {
         connector.set_keepalive(Some(PROBE_AFTER));
         connector.set_keepalive_interval(Some(PROBE_AFTER));
         connector.set_keepalive_retries(Some(PROBES));
+        let connector = Connector::new(connector, security.backend_tls.clone());
         let client = Client::builder(TokioExecutor::new())
             .pool_idle_timeout(patience.keep_alive)
             .pool_timer(TokioTimer::new())
             .build(connector);
-        Self { client, key, embedded }
+        Self { client, keys: security.backend_keys.clone(), embedded }
     }
 
-    /// Sends one request to the backend at `url` (the request's own target must lie under it).
+    /// Sends one request to the backend at `url` (the request's own target must lie under it). Where it redirects to is not
+    /// followed: no backend can make a router call another host.
     pub async fn send(&self, url: &str, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         if url != EMBEDDED_URL {
             let own = request.extensions_mut().remove::<OwnKey>().map(|OwnKey(key)| key);
-            if let Some(key) = own.or_else(|| self.key.clone()) {
+            if let Some(key) = own.or_else(|| self.keys.as_ref().map(|keys| keys.get().header())) {
                 request.headers_mut().insert(header::AUTHORIZATION, key);
             }
             return Ok(self.client.request(request).await?.map(Body::new));

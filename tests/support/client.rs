@@ -4,10 +4,14 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
+use hyper_rustls::HttpsConnector;
 use hyper_util::client::legacy::Client as PooledClient;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
+use rustls::crypto::ring;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Value, json};
+use std::sync::Arc;
 
 /// One answer, read whole.
 #[derive(Debug, Clone)]
@@ -41,13 +45,22 @@ impl Answer {
 #[derive(Debug, Clone)]
 pub struct Client {
     base: String,
-    inner: PooledClient<HttpConnector, Full<Bytes>>,
+    inner: PooledClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
 }
 
 impl Client {
     /// A client of the server at `base`, such as `http://127.0.0.1:8000`.
     pub fn new(base: &str) -> Self {
-        Self { base: base.to_owned(), inner: PooledClient::builder(TokioExecutor::new()).build_http() }
+        let nobody = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+        let nobody = nobody.with_safe_default_protocol_versions().unwrap();
+        let nobody = nobody.with_root_certificates(RootCertStore::empty()).with_no_client_auth();
+        Self::with(base, HttpsConnector::from((HttpConnector::new(), nobody)))
+    }
+
+    /// The same with connections of the caller's choice.
+    pub fn with(base: &str, connector: HttpsConnector<HttpConnector>) -> Self {
+        let inner = PooledClient::builder(TokioExecutor::new()).build(connector);
+        Self { base: base.to_owned(), inner }
     }
 
     /// Sends a request and returns when the head of the answer is there. Dropping the answer hangs up.
@@ -63,6 +76,15 @@ impl Client {
             request = request.header(*name, *value);
         }
         self.inner.request(request.body(Full::new(body)).unwrap()).await.unwrap()
+    }
+
+    /// Whether a connection can be had and its request be answered; the text says why not.
+    pub async fn try_get(&self, path: &str) -> Result<StatusCode, String> {
+        let request = Request::get(format!("{}{path}", self.base)).body(Full::default()).unwrap();
+        match self.inner.request(request).await {
+            Ok(response) => Ok(response.status()),
+            Err(error) => Err(format!("{error:?}")),
+        }
     }
 
     /// Sends a request and reads the whole answer.

@@ -7,7 +7,8 @@
 //! 5. [`client`]: HTTP as a client speaks it, down to hanging up.
 //! 6. [`collector`]: an OTLP collector that shows what it was sent. [`live`]: a listener of the live feed.
 //! 7. [`terminal`]: a program in a terminal, as a person sees it.
-//! 8. [`wait`]: waiting for a condition instead of sleeping.
+//! 8. [`certificates`]: an authority, what it signs, and clients that know it.
+//! 9. [`wait`]: waiting for a condition instead of sleeping.
 
 #![expect(
     clippy::unwrap_used,
@@ -15,6 +16,7 @@
     reason = "a test that cannot set up its scene should stop at once, loudly"
 )]
 
+pub mod certificates;
 pub mod client;
 pub mod collector;
 pub mod fake_node;

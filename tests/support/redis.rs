@@ -1,6 +1,7 @@
 //! A real Redis server on a port of its own, without persistence, that can be killed and come back; it ends with
 //! the test.
 
+use crate::certificates::{Authority, Identity};
 use crate::wait;
 use std::process::{Child, Command, Stdio};
 
@@ -35,6 +36,47 @@ impl RedisServer {
         })
         .await;
         server
+    }
+
+    /// A server that speaks TLS only, with this identity, to those whose certificate this authority signed, and wants a password of
+    /// its user `tidegate`.
+    pub async fn start_secure(authority: &Authority, identity: &Identity, password: &str) -> Self {
+        let port = free_port();
+        // The account that docs/tls.md asks for.
+        let rights = "~tidegate:* &tidegate:* +@all -@admin -@dangerous +info";
+        let user = format!("user tidegate on >{password} {rights}\nuser default off\n");
+        let acl = authority.file("redis.acl", &user);
+        let (ca, tls_port) = (authority.ca(), port.to_string());
+        let process = Command::new("redis-server")
+            .args([
+                "--port",
+                "0",
+                "--tls-port",
+                &tls_port,
+                "--bind",
+                "127.0.0.1",
+                "--save",
+                "",
+                "--appendonly",
+                "no",
+            ])
+            .args([
+                "--tls-cert-file",
+                &identity.cert,
+                "--tls-key-file",
+                &identity.key,
+                "--tls-ca-cert-file",
+                &ca,
+            ])
+            .args(["--aclfile", &acl])
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        wait::until("redis-server listens", || async {
+            tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()
+        })
+        .await;
+        Self { process, port, url: format!("rediss://tidegate@localhost:{port}") }
     }
 
     /// Kills it with -9; all that it held is lost.

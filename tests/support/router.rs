@@ -45,7 +45,8 @@ impl TestRouter {
             client: TcpListener::bind("127.0.0.1:0").await.unwrap(),
             admin: TcpListener::bind("127.0.0.1:0").await.unwrap(),
         };
-        let base = format!("http://{}", listeners.client.local_addr().unwrap());
+        let scheme = if config.security.tls.is_some() { "https" } else { "http" };
+        let base = format!("{scheme}://{}", listeners.client.local_addr().unwrap());
         let admin_base = format!("http://{}", listeners.admin.local_addr().unwrap());
         let shutdown = CancellationToken::new();
         let local = embedded.then(|| Embedded::load(&flags.model, &config).unwrap().into_local());

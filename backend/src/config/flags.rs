@@ -1,5 +1,9 @@
 //! The backend's command line. Values stay text here: [`Config`](super::Config) checks them all at once.
 
+mod security;
+
+pub use security::SecurityFlags;
+
 use clap::{Args, Parser};
 
 /// Runs one model and serves it in OpenAI's API, alone or behind tidegate-router.
@@ -12,6 +16,9 @@ pub struct Flags {
     /// How it is reached.
     #[command(flatten)]
     pub server: ServerFlags,
+    /// Who may come in.
+    #[command(flatten)]
+    pub security: SecurityFlags,
 }
 
 /// Flags that a router with an embedded backend has as well.
@@ -126,7 +133,8 @@ pub struct ServerFlags {
         help_heading = "Telemetry"
     )]
     pub log_format: String,
-    /// Redis in which routers find this backend, such as redis://host:6379 [default: none, it does not register]
+    /// Redis in which routers find this backend, such as redis://host:6379, or rediss://user@host:6380 with TLS; a password
+    /// belongs into --redis-password-file or this flag's variable [default: none, it does not register]
     #[arg(
         long,
         env = "TIDEGATE_REDIS_URL",

@@ -17,7 +17,7 @@ fn defaults_are_those_of_the_design() {
     assert_eq!(config.reset_interval, Duration::from_secs(300));
     assert_eq!(config.engine_stall_timeout, Duration::from_secs(60));
     assert_eq!(config.drain_timeout, Duration::from_secs(65));
-    assert_eq!((config.redis_url, config.advertise_url), (None, None));
+    assert_eq!((config.redis, config.advertise_url), (None, None));
     assert_eq!(config.body_limit, 8 * 1024 * 1024);
 }
 

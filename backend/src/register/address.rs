@@ -1,21 +1,22 @@
 //! The address under which routers reach this backend, where the operator gave none.
 
 use anyhow::{Context, bail};
-use redis::{ConnectionAddr, ConnectionInfo};
+use redis::ConnectionAddr;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use tidegate_store::Address;
 use tokio::net::{UdpSocket, lookup_host};
 
 /// The listening address itself; where that is every address (0.0.0.0), the one that faces Redis, as routers talk to the
 /// same Redis. Never 0.0.0.0.
-pub(super) async fn facing(redis: &ConnectionInfo, listening: SocketAddr) -> anyhow::Result<SocketAddr> {
+pub(super) async fn facing(redis: &Address, listening: SocketAddr) -> anyhow::Result<SocketAddr> {
     if !listening.ip().is_unspecified() {
         warn_if_unreachable(redis, listening);
         return Ok(listening);
     }
-    let ConnectionAddr::Tcp(host, port) = redis.addr() else {
+    let Some((host, port)) = host_and_port(redis) else {
         bail!("Redis is reached through a socket file, which has no address: give --advertise-url");
     };
-    let redis = lookup_host((host.as_str(), *port))
+    let redis = lookup_host((host, port))
         .await
         .and_then(|mut found| found.next().ok_or_else(|| std::io::ErrorKind::NotFound.into()))
         .with_context(|| {
@@ -23,6 +24,13 @@ pub(super) async fn facing(redis: &ConnectionInfo, listening: SocketAddr) -> any
         })?;
     let ip = source_address(redis).await.context("no address faces Redis: give --advertise-url")?;
     Ok(SocketAddr::new(ip, listening.port()))
+}
+
+fn host_and_port(redis: &Address) -> Option<(&str, u16)> {
+    match redis.addr() {
+        ConnectionAddr::Tcp(host, port) | ConnectionAddr::TcpTls { host, port, .. } => Some((host, *port)),
+        _ => None,
+    }
 }
 
 /// The address from which this machine would send to `target`. Nothing is sent.
@@ -35,8 +43,8 @@ async fn source_address(target: SocketAddr) -> std::io::Result<IpAddr> {
 }
 
 /// A backend on the loopback address next to a Redis elsewhere is a mistake more often than not.
-fn warn_if_unreachable(redis: &ConnectionInfo, listening: SocketAddr) {
-    let ConnectionAddr::Tcp(host, _) = redis.addr() else { return };
+fn warn_if_unreachable(redis: &Address, listening: SocketAddr) {
+    let Some((host, _)) = host_and_port(redis) else { return };
     let redis_is_local =
         host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
     if listening.ip().is_loopback() && !redis_is_local {
@@ -48,7 +56,7 @@ fn warn_if_unreachable(redis: &ConnectionInfo, listening: SocketAddr) {
 mod tests {
     use super::*;
 
-    fn redis_at(url: &str) -> ConnectionInfo {
+    fn redis_at(url: &str) -> Address {
         tidegate_store::address(url).expect("a good URL")
     }
 

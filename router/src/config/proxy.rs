@@ -15,8 +15,6 @@ const DAY: f64 = 86_400.0;
 pub struct Proxy {
     /// Further names of models, and models that serve instead of others.
     pub names: Names,
-    /// What backends get as `Authorization` instead of the client's own.
-    pub backend_key: Option<HeaderValue>,
     /// Patience with backends.
     pub backends: BackendPatience,
     /// Patience with clients.
@@ -55,7 +53,6 @@ impl Proxy {
         };
         Self {
             names: Names::check(checks, &flags.model_alias, &flags.fallback),
-            backend_key: flags.backend_api_key_file.as_deref().and_then(|file| key(checks, file)),
             backends,
             clients,
             origins: flags.cors_origin.iter().filter_map(|text| origin(checks, text)).collect(),
@@ -67,29 +64,6 @@ impl Proxy {
 /// A limit that 0 lifts.
 fn limit(checks: &mut FlagChecks, flag: &str, text: &str) -> Option<Duration> {
     Some(checks.seconds(flag, text, 0.0..=DAY)).filter(|limit| !limit.is_zero())
-}
-
-/// The key in `file` as the value of `Authorization`, marked so that no log shows it.
-fn key(checks: &mut FlagChecks, file: &str) -> Option<HeaderValue> {
-    const FLAG: &str = "backend-api-key-file";
-    let text = match std::fs::read_to_string(file) {
-        Ok(text) => text,
-        Err(error) => {
-            checks.refuse(FLAG, file, format_args!("a file that can be read ({error})"));
-            return None;
-        }
-    };
-    let key = text.trim();
-    match HeaderValue::try_from(format!("Bearer {key}")) {
-        Ok(mut value) if !key.is_empty() => {
-            value.set_sensitive(true);
-            Some(value)
-        }
-        _ => {
-            checks.refuse(FLAG, file, "a file with one key on one line");
-            None
-        }
-    }
 }
 
 /// An origin as browsers send it: scheme and host, with the port where it is not the scheme's own, or `*`.
@@ -126,29 +100,12 @@ mod tests {
         let proxy = check(&[]).unwrap();
         assert_eq!((proxy.backends.first_byte, proxy.backends.idle), (None, None));
         assert_eq!((proxy.backends.connect, proxy.clients.head.as_secs()), (Duration::from_secs(2), 75));
-        assert!(proxy.origins.is_empty() && proxy.backend_key.is_none());
+        assert!(proxy.origins.is_empty());
         let limited = check(&["--first-byte-timeout", "1.5", "--idle-timeout=3"]).unwrap().backends;
         assert_eq!(
             (limited.first_byte, limited.idle),
             (Some(Duration::from_millis(1500)), Some(Duration::from_secs(3)))
         );
-    }
-
-    #[test]
-    fn a_key_is_read_from_its_file_and_never_shown() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("key");
-        let check = |text: &str| {
-            std::fs::write(&file, text).unwrap();
-            check(&["--backend-api-key-file", file.to_str().unwrap()])
-        };
-        let key = check(" sk-secret\n").unwrap().backend_key.unwrap();
-        assert_eq!(key, "Bearer sk-secret");
-        assert!(!format!("{key:?}").contains("secret"));
-        assert!(check("\n").is_err() && check("two\nlines").is_err());
-        std::fs::remove_file(&file).unwrap();
-        let missing = super::super::tests::check(&["--backend-api-key-file", file.to_str().unwrap()]);
-        assert!(missing.unwrap_err().to_string().contains("a file that can be read"));
     }
 
     #[test]

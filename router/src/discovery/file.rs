@@ -17,6 +17,8 @@ pub struct BackendsFile {
     pub path: PathBuf,
     /// `--backend-slots`, for entries without slots of their own.
     pub slots: u32,
+    /// What it said when it was opened.
+    pub listed: Vec<Target>,
 }
 
 /// Why a file cannot be used.
@@ -49,6 +51,16 @@ struct Entry {
 }
 
 impl BackendsFile {
+    /// Reads the file at `path` for the first time.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn open(path: PathBuf, slots: u32) -> Result<Self, BadFile> {
+        let mut file = Self { path, slots, listed: Vec::new() };
+        file.listed = file.read()?;
+        Ok(file)
+    }
+
     /// What the file and the keys that it names say now.
     ///
     /// # Errors
@@ -113,7 +125,8 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Vec<Target>, BadFile> {
-        BackendsFile { path: PathBuf::from("backends.toml"), slots: 8 }.parse(text, Path::new("/nowhere"))
+        BackendsFile { path: PathBuf::from("backends.toml"), slots: 8, listed: Vec::new() }
+            .parse(text, Path::new("/nowhere"))
     }
 
     #[test]
@@ -157,7 +170,7 @@ mod tests {
         std::fs::write(folder.path().join("key"), "secret-1\n").unwrap();
         let path = folder.path().join("backends.toml");
         std::fs::write(&path, "[[backend]]\nurl = \"http://h\"\napi_key_file = \"key\"").unwrap();
-        let targets = BackendsFile { path, slots: 8 }.read().unwrap();
+        let targets = BackendsFile::open(path, 8).unwrap().listed;
         assert_eq!(targets[0].key.as_ref().unwrap(), "Bearer secret-1");
         assert!(!format!("{targets:?}").contains("secret-1"), "{targets:?}");
     }

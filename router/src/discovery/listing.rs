@@ -4,7 +4,6 @@
 use super::dns::DnsName;
 use super::file::{BackendsFile, BadFile};
 use super::{Discovery, Target, listed};
-use anyhow::Context;
 use futures_util::future::join_all;
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -39,17 +38,11 @@ pub struct Listing {
 }
 
 impl Listing {
-    /// Reads the file and resolves the names for the first time.
-    ///
-    /// # Errors
-    /// If the file cannot be used: a router that starts without its backends would only look as if it worked.
-    pub async fn open(discovery: Discovery, sources: Sources) -> anyhow::Result<Self> {
+    /// Begins with what the file said when it was opened: one that has become bad since then changes nothing.
+    pub fn new(discovery: Discovery, sources: Sources) -> Self {
         let names: Vec<DnsName> = sources.names.iter().map(|name| DnsName::new(name)).collect();
-        let from_file = match &sources.file {
-            Some(file) => read(file.clone()).await.context("--backends-file")?,
-            None => Vec::new(),
-        };
-        Ok(Self { discovery, sources, names, from_file, bad_file: None, watched: BTreeMap::new() })
+        let from_file = sources.file.as_ref().map(|file| file.listed.clone()).unwrap_or_default();
+        Self { discovery, sources, names, from_file, bad_file: None, watched: BTreeMap::new() }
     }
 
     /// Looks at each backend once, so that a router serves what it can from its first request on; no longer than `patience`,

@@ -30,6 +30,11 @@ impl Target {
 /// ends with `/v1`; paths are joined to the server's root.
 pub fn base_url(text: &str) -> Option<String> {
     let uri: Uri = text.parse().ok()?;
-    let good = uri.scheme_str() == Some("http") && uri.authority().is_some();
+    let good = matches!(uri.scheme_str(), Some("http" | "https")) && is_host(&uri);
     good.then(|| text.trim_end_matches('/').trim_end_matches("/v1").to_owned())
+}
+
+/// Whether a URL names a host and nobody's password, which would be shown wherever the backend is.
+fn is_host(url: &Uri) -> bool {
+    url.authority().is_some_and(|authority| !authority.as_str().contains('@'))
 }

@@ -1,4 +1,4 @@
-//! The command line of the router as a proxy: names of models, keys, timeouts, browsers, the end.
+//! The command line of the router as a proxy: names of models, timeouts, browsers, the end.
 
 /// Flags of the router as a proxy.
 #[derive(Debug, clap::Args)]
@@ -11,9 +11,6 @@ pub struct ProxyFlags {
     /// x-tidegate-fallback. Repeated for one model, they are tried in their order.
     #[arg(long, env = "TIDEGATE_FALLBACK", value_delimiter = ',', help_heading = "Fleet")]
     pub fallback: Vec<String>,
-    /// File with the key that backends want: it replaces the client's Authorization.
-    #[arg(long, env = "TIDEGATE_BACKEND_API_KEY_FILE", help_heading = "Fleet")]
-    pub backend_api_key_file: Option<String>,
 
     /// Seconds that a connection to a backend may take to open.
     #[arg(long, env = "TIDEGATE_CONNECT_TIMEOUT", default_value = "2", help_heading = "Timeouts")]

@@ -20,6 +20,7 @@ use std::{
 
 use futures_util::future::join_all;
 use tidegate_admission::{Action, Event, Reply, View, snapshot::Snapshot};
+use tidegate_store::IntoAddress;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use self::{
@@ -60,14 +61,14 @@ impl RedisLedger {
     /// Connects to Redis 6.2 or later (or Valkey). All that is written lies under `prefix`. The connection and the task
     /// that renews this router's lease end when the last clone is dropped.
     pub async fn connect(
-        url: &str,
+        address: impl IntoAddress,
         prefix: &str,
         patience: Duration,
         options: LedgerOptions,
     ) -> Result<RedisLedger, LedgerError> {
         let holdings = Arc::new(Holdings::default());
         let terms = Terms { patience, metrics: options.metrics.clone(), ..Terms::default() };
-        let link = Link::open(url, prefix, &options.router_id, Arc::clone(&holdings), terms).await?;
+        let link = Link::open(address, prefix, &options.router_id, Arc::clone(&holdings), terms).await?;
         let ledger = RedisLedger::at(link, holdings, options);
         ledger.desk.renew().await?;
         tokio::spawn(keep_lease(Arc::downgrade(&ledger.desk)));

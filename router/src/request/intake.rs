@@ -21,6 +21,9 @@ use tidegate_wire::header as names;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+/// Bytes that a model's name may have: it stands in log lines, spans and errors.
+const MAX_MODEL_NAME: usize = 512;
+
 /// What intake needs to know; the same for all requests.
 #[derive(Debug, Clone)]
 pub struct Intake {
@@ -174,11 +177,11 @@ impl Envelope {
             invalid(format!("the request's body is not a JSON object that can be read: {error}"))
         })?;
         let model = match raw.model {
-            Value::String(model) if !model.is_empty() => model,
+            Value::String(model) if (1..=MAX_MODEL_NAME).contains(&model.len()) => model,
             Value::Null => {
                 return Err(Error::invalid("model", "you must name a model: the field 'model' is missing"));
             }
-            _ => return Err(Error::invalid("model", "'model' must be a string that is not empty")),
+            _ => return Err(Error::invalid("model", "'model' must be a string of 1 to 512 bytes")),
         };
         let stream = match raw.stream {
             Value::Null => false,

@@ -2,15 +2,19 @@
 
 use crate::live::Now;
 use crate::live::feed::HistoryReport;
+use crate::upstream::connector::Connector;
 use crate::upstream::innermost;
 use bytes::{Buf, Bytes, BytesMut};
-use http::{StatusCode, Uri};
+use http::{Request, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use std::time::Duration;
+use tidegate_serve::from_files::FromFiles;
+use tidegate_serve::tls::ClientTls;
+use tidegate_serve::token::Tokens;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
@@ -24,10 +28,12 @@ const MOST_BYTES: usize = 64 << 20;
 const PAUSES: (Duration, Duration) = (Duration::from_millis(250), Duration::from_secs(2));
 
 /// The address of a router's feed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Address {
     base: String,
     live: Uri,
+    tls: Option<ClientTls>,
+    tokens: Option<FromFiles<Tokens>>,
 }
 
 impl Address {
@@ -41,16 +47,30 @@ impl Address {
         let text = text.trim();
         let (scheme, rest) = text.split_once("://").unwrap_or(("http", text));
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-        if scheme != "http" || authority.is_empty() || authority.contains('@') {
+        if !matches!(scheme, "http" | "https") || authority.is_empty() || authority.contains('@') {
             return Err(bad());
         }
         let host = if authority.starts_with(':') { "127.0.0.1" } else { "" };
-        let base = format!("http://{host}{authority}");
+        let base = format!("{scheme}://{host}{authority}");
         let live: Uri = format!("{base}/live").parse().map_err(|_| bad())?;
         if live.host().is_none_or(str::is_empty) {
             return Err(bad());
         }
-        Ok(Self { base, live })
+        Ok(Self { base, live, tls: None, tokens: None })
+    }
+
+    /// Says how a router at `https://` is known, and which token it is shown.
+    #[must_use]
+    pub fn with(self, tls: Option<ClientTls>, tokens: Option<FromFiles<Tokens>>) -> Self {
+        Self { tls, tokens, ..self }
+    }
+
+    fn request(&self) -> Result<Request<Empty<Bytes>>, FeedError> {
+        let mut request = Request::get(self.live.clone());
+        if let Some(tokens) = &self.tokens {
+            request = request.header(header::AUTHORIZATION, tokens.get().header());
+        }
+        request.body(Empty::new()).map_err(|error| FeedError(error.to_string()))
     }
 
     /// Scheme, host and port.
@@ -152,8 +172,9 @@ impl Events {
     pub async fn open(address: &Address) -> Result<Self, FeedError> {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(CONNECT_TIMEOUT));
+        let connector = Connector::new(connector, address.tls.clone());
         let client: Client<_, Empty<Bytes>> = Client::builder(TokioExecutor::new()).build(connector);
-        let answer = timeout(SILENCE, client.get(address.live.clone())).await;
+        let answer = timeout(SILENCE, client.request(address.request()?)).await;
         let response = answer.map_err(|_| silent())?.map_err(|error| FeedError(innermost(&error)))?;
         match response.status() {
             StatusCode::OK => {
@@ -161,6 +182,10 @@ impl Events {
             }
             StatusCode::NOT_FOUND => Err(FeedError(format!(
                 "{} has no live feed: is it a router's admin port (--admin-port, 8001 by default)?",
+                address.base
+            ))),
+            StatusCode::UNAUTHORIZED => Err(FeedError(format!(
+                "{} wants its token: --token-file with what its --admin-token-file holds",
                 address.base
             ))),
             status => Err(FeedError(format!("it answers {status}"))),
@@ -229,7 +254,8 @@ mod tests {
             assert_eq!(Address::parse(text).unwrap().live, "http://127.0.0.1:8001/live", "{text}");
         }
         assert_eq!(Address::parse("http://[::1]:8001").unwrap().base(), "http://[::1]:8001");
-        for text in ["", "https://router:8001", "http://", "ftp://x", "http://user:pass@host:1", "a b"] {
+        assert_eq!(Address::parse("https://router:8001/").unwrap().live, "https://router:8001/live");
+        for text in ["", "http://", "ftp://x", "http://user:pass@host:1", "a b"] {
             let error = Address::parse(text).unwrap_err().to_string();
             assert!(error.contains("http://127.0.0.1:8001"), "{text}: {error}");
         }

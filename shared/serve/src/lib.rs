@@ -4,15 +4,22 @@
 //!
 //! 1. [`signal`]: what asks a process to end, and what a second asking does.
 //! 2. [`listen`]: binding an address, taking connections, letting them finish.
+//!    [`crowd`]: how many connections there may be. [`tls`]: what they show and ask of each other.
 //! 3. [`door`]: the layers that every request passes before a handler sees it.
 //! 4. [`body`]: reading a request's body whole, up to a limit.
-//! 5. [`files`]: the limit of open files; [`pages`]: small pages of memory.
-//! 6. [`causes`]: why a process could not start, as one line.
+//! 5. [`from_files`]: values that stand in files and change; [`token`]: who holds one may come in, through a [`gate`].
+//! 6. [`files`]: the limit of open files; [`pages`]: small pages of memory.
+//! 7. [`causes`]: why a process could not start, as one line.
 
 pub mod body;
 pub mod causes;
+pub mod crowd;
 pub mod door;
 pub mod files;
+pub mod from_files;
+pub mod gate;
 pub mod listen;
 pub mod pages;
 pub mod signal;
+pub mod tls;
+pub mod token;

@@ -1,7 +1,10 @@
 //! Binding an address, taking connections, and letting them finish.
 //!
-//! A connection speaks HTTP/1.1 or, where it begins with that protocol's preface, HTTP/2 (RFC 9113, section 3.3).
+//! A connection speaks HTTP/1.1 or, where it begins with that protocol's preface or was agreed on in a TLS handshake, HTTP/2 (RFC 9113,
+//! sections 3.2 and 3.3).
 
+use crate::crowd::{ConnectionLimits, Crowd, Room};
+use crate::tls::{Handshake, KnownClient, ServerTls};
 use axum::{BoxError, Router};
 use http::Request;
 use hyper::body::Incoming;
@@ -14,6 +17,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -24,8 +28,14 @@ use tower::util::MapRequestLayer;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Requests that one HTTP/2 connection may have under way.
 const MAX_STREAMS: u32 = 256;
+/// Streams that a client may reset before they were looked at, and that this side may reset for a client's mistakes, before the
+/// connection is closed: more is an attack ("rapid reset", CVE-2023-44487, and its kin).
+const MAX_RESETS: usize = 64;
 /// Between two questions to a silent HTTP/2 client whether it is still there, and time for its answer.
 const PING: Duration = Duration::from_secs(20);
+
+/// How long a client may take to shake hands.
+const HANDSHAKE: Duration = Duration::from_secs(10);
 
 /// An address that could not be listened on.
 #[derive(Debug)]
@@ -80,16 +90,35 @@ pub async fn bind(host: IpAddr, port: u16, flag: &'static str) -> Result<TcpList
     TcpListener::bind(address).await.map_err(|source| BindError { address, flag, source })
 }
 
-/// Serves `app` on `listener` until `shutdown`, then takes no new connection and waits up to `drain_timeout` for the
+/// A socket that is listened on, and who may come in through it.
+#[derive(Debug)]
+pub struct Entrance {
+    /// The socket.
+    pub listener: TcpListener,
+    /// TLS, where it is spoken.
+    pub tls: Option<ServerTls>,
+    /// How many may come in.
+    pub limits: ConnectionLimits,
+}
+
+impl From<TcpListener> for Entrance {
+    fn from(listener: TcpListener) -> Self {
+        Self { listener, tls: None, limits: ConnectionLimits::default() }
+    }
+}
+
+/// Serves `app` at `entrance` until `shutdown`, then takes no new connection and waits up to `drain_timeout` for the
 /// requests under way. What runs then is cut, and has been dropped when this returns. Returns false where some had to be cut.
 pub async fn serve(
-    listener: TcpListener,
+    entrance: impl Into<Entrance>,
     app: Router,
     patience: Patience,
     shutdown: CancellationToken,
     drain_timeout: Duration,
 ) -> bool {
-    let graceful = GracefulShutdown::new();
+    let Entrance { listener, tls, limits } = entrance.into();
+    let host = Host { app, tls, patience };
+    let (graceful, crowd) = (GracefulShutdown::new(), Crowd::new(limits));
     let mut connections = JoinSet::new();
     loop {
         tokio::select! {
@@ -97,10 +126,10 @@ pub async fn serve(
             // Ended ones are taken out, or the set would grow.
             Some(_ended) = connections.join_next() => {}
             accepted = listener.accept() => match accepted {
-                Ok((stream, peer)) => {
-                    let peer = Peer { address: peer, proto: "http" };
-                    connections.spawn(attend(stream, peer, app.clone(), patience, graceful.watcher()));
-                }
+                // Without room the connection closes at once: that is the cheapest answer there is.
+                Ok((stream, peer)) => if let Some(room) = crowd.enter(peer.ip()) {
+                    connections.spawn(host.clone().attend(stream, peer, room, graceful.watcher()));
+                },
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -114,49 +143,83 @@ pub async fn serve(
     drained
 }
 
-/// Serves one connection to its end.
-async fn attend(stream: TcpStream, peer: Peer, app: Router, patience: Patience, watcher: Watcher) {
-    prepare(&stream, patience);
-    let begun = Arc::new(Notify::new());
-    let mut connection = connection(stream, peer, app, patience, watcher, begun.clone());
-    // Which protocol it is, the first bytes say. The builder waits for them without a limit, and so does HTTP/2 for the first
-    // request.
-    let ended = tokio::select! {
-        ended = &mut connection => Some(ended),
-        begun = tokio::time::timeout(patience.head, begun.notified()) => match begun {
-            Ok(()) => None,
-            Err(_) => return,
-        },
-    };
-    let ended = match ended {
-        Some(ended) => ended,
-        None => connection.await,
-    };
-    if let Err(error) = ended {
-        tracing::debug!(%error, "a connection ended early");
-    }
+/// What is said on one connection, to its end. On the heap, so that whoever waits for it has room for no more than a pointer.
+type Conversation = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
+/// Who attends to connections, and how. Clones share it.
+#[derive(Clone)]
+struct Host {
+    app: Router,
+    tls: Option<ServerTls>,
+    patience: Patience,
 }
 
-/// The conversation on one connection, which notes in `begun` that a request has come. On the heap and made here, so that the task
-/// that waits for it has no room for a second one.
-fn connection(
-    stream: TcpStream,
-    peer: Peer,
-    app: Router,
-    patience: Patience,
-    watcher: Watcher,
-    begun: Arc<Notify>,
-) -> Pin<Box<impl Future<Output = Result<(), BoxError>> + Send>> {
-    let noting = MapRequestLayer::new(move |mut request: Request<Incoming>| {
-        request.extensions_mut().insert(peer);
-        begun.notify_one();
-        request
-    });
-    let service = tower::Layer::layer(&noting, app.into_service::<Incoming>());
-    let connection = builder(patience)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(service))
-        .into_owned();
-    Box::pin(watcher.watch(connection))
+impl Host {
+    /// Serves one connection to its end; `_room` is held as long.
+    async fn attend(self, stream: TcpStream, address: SocketAddr, _room: Room, watcher: Watcher) {
+        prepare(&stream, self.patience);
+        let begun = Arc::new(Notify::new());
+        let Some(tls) = &self.tls else {
+            let (builder, peer) = (builder(self.patience), Peer { address, proto: "http" });
+            let conversation = self.converse(stream, builder, peer, None, watcher, begun.clone());
+            return self.follow(conversation, &begun).await;
+        };
+        let handshake = Box::pin(tls.accept(stream));
+        let stream = match tokio::time::timeout(self.patience.head.min(HANDSHAKE), handshake).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
+            Err(_) => return tracing::debug!("a TLS handshake took too long"),
+        };
+        let Handshake { http_2, known } = Handshake::of(&stream);
+        let builder = builder(self.patience);
+        let builder = if http_2 { builder.http2_only() } else { builder.http1_only() };
+        let peer = Peer { address, proto: "https" };
+        let conversation = self.converse(stream, builder, peer, known, watcher, begun.clone());
+        self.follow(conversation, &begun).await;
+    }
+
+    /// HTTP on a connection that is open; `begun` is told of requests.
+    fn converse(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        builder: Builder<TokioExecutor>,
+        peer: Peer,
+        known: Option<KnownClient>,
+        watcher: Watcher,
+        begun: Arc<Notify>,
+    ) -> Conversation {
+        let noting = MapRequestLayer::new(move |mut request: Request<Incoming>| {
+            request.extensions_mut().insert(peer);
+            if let Some(known) = known {
+                request.extensions_mut().insert(known);
+            }
+            begun.notify_one();
+            request
+        });
+        let service = tower::Layer::layer(&noting, self.app.clone().into_service::<Incoming>());
+        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        Box::pin(watcher.watch(connection.into_owned()))
+    }
+
+    /// Follows a conversation to its end, if it begins in time.
+    async fn follow(&self, mut conversation: Conversation, begun: &Notify) {
+        // Which protocol it is, the first bytes say. The builder waits for them without a limit, and so does HTTP/2 for the
+        // first request.
+        let ended = tokio::select! {
+            ended = &mut conversation => Some(ended),
+            begun = tokio::time::timeout(self.patience.head, begun.notified()) => match begun {
+                Ok(()) => None,
+                Err(_) => return,
+            },
+        };
+        let ended = match ended {
+            Some(ended) => ended,
+            None => conversation.await,
+        };
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
+    }
 }
 
 /// Sets what tokio and hyper leave as it is. A socket that refuses is still a good socket.
@@ -187,6 +250,8 @@ fn builder(patience: Patience) -> Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(2 * crate::door::MAX_HEADER_BYTES as u32)
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
         .keep_alive_interval(PING)
         .keep_alive_timeout(PING);
     builder

@@ -1,11 +1,15 @@
 //! The connection to Redis, as both binaries make it: one multiplexed connection to a server, or one to each node of a cluster.
-//! Which of the two it is, the server says.
+//! Which of the two it is, the server says. [`Address`] is where it is, and how both sides know each other.
+
+mod address;
+
+pub use address::{Address, AddressFiles, IntoAddress, address};
 
 use std::{future::Future, sync::Arc, time::Duration};
 
 use redis::{
-    Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo, Pipeline, ProtocolVersion, PushInfo,
-    RedisError, RedisFuture, RedisResult, ToRedisArgs, Value,
+    Client, Cmd, ConnectionInfo, ErrorKind, Pipeline, ProtocolVersion, PushInfo, RedisError, RedisFuture,
+    RedisResult, TlsCertificates, ToRedisArgs, Value,
     aio::{ConnectionLike, ConnectionManager, ConnectionManagerConfig, SendError},
     cluster::ClusterClient,
     cluster_async::ClusterConnection,
@@ -48,30 +52,22 @@ impl std::fmt::Debug for Connection {
     }
 }
 
-/// Reads an address such as `redis://127.0.0.1:6379`.
-///
-/// # Errors
-/// Text that is no address of a Redis.
-pub fn address(url: &str) -> RedisResult<ConnectionInfo> {
-    let info = url.into_connection_info()?;
-    // What cannot be opened is no address either: an unknown scheme, TLS in a build without it.
-    Client::open(info.clone())?;
-    Ok(info)
-}
-
 impl Connection {
     /// Connects to a server, or to the cluster that it belongs to.
     ///
     /// # Errors
     /// The server does not answer in time, or wants other credentials.
-    pub async fn open(address: ConnectionInfo, terms: &Terms) -> RedisResult<Connection> {
+    pub async fn open(address: Address, terms: &Terms) -> RedisResult<Connection> {
+        let (address, certificates) = address.parts();
+        // The client takes the process's cryptography; one that is there already is the same.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         let protocol = if terms.pushes.is_some() { ProtocolVersion::RESP3 } else { ProtocolVersion::RESP2 };
         let settings = address.redis_settings().clone().set_protocol(protocol);
         let address = address.set_redis_settings(settings);
         let connecting = async {
-            let single = single(address.clone(), terms).await?;
+            let single = single(address.clone(), certificates.clone(), terms).await?;
             if is_cluster(single.clone()).await? {
-                cluster(address, protocol, terms).await
+                cluster(address, certificates, protocol, terms).await
             } else {
                 Ok(single)
             }
@@ -91,7 +87,11 @@ impl Connection {
     }
 }
 
-async fn single(address: ConnectionInfo, terms: &Terms) -> RedisResult<Connection> {
+async fn single(
+    address: ConnectionInfo,
+    certificates: Option<TlsCertificates>,
+    terms: &Terms,
+) -> RedisResult<Connection> {
     let mut config = ConnectionManagerConfig::new()
         .set_min_delay(RECONNECT.0)
         .set_max_delay(RECONNECT.1)
@@ -103,7 +103,11 @@ async fn single(address: ConnectionInfo, terms: &Terms) -> RedisResult<Connectio
         config =
             config.set_automatic_resubscription().set_push_sender(move |push: PushInfo| sent(&pushes, push));
     }
-    Ok(Connection::Single(Client::open(address)?.get_connection_manager_with_config(config).await?))
+    let client = match certificates {
+        Some(certificates) => Client::build_with_tls(address, certificates)?,
+        None => Client::open(address)?,
+    };
+    Ok(Connection::Single(client.get_connection_manager_with_config(config).await?))
 }
 
 async fn is_cluster(mut connection: Connection) -> RedisResult<bool> {
@@ -113,6 +117,7 @@ async fn is_cluster(mut connection: Connection) -> RedisResult<bool> {
 
 async fn cluster(
     address: ConnectionInfo,
+    certificates: Option<TlsCertificates>,
     protocol: ProtocolVersion,
     terms: &Terms,
 ) -> RedisResult<Connection> {
@@ -121,6 +126,9 @@ async fn cluster(
         .connection_timeout(terms.connect)
         .response_timeout(terms.answer)
         .retries(1);
+    if let Some(certificates) = certificates {
+        builder = builder.certs(certificates);
+    }
     if let Some(pushes) = terms.pushes.clone() {
         builder = builder.push_sender(move |push: PushInfo| sent(&pushes, push));
     }

@@ -15,7 +15,7 @@ use redis::{
     from_redis_value,
 };
 use tidegate_admission::{Event, Reason, View, snapshot::Snapshot};
-use tidegate_store::{Connection, address};
+use tidegate_store::{Connection, IntoAddress};
 use tidegate_telemetry::metrics::LedgerMetrics;
 use tokio::time::{Instant, timeout};
 
@@ -89,13 +89,13 @@ impl std::fmt::Debug for Link {
 impl Link {
     /// Connects, subscribes to what becomes of the router's tickets, and loads the scripts.
     pub(in crate::ledger) async fn open(
-        url: &str,
+        address: impl IntoAddress,
         prefix: &str,
         router_id: &str,
         holdings: Arc<Holdings>,
         terms: Terms,
     ) -> Result<Link, LedgerError> {
-        let address = address(url).map_err(|error| LedgerError::Address(error.to_string()))?;
+        let address = address.into_address().map_err(|error| LedgerError::Address(error.to_string()))?;
         let (scripts, channel) = (Scripts::new(), keys::channel(prefix));
         let broken = Arc::new(AtomicBool::new(false));
         let pushes = Pushes { holdings, broken: Arc::clone(&broken) };

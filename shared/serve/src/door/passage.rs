@@ -5,7 +5,7 @@ use axum::body::Body;
 use axum::extract::MatchedPath;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -17,6 +17,8 @@ use tracing::{Level, Span};
 /// Paths that machines ask for all the time: a span for each would bury the others.
 const UNTRACED: [&str; 9] =
     ["/health", "/livez", "/readyz", "/metrics", "/node", "/fleet", "/live", "/", "/page/{file}"];
+/// Characters of a client's text that a span holds.
+const MAX_TOLD: usize = 1024;
 /// Characters of a client's request id that are accepted.
 const MAX_REQUEST_ID: usize = 128;
 
@@ -90,7 +92,7 @@ fn begin(request: &Request<Body>, id: HeaderValue) -> RequestScope {
     let Some(route) = route.filter(|route| !UNTRACED.contains(route)) else {
         return RequestScope::begin(Span::none(), request.headers(), id);
     };
-    let name = format!("{} {route}", request.method());
+    let name = format!("{} {route}", method(request.method()));
     let span = tracing::info_span!("request", otel.name = name, otel.kind = "server");
     let scope = RequestScope::begin(span, request.headers(), id);
     if scope.is_traced() {
@@ -102,17 +104,28 @@ fn begin(request: &Request<Body>, id: HeaderValue) -> RequestScope {
 /// What the HTTP conventions want of a server's span, and the request's id.
 fn attributes(request: &Request<Body>, route: String) -> [KeyValue; 7] {
     let text = |name: &HeaderName| {
-        request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+        beginning(request.headers().get(name).and_then(|value| value.to_str().ok()).unwrap_or_default())
     };
     [
-        KeyValue::new("http.request.method", request.method().to_string()),
+        KeyValue::new("http.request.method", method(request.method())),
         KeyValue::new("http.route", route),
-        KeyValue::new("url.path", request.uri().path().to_owned()),
+        KeyValue::new("url.path", beginning(request.uri().path())),
         KeyValue::new("url.scheme", "http"),
         KeyValue::new("network.protocol.version", version(request.version())),
         KeyValue::new("user_agent.original", text(&header::USER_AGENT)),
         KeyValue::new("tidegate.request_id", text(&REQUEST_ID)),
     ]
+}
+
+/// The method, or the conventions' word for those that clients make up: spans are named after it.
+fn method(method: &Method) -> &'static str {
+    const KNOWN: [&str; 8] = ["GET", "POST", "HEAD", "OPTIONS", "PUT", "DELETE", "PATCH", "TRACE"];
+    KNOWN.into_iter().find(|known| method == known).unwrap_or("_OTHER")
+}
+
+/// What is told of a client's text, which may be long.
+fn beginning(text: &str) -> String {
+    text.chars().take(MAX_TOLD).collect()
 }
 
 fn version(version: Version) -> &'static str {
