@@ -212,17 +212,18 @@ pub enum Ledger {
     Redis(RedisLedger),
 }
 
-/// Calls the same method on whichever ledger it is.
+/// Calls the same method on whichever ledger it is. What Redis needs in a call lives on the heap, so that a call in this process,
+/// which never waits, needs none of its room.
 macro_rules! each {
     ($self:ident, $desk:ident => $call:expr) => {
         match $self {
             Ledger::Memory(ledger) => {
                 let $desk = &ledger.desk;
-                $call
+                $call.await
             }
             Ledger::Redis(ledger) => {
                 let $desk = &ledger.desk;
-                $call
+                Box::pin($call).await
             }
         }
     };
@@ -231,7 +232,7 @@ macro_rules! each {
 impl Ledger {
     /// Decides on a request by the five rules.
     pub async fn admit(&self, pool: &str, ask: Ask) -> Result<Admission, LedgerError> {
-        each!(self, desk => desk.admit(pool, ask).await)
+        each!(self, desk => desk.admit(pool, ask))
     }
 
     /// Work has ended: running or abandoned to gone; the slot goes to the next ticket in the same step. Idempotent.
@@ -243,12 +244,12 @@ impl Ledger {
         end: End,
         tokens: Option<u64>,
     ) -> Result<(), LedgerError> {
-        each!(self, desk => desk.release(pool, attempt, end, tokens).await)
+        each!(self, desk => desk.release(pool, attempt, end, tokens))
     }
 
     /// Gives a ticket up. Where it was granted meanwhile, its slot is freed: nothing ran. Idempotent.
     pub async fn cancel(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
-        each!(self, desk => desk.cancel(pool, attempt, end).await)
+        each!(self, desk => desk.cancel(pool, attempt, end))
     }
 
     /// Gives running work up: it holds its slot until it is confirmed to have stopped. Idempotent.
@@ -260,12 +261,12 @@ impl Ledger {
         end: End,
         tokens: Option<u64>,
     ) -> Result<(), LedgerError> {
-        each!(self, desk => desk.abandon(pool, attempt, end, tokens).await)
+        each!(self, desk => desk.abandon(pool, attempt, end, tokens))
     }
 
     /// Abandoned work has stopped. Idempotent.
     pub async fn confirm(&self, pool: &str, attempt: &AttemptId) -> Result<(), LedgerError> {
-        each!(self, desk => desk.confirm(pool, attempt).await)
+        each!(self, desk => desk.confirm(pool, attempt))
     }
 
     /// Gives a granted slot back before anything was sent to the client. The ticket waits again, in its old place,
@@ -277,17 +278,17 @@ impl Ledger {
         why: HandBack,
         next: AttemptId,
     ) -> Result<Admission, LedgerError> {
-        each!(self, desk => desk.hand_back(pool, attempt, why, next).await)
+        each!(self, desk => desk.hand_back(pool, attempt, why, next))
     }
 
     /// Registers a backend, or renews it: its registration holds for 5 s. A new epoch frees what the old one ran.
     pub async fn put_backend(&self, pool: &str, backend: Backend) -> Result<(), LedgerError> {
-        each!(self, desk => desk.put_backend(pool, backend).await)
+        each!(self, desk => desk.put_backend(pool, backend))
     }
 
     /// A backend has gone. It stays on the account while something may still run on it.
     pub async fn remove_backend(&self, pool: &str, id: &str) -> Result<(), LedgerError> {
-        each!(self, desk => desk.remove_backend(pool, id).await)
+        each!(self, desk => desk.remove_backend(pool, id))
     }
 
     /// Takes in a node report: abandoned attempts that the backend no longer holds are confirmed.
@@ -297,26 +298,29 @@ impl Ledger {
         id: &str,
         held: &[AttemptId],
     ) -> Result<(), LedgerError> {
-        each!(self, desk => desk.reconcile_backend(pool, id, held).await)
+        each!(self, desk => desk.reconcile_backend(pool, id, held))
     }
 
     /// Where the account is kept at this moment.
     pub fn mode(&self) -> LedgerMode {
-        each!(self, desk => desk.mode())
+        match self {
+            Ledger::Memory(ledger) => ledger.desk.mode(),
+            Ledger::Redis(ledger) => ledger.desk.mode(),
+        }
     }
 
     /// Counts and estimates of a pool; `None` where no backend ever served it.
     pub async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
-        each!(self, desk => desk.view(pool).await)
+        each!(self, desk => desk.view(pool))
     }
 
     /// Counts and estimates of every pool, by name: cheaper than [`Ledger::fleet`], however many wait.
     pub async fn views(&self) -> Result<Vec<(String, View)>, LedgerError> {
-        each!(self, desk => desk.views().await)
+        each!(self, desk => desk.views())
     }
 
     /// The whole account, for `/fleet` and `/health`.
     pub async fn fleet(&self) -> Result<Fleet, LedgerError> {
-        each!(self, desk => desk.fleet().await)
+        each!(self, desk => desk.fleet())
     }
 }

@@ -3,7 +3,7 @@
 use clap::Parser;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
-use tidegate_router::config::Config;
+use tidegate_router::config::{Config, Fleet};
 use tidegate_router::flags::{Command, Flags};
 use tidegate_router::run::{Listeners, run};
 use tidegate_router::start::{self, Started};
@@ -40,6 +40,10 @@ async fn serve(flags: &Flags) -> anyhow::Result<()> {
         LogOptions { format: config.log_format, ..LogOptions::default() },
     )?;
     tidegate_serve::files::raise_limit();
+    // A model in this process has use for large ones.
+    if config.fleet != Fleet::Embedded {
+        tidegate_serve::pages::prefer_small();
+    }
     let shutdown = tidegate_serve::signal::shutdown_token()?;
     let listeners = Listeners {
         client: tidegate_serve::listen::bind(config.host, config.port, "port").await?,

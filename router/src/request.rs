@@ -1,6 +1,6 @@
 //! The way of one request, from bytes to the last byte of its answer. Read in the order of the way:
 //!
-//! 0. [`answer`]: whatever goes wrong below becomes an answer.
+//! 0. [`way`]: its steps in one place; [`answer`]: whatever goes wrong in them becomes an answer, and all are counted.
 //! 1. [`tenant`]: who may come in, where keys are in use.
 //! 2. [`intake`]: an HTTP request becomes a [`Job`], or is refused as bad.
 //! 3. [`stream_open`]: a stream that waits long is opened and kept alive.
@@ -41,6 +41,7 @@ pub mod stream_open;
 pub mod tenant;
 mod usage;
 pub mod watched;
+pub mod way;
 
 use crate::names::Destination;
 use access::Notes;

@@ -1,14 +1,11 @@
-//! The router's path table and the whole way of a request, read from the outermost layer in.
+//! The router's path table.
 
 use crate::error::{Error, ErrorKind};
 use crate::keys::KeyStore;
-use crate::request::admission::AdmissionLayer;
-use crate::request::answer::AnswerLayer;
 use crate::request::dispatch::Dispatch;
-use crate::request::fallback::FallbackLayer;
-use crate::request::intake::IntakeLayer;
-use crate::request::stream_open::StreamOpenLayer;
-use crate::request::tenant::{self, TenantLayer};
+use crate::request::intake::Intake;
+use crate::request::tenant;
+use crate::request::way::{Way, WayService};
 use crate::shared::Shared;
 use crate::{admin, browsers, health};
 use axum::body::Body;
@@ -17,8 +14,8 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Json};
 use axum::routing::{MethodRouter, get, post_service};
 use http::{Extensions, Response};
+use std::sync::Arc;
 use tidegate_wire::openai::{Model, ModelList};
-use tower::ServiceBuilder;
 
 /// All paths for clients. The door around them (request id, span, header limit) is `tidegate_serve::door`.
 pub fn client_paths(shared: Shared) -> axum::Router {
@@ -28,9 +25,9 @@ pub fn client_paths(shared: Shared) -> axum::Router {
         .route("/v1/models/{*id}", get(retrieve_model))
         // Who may not ask may not look either. Applies to the paths above; those below see to it themselves.
         .route_layer(from_fn_with_state(shared.clone(), tenant::authenticate))
-        .route("/v1/chat/completions", way("/v1/chat/completions", &shared, shared.keys.clone()))
-        .route("/v1/completions", way("/v1/completions", &shared, shared.keys.clone()))
-        .route("/v1/embeddings", way("/v1/embeddings", &shared, shared.keys.clone()))
+        .route("/v1/chat/completions", way("/v1/chat/completions", &shared, shared.keys.clone(), false))
+        .route("/v1/completions", way("/v1/completions", &shared, shared.keys.clone(), false))
+        .route("/v1/embeddings", way("/v1/embeddings", &shared, shared.keys.clone(), false))
         // What other servers offer beside, such as /v1/responses or /v1/rerank: whatever names a model goes the same way.
         .route("/v1/{*path}", others(&shared))
         .route("/health", get(health::handle))
@@ -43,50 +40,40 @@ pub fn client_paths(shared: Shared) -> axum::Router {
 
 /// The way of what has no path of its own in the table.
 fn others(shared: &Shared) -> MethodRouter<Shared> {
-    way("/v1/*", shared, shared.keys.clone()).fallback(tidegate_serve::door::unknown_path)
+    way("/v1/*", shared, shared.keys.clone(), false).fallback(tidegate_serve::door::unknown_path)
 }
 
 /// The way of an operator's chat, for which no key is needed.
 pub fn chat(shared: &Shared) -> MethodRouter<Shared> {
-    way("/v1/chat/completions", shared, None)
+    way("/v1/chat/completions", shared, None, true)
 }
 
-/// The way of a request that needs a slot.
-fn way(route: &'static str, shared: &Shared, keys: Option<KeyStore>) -> MethodRouter<Shared> {
+/// The way of a request that needs a slot; with `timed`, answers tell how long it waited for that.
+fn way(route: &'static str, shared: &Shared, keys: Option<KeyStore>, timed: bool) -> MethodRouter<Shared> {
     let config = &shared.config;
-    let service = ServiceBuilder::new()
-        // Whatever goes wrong below becomes an answer, and every answer is counted.
-        .layer(AnswerLayer {
-            route,
-            overload_status: config.overload_status,
-            metrics: shared.metrics.clone(),
-            tally: shared.desk.tally.clone(),
-        })
-        // A stranger is refused before anything of its request is read.
-        .layer(TenantLayer { keys })
-        // Bytes become a job. Before admission, so that a bad request never costs a slot.
-        .layer(IntakeLayer {
+    let way = Way {
+        route,
+        overload_status: config.overload_status,
+        keys,
+        intake: Intake {
             catalogue: shared.catalogue.clone(),
             names: config.proxy.names.clone(),
             draining: shared.draining.clone(),
             request_timeout: config.request_timeout,
             max_body_size: config.max_body_size,
             max_priority: config.max_client_priority,
-        })
-        // A stream that waits long is opened here, outside admission, because waiting is what it has to bridge.
-        .layer(StreamOpenLayer { keep_alive: config.keep_alive })
-        // A pool that refuses may have another one that serves instead.
-        .layer(FallbackLayer)
-        // A slot, a ticket or a refusal; the permit goes down with the job and ends inside the body.
-        .layer(AdmissionLayer { desk: shared.desk.clone() })
-        // One attempt on the backend of the slot.
-        .service(Dispatch {
+        },
+        keep_alive: config.keep_alive,
+        desk: shared.desk.clone(),
+        dispatch: Dispatch {
             upstream: shared.upstream.clone(),
             keep_alive: config.keep_alive,
             patience: config.proxy.backends,
             log_content: config.log_content,
-        });
-    post_service(service)
+        },
+        timed,
+    };
+    post_service(WayService(Arc::new(way)))
 }
 
 async fn list_models(State(shared): State<Shared>, extensions: Extensions) -> Json<ModelList> {

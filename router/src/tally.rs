@@ -139,12 +139,12 @@ impl Tally {
 /// each brings about one token; in a whole answer what its usage says.
 pub fn tokens_in(piece: &[u8], is_stream: bool) -> u64 {
     if is_stream {
-        let lines = piece.split(|byte| *byte == b'\n');
-        return lines.filter(|line| line.starts_with(b"data: {")).count() as u64;
+        let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', piece).map(|end| end + 1));
+        return lines.filter(|line| piece[*line..].starts_with(b"data: {")).count() as u64;
     }
     // Usage stands behind the choices: the end of the piece is enough.
     let tail = piece.get(piece.len().saturating_sub(USAGE_TAIL)..).unwrap_or_default();
-    let at = tail.windows(USAGE.len()).rposition(|window| window == USAGE);
+    let at = memchr::memmem::rfind(tail, USAGE);
     let digits = at.and_then(|at| tail.get(at + USAGE.len()..)).unwrap_or_default().trim_ascii_start();
     digits
         .iter()

@@ -16,6 +16,7 @@ use axum::{
 use events::{Cut, Events};
 use http::{HeaderValue, header};
 use std::time::Duration;
+use tidegate_telemetry::RequestScope;
 use tidegate_wire::{
     header::ACCEL_BUFFERING,
     sse,
@@ -46,7 +47,7 @@ pub(super) async fn open<F: Format>(
     let tell_usage = started.tell_usage;
     started.running.opened();
     let span = started.running.tally.span.clone();
-    tokio::spawn(send(started, events, first).instrument(span));
+    tokio::spawn(RequestScope::current().follow(send(started, events, first).instrument(span)));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(sse::CONTENT_TYPE)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_admission::{Allowance, Priority};
 use tidegate_telemetry::log::ACCESS;
-use tidegate_telemetry::{KeyValue, span};
+use tidegate_telemetry::{KeyValue, RequestScope, span};
 use tidegate_wire::openai::Usage;
 use tokio::time::Instant;
 use tracing::Span;
@@ -24,8 +24,8 @@ pub struct Notes(Arc<Page>);
 
 #[derive(Debug)]
 struct Page {
-    /// The SERVER span.
-    server: Span,
+    /// With the SERVER span.
+    scope: RequestScope,
     traced: bool,
     facts: Mutex<Facts>,
 }
@@ -33,6 +33,10 @@ struct Page {
 /// The facts of one request. What is not known stays empty.
 #[derive(Debug, Default)]
 pub struct Facts {
+    /// The pool that it was sent to last.
+    pub pool: String,
+    /// From its arrival to its first slot.
+    pub slot_after: Option<Duration>,
     /// The model as the client named it; only of models that are served here.
     pub model: String,
     /// Its class in the queue.
@@ -62,11 +66,11 @@ pub struct Facts {
 }
 
 impl Notes {
-    /// Begins the notes of a request in whose SERVER span this is called.
+    /// Begins the notes of the request that is being worked for.
     pub fn begin() -> Self {
-        let server = Span::current();
-        let traced = span::is_traced(&server);
-        Self(Arc::new(Page { server, traced, facts: Mutex::default() }))
+        let scope = RequestScope::current();
+        let traced = scope.is_traced();
+        Self(Arc::new(Page { scope, traced, facts: Mutex::default() }))
     }
 
     /// Whether spans of this request reach a collector: where they do not, none is made.
@@ -74,9 +78,14 @@ impl Notes {
         self.0.traced
     }
 
+    /// The request, for what is logged of it elsewhere.
+    pub fn scope(&self) -> &RequestScope {
+        &self.0.scope
+    }
+
     /// The SERVER span.
     pub fn server(&self) -> &Span {
-        &self.0.server
+        self.0.scope.span()
     }
 
     /// The facts, to be read or added to.
@@ -109,9 +118,9 @@ pub struct AccessLine {
 }
 
 impl AccessLine {
-    /// The line of a request on `route`, as the path table has it, which arrives now.
-    pub fn begin(route: &'static str, notes: Notes) -> Self {
-        Self { notes, route, arrived: Instant::now(), status: None }
+    /// The line of a request on `route`, as the path table has it, which came at `arrived`.
+    pub fn begin(route: &'static str, arrived: Instant, notes: Notes) -> Self {
+        Self { notes, route, arrived, status: None }
     }
 
     fn write(&self, facts: &Facts, status: u16, code: Option<&'static str>) {
@@ -146,7 +155,7 @@ impl Drop for AccessLine {
     fn drop(&mut self) {
         let facts = self.notes.facts();
         let code = facts.code.or(self.status.is_none().then_some(CLIENT_GONE));
-        self.notes.server().in_scope(|| self.write(&facts, self.status.unwrap_or(CLIENT_LEFT), code));
+        self.notes.scope().enter(|| self.write(&facts, self.status.unwrap_or(CLIENT_LEFT), code));
         if self.notes.traced() {
             span::annotate(self.notes.server(), attributes(&facts, code));
             span::end(self.notes.server());

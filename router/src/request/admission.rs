@@ -5,6 +5,7 @@
 
 use super::Job;
 use super::decision::Decision;
+use super::dispatch::Dispatch;
 use super::meter::Meter;
 use super::permit::{Claim, Desk, Permit};
 use crate::error::{Error, ErrorKind};
@@ -12,15 +13,12 @@ use crate::ledger::{
     Admission as Verdict, Allowance, Ask, AttemptId, Grant, HandBack, LedgerError, Rejection, Ticket, Waited,
 };
 use axum::body::Body;
-use futures_util::future::BoxFuture;
 use http::Response;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tidegate_admission::Reason;
 use tidegate_telemetry::metrics::WaitEnd;
 use tokio::time::Instant;
-use tower::{Layer, Service};
 
 /// How often a request is tried on backends that cannot be reached before it fails.
 const MAX_UNREACHABLE: u32 = 3;
@@ -28,32 +26,9 @@ const MAX_UNREACHABLE: u32 = 3;
 /// When a request may come back that found its backend full and the budget of retries spent: by then backends have reported.
 const RETRY_AFTER_FULL: Duration = Duration::from_secs(1);
 
-/// The pool that a request belongs to, for the layers outside: an answer carries it among its extensions.
-#[derive(Debug, Clone)]
-pub struct Pool(pub String);
-
-impl Pool {
-    /// Tells the layers outside.
-    pub(super) fn mark(self, mut response: Response<Body>) -> Response<Body> {
-        response.extensions_mut().insert(self);
-        response
-    }
-}
-
-/// How long a request waited for its first slot, for the layers outside, like [`Pool`].
+/// How long a request waited for its first slot, among the extensions of its answer, where the way is asked for it.
 #[derive(Debug, Clone, Copy)]
 pub struct SlotAfter(pub Duration);
-
-/// A job that holds a slot.
-#[derive(Debug)]
-pub struct Admitted {
-    /// The job; a further attempt sends the same one.
-    pub job: Arc<Job>,
-    /// The slot.
-    pub permit: Permit,
-    /// How many backends have not taken it before.
-    pub resends: u32,
-}
 
 /// An attempt that ended before a byte of the answer was there.
 #[derive(Debug)]
@@ -71,55 +46,18 @@ pub enum Undelivered {
     Failed(Error),
 }
 
-/// Puts admission in front of a service that delivers admitted jobs.
-#[derive(Debug, Clone)]
-pub struct AdmissionLayer {
-    /// The ledger and the guards' duties.
-    pub desk: Arc<Desk>,
-}
-
-impl<S> Layer<S> for AdmissionLayer {
-    type Service = Admission<S>;
-    fn layer(&self, inner: S) -> Admission<S> {
-        Admission { desk: self.desk.clone(), inner }
-    }
-}
-
-/// The service that [`AdmissionLayer`] makes.
-#[derive(Debug, Clone)]
-pub struct Admission<S> {
-    desk: Arc<Desk>,
-    inner: S,
-}
-
-impl<S> Service<Job> for Admission<S>
-where
-    S: Service<Admitted, Response = Response<Body>, Error = Undelivered> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, Error>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, job: Job) -> Self::Future {
-        let desk = self.desk.clone();
-        let deliver = self.inner.clone();
-        Box::pin(async move {
-            let pool = Pool(job.pool.clone());
-            let answer = deliver_admitted(&desk, deliver, Arc::new(job)).await;
-            match answer {
-                Ok(response) => Ok(pool.mark(response)),
-                Err(error) => {
-                    note(&desk, &pool.0, error.kind);
-                    Err(error.in_pool(&pool.0))
-                }
-            }
-        })
-    }
+/// Takes a slot in the job's pool and delivers.
+pub(super) async fn deliver_admitted(
+    desk: &Arc<Desk>,
+    dispatch: &Dispatch,
+    job: &Job,
+) -> Result<Response<Body>, Error> {
+    job.notes.facts().pool.clone_from(&job.pool);
+    let answer = try_backends(desk, dispatch, job).await;
+    answer.map_err(|error| {
+        note(desk, &job.pool, error.kind);
+        error.in_pool(&job.pool)
+    })
 }
 
 /// Counts a request that ended with an error.
@@ -132,12 +70,9 @@ fn note(desk: &Desk, pool: &str, kind: ErrorKind) {
 }
 
 /// Takes a slot, delivers, and takes another slot as long as backends refuse.
-async fn deliver_admitted<S>(desk: &Arc<Desk>, mut deliver: S, job: Arc<Job>) -> Result<Response<Body>, Error>
-where
-    S: Service<Admitted, Response = Response<Body>, Error = Undelivered>,
-{
-    let mut permit = first_permit(desk, &job).await?;
-    permit.meter(Meter::of(&job));
+async fn try_backends(desk: &Arc<Desk>, dispatch: &Dispatch, job: &Job) -> Result<Response<Body>, Error> {
+    let mut permit = first_permit(desk, job).await?;
+    permit.meter(Meter::of(job));
     let waited = job.arrived.elapsed();
     desk.metrics.granted(&job.pool, job.priority.as_str(), waited);
     desk.tally.accepted(&job.pool, waited);
@@ -145,10 +80,9 @@ where
     let mut unreachable = 0;
     let mut resends = 0;
     loop {
-        std::future::poll_fn(|cx| deliver.poll_ready(cx)).await.map_err(failure)?;
-        match deliver.call(Admitted { job: job.clone(), permit, resends }).await {
-            Ok(mut response) => {
-                response.extensions_mut().insert(SlotAfter(waited));
+        match dispatch.deliver(job, permit, resends).await {
+            Ok(response) => {
+                job.notes.facts().slot_after = Some(waited);
                 return Ok(response);
             }
             Err(Undelivered::Failed(error)) => return Err(error),
@@ -162,8 +96,9 @@ where
                     return Err(no_retry(why, &message));
                 }
                 resends += 1;
-                permit = next_permit(desk, &job, refused, why, resends).await?;
-                permit.meter(Meter::of(&job));
+                // Boxed, since most requests need none of it.
+                permit = Box::pin(next_permit(desk, job, refused, why, resends)).await?;
+                permit.meter(Meter::of(job));
             }
         }
     }
@@ -181,13 +116,6 @@ fn no_retry(why: HandBack, message: &str) -> Error {
             ErrorKind::Backend,
             format!("{message}; too many requests have been sent to other backends already"),
         ),
-    }
-}
-
-fn failure(undelivered: Undelivered) -> Error {
-    match undelivered {
-        Undelivered::Failed(error) => error,
-        Undelivered::Refused { message, .. } => Error::new(ErrorKind::Backend, message),
     }
 }
 

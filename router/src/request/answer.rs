@@ -1,123 +1,47 @@
-//! The outermost layer of the way: any error becomes an answer in OpenAI's shape, and every answer is counted.
+//! Every answer is counted, from its first byte to its end.
 
-use super::access::{AccessLine, Notes};
-use super::admission::Pool;
+use super::access::AccessLine;
 use super::dispatch::is_event_stream;
-use crate::error::Error;
-use crate::tally::{PoolTally, Tally, tokens_in};
+use super::way::Way;
+use crate::tally::{PoolTally, tokens_in};
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use http::{Request, Response, StatusCode, header};
+use http::{Response, StatusCode, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tidegate_telemetry::metrics::{RouterMetrics, TraceLabel};
 use tokio::time::Instant;
-use tower::{Layer, Service};
-use tracing::Span;
 
-/// Turns errors into answers and counts both.
-#[derive(Debug, Clone)]
-pub struct AnswerLayer {
-    /// The path that this way serves, as the path table has it.
-    pub route: &'static str,
-    /// `--overload-status`: the status of rejections.
-    pub overload_status: StatusCode,
-    /// Where answers are counted.
-    pub metrics: Arc<RouterMetrics>,
-    /// Where what flows to clients is counted by the second.
-    pub tally: Arc<Tally>,
-}
-
-impl<S> Layer<S> for AnswerLayer {
-    type Service = Answer<S>;
-    fn layer(&self, inner: S) -> Answer<S> {
-        Answer { settings: self.clone(), inner }
-    }
-}
-
-/// The service that [`AnswerLayer`] makes. It never fails.
-#[derive(Debug, Clone)]
-pub struct Answer<S> {
-    settings: AnswerLayer,
-    inner: S,
-}
-
-impl<S> Service<Request<Body>> for Answer<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Error>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
-
-    /// Always ready: whether there is room is the ledger's to say, with an answer and not by waiting here.
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let settings = self.settings.clone();
-        let arrived = Instant::now();
-        let notes = Notes::begin();
-        request.extensions_mut().insert(notes.clone());
-        // Written when this future or the answer's body is dropped, whichever comes last.
-        let mut line = AccessLine::begin(settings.route, notes);
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let (pool, response) = match answer.await {
-                Ok(response) => (response.extensions().get::<Pool>().map(|pool| pool.0.clone()), response),
-                Err(mut error) => {
-                    line.notes.failed(error.kind);
-                    if error.pool.is_none() && error.kind.is_refusal() {
-                        // Admission counts what it refuses itself; this one did not come so far.
-                        settings.metrics.rejected("", "", error.kind.code());
-                    }
-                    if error.kind.is_fault() {
-                        tracing::warn!(code = error.kind.code(), %error, "a request failed");
-                    }
-                    (error.pool.take(), error.into_response(settings.overload_status))
-                }
-            };
-            line.status = Some(response.status().as_u16());
-            Ok(settings.counted(arrived, pool.unwrap_or_default(), line, response))
+/// Counts an answer of `pool` as it passes; `line` is written at its end.
+pub(super) fn counted(
+    way: &Way,
+    arrived: Instant,
+    pool: String,
+    line: AccessLine,
+    response: Response<Body>,
+) -> Response<Body> {
+    let status = response.status();
+    let is_stream = response.headers().get(header::CONTENT_TYPE).is_some_and(is_event_stream);
+    // What no pool answered, and what is no success, has no tokens.
+    let tally = (status.is_success() && !pool.is_empty()).then(|| way.desk.tally.pool(&pool));
+    response.map(|inner| {
+        Body::new(CountedBody {
+            inner,
+            metrics: way.desk.metrics.clone(),
+            trace: TraceLabel::of(line.notes.server()),
+            pool,
+            route: way.route,
+            status,
+            arrived,
+            begun: false,
+            is_stream,
+            tally,
+            answering: false,
+            _line: line,
         })
-    }
-}
-
-impl AnswerLayer {
-    fn counted(
-        self,
-        arrived: Instant,
-        pool: String,
-        line: AccessLine,
-        response: Response<Body>,
-    ) -> Response<Body> {
-        let status = response.status();
-        let is_stream = response.headers().get(header::CONTENT_TYPE).is_some_and(is_event_stream);
-        // What no pool answered, and what is no success, has no tokens.
-        let tally = (status.is_success() && !pool.is_empty()).then(|| self.tally.pool(&pool));
-        response.map(|inner| {
-            Body::new(CountedBody {
-                inner,
-                metrics: self.metrics,
-                trace: TraceLabel::of(&Span::current()),
-                pool,
-                route: self.route,
-                status,
-                arrived,
-                begun: false,
-                is_stream,
-                tally,
-                answering: false,
-                _line: line,
-            })
-        })
-    }
+    })
 }
 
 /// A body that notes when its first byte passes and when it is over.

@@ -66,7 +66,9 @@ impl Call {
     /// Writes this attempt's context into the headers for the backend: the client's own where nothing is traced.
     pub(super) fn inject(&self, headers: &mut HeaderMap) {
         let span = if self.notes.traced() { &self.span } else { self.notes.server() };
-        inject_current(span, headers);
+        if !span.is_disabled() {
+            inject_current(span, headers);
+        }
     }
 
     /// The head of the answer is there.
@@ -143,7 +145,7 @@ impl Drop for Call {
             self.notes.facts().code = Some(CLIENT_GONE);
         }
         if let Some(content) = &self.content {
-            content.write(self.notes.server(), &self.span);
+            content.write(self.notes.scope(), &self.span);
         }
         if !self.notes.traced() {
             return;

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tidegate_telemetry::log::CONTENT;
-use tidegate_telemetry::{KeyValue, span};
+use tidegate_telemetry::{KeyValue, RequestScope, span};
 use tracing::Span;
 
 /// Bytes of an answer that are kept to be shown.
@@ -33,10 +33,10 @@ impl Content {
         self.answer.extend_from_slice(&data[..data.len().min(room)]);
     }
 
-    /// Writes a log line in `server`, and both into `call` where it is traced.
-    pub(super) fn write(&self, server: &Span, call: &Span) {
+    /// Writes a log line of `request`, and both into `call` where it is traced.
+    pub(super) fn write(&self, request: &RequestScope, call: &Span) {
         let output = self.output().to_string();
-        server.in_scope(|| tracing::info!(target: CONTENT, input = self.input, output, "prompt and answer"));
+        request.enter(|| tracing::info!(target: CONTENT, input = self.input, output, "prompt and answer"));
         let attributes = [("gen_ai.input.messages", self.input.clone()), ("gen_ai.output.messages", output)];
         span::annotate(call, attributes.map(|(name, value)| KeyValue::new(name, value)));
     }

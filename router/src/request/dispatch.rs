@@ -1,7 +1,7 @@
 //! Dispatch: sends an admitted job to the backend of its slot and returns the answer with the slot inside its body.
 
 use super::Job;
-use super::admission::{Admitted, Undelivered, timed_out};
+use super::admission::{Undelivered, timed_out};
 use super::body::GuardedBody;
 use super::call::Call;
 use super::idle::IdleBody;
@@ -13,16 +13,13 @@ use crate::ledger::{End, Grant, HandBack};
 use crate::upstream::{OwnKey, Upstream, UpstreamError};
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tidegate_telemetry::metrics::BackendError;
 use tidegate_wire::error::ErrorBody;
 use tidegate_wire::header as names;
 use tokio::time::Instant;
-use tower::Service;
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1) or that the client library sets itself.
 pub(super) const NOT_FORWARDED: [HeaderName; 12] = [
@@ -43,7 +40,7 @@ pub(super) const NOT_FORWARDED: [HeaderName; 12] = [
 /// Bytes of a 503 that are read to find out whether the backend was full.
 const MAX_REFUSAL_BODY: usize = 64 * 1024;
 
-/// The innermost service: one attempt on one backend.
+/// One attempt on one backend.
 #[derive(Debug, Clone)]
 pub struct Dispatch {
     /// Connections to backends.
@@ -56,29 +53,19 @@ pub struct Dispatch {
     pub log_content: bool,
 }
 
-impl Service<Admitted> for Dispatch {
-    type Response = Response<Body>;
-    type Error = Undelivered;
-    type Future = BoxFuture<'static, Result<Response<Body>, Undelivered>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Undelivered>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, admitted: Admitted) -> Self::Future {
-        let dispatch = self.clone();
-        Box::pin(async move { dispatch.deliver(admitted).await })
-    }
-}
-
 impl Dispatch {
-    async fn deliver(&self, admitted: Admitted) -> Result<Response<Body>, Undelivered> {
-        let Admitted { job, permit, resends } = admitted;
+    /// Sends `job` to the backend that `permit` names, after so many that did not take it.
+    pub(super) async fn deliver(
+        &self,
+        job: &Job,
+        permit: Permit,
+        resends: u32,
+    ) -> Result<Response<Body>, Undelivered> {
         let Some(grant) = permit.grant() else {
             return Err(Undelivered::Failed(Error::new(ErrorKind::Internal, "a permit was used twice")));
         };
-        let mut call = Call::begin(&job, grant, resends, self.log_content);
-        let request = match upstream_request(&job, grant, &call, permit.key()) {
+        let mut call = Call::begin(job, grant, resends, self.log_content);
+        let request = match upstream_request(job, grant, &call, permit.key()) {
             Ok(request) => request,
             Err(error) => {
                 call.failed(error.kind.code());
@@ -100,9 +87,9 @@ impl Dispatch {
             Ok(Ok(response)) => {
                 call.answered(response.status());
                 if response.status() == StatusCode::SERVICE_UNAVAILABLE {
-                    return self.refused_or_passed(&job, permit, call, response).await;
+                    return Box::pin(self.refused_or_passed(job, permit, call, response)).await;
                 }
-                Ok(self.guard(&job, permit, call, response))
+                Ok(self.guard(job, permit, call, response))
             }
         }
     }
@@ -225,8 +212,14 @@ fn upstream_request(
     *request.method_mut() = Method::POST;
     *request.uri_mut() = target(&grant.url, &job.target)?;
     let headers = request.headers_mut();
-    headers.extend(job.headers.iter().map(|(name, value)| (name.clone(), value.clone())));
-    strip(headers);
+    // With room for what is added below, so that it need not grow.
+    headers.reserve(job.headers.len() + 8);
+    let named = named_by_connection(&job.headers);
+    for (name, value) in &job.headers {
+        if !NOT_FORWARDED.contains(name) && !named.contains(name) {
+            headers.append(name, value.clone());
+        }
+    }
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let remaining = job.deadline.saturating_duration_since(Instant::now()).as_millis();
     headers.insert(
@@ -260,16 +253,17 @@ fn target(base: &str, path: &Uri) -> Result<Uri, Error> {
 
 /// Takes out what belongs to one connection, also what `connection` itself names.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&NOT_FORWARDED) {
+    let mut gone = named_by_connection(headers);
+    gone.extend(headers.keys().filter(|name| NOT_FORWARDED.contains(name)).cloned());
+    for name in &gone {
         headers.remove(name);
     }
+}
+
+/// The headers that `connection` says belong to it.
+fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
 }
 
 pub(super) fn is_event_stream(value: &HeaderValue) -> bool {

@@ -3,71 +3,25 @@
 //! It stands outside admission, since each pool decides for itself, and inside the opening of late streams, which bridges the
 //! wait in any of them.
 
+use super::way::Way;
 use super::{Job, model};
 use crate::error::{Error, ErrorKind};
 use crate::names::Destination;
 use axum::body::Body;
-use futures_util::future::BoxFuture;
 use http::{HeaderValue, Response};
-use std::task::{Context, Poll};
 use tidegate_admission::Reason;
 use tidegate_wire::header as names;
-use tower::{Layer, Service};
-
-type Answer = BoxFuture<'static, Result<Response<Body>, Error>>;
-
-/// Puts fallbacks in front of a service that answers jobs.
-#[derive(Debug, Clone, Copy)]
-pub struct FallbackLayer;
-
-impl<S> Layer<S> for FallbackLayer {
-    type Service = Fallback<S>;
-    fn layer(&self, inner: S) -> Fallback<S> {
-        Fallback { inner }
-    }
-}
-
-/// The service that [`FallbackLayer`] makes.
-#[derive(Debug, Clone)]
-pub struct Fallback<S> {
-    inner: S,
-}
-
-impl<S> Service<Job> for Fallback<S>
-where
-    S: Service<Job, Response = Response<Body>, Error = Error, Future = Answer> + Clone + Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, job: Job) -> Answer {
-        if job.others.is_empty() && !job.fallback {
-            return self.inner.call(job);
-        }
-        let clone = self.inner.clone();
-        let inner = std::mem::replace(&mut self.inner, clone);
-        Box::pin(try_each(inner, job))
-    }
-}
 
 /// Tries the pools one after the other. Where all refuse, the first one's word is the client's.
-async fn try_each<S>(mut inner: S, mut job: Job) -> Result<Response<Body>, Error>
-where
-    S: Service<Job, Response = Response<Body>, Error = Error>,
-{
+pub(super) async fn try_each(way: &Way, mut job: Job) -> Result<Response<Body>, Error> {
     let others = std::mem::take(&mut job.others);
     let spare = job.clone();
-    let refused = match attempt(&mut inner, job).await {
+    let refused = match attempt(way, job).await {
         Err(error) if leads_elsewhere(error.kind) => error,
         answered => return answered,
     };
     for destination in others {
-        match attempt(&mut inner, spare.clone().sent_to(destination)).await {
+        match attempt(way, spare.clone().sent_to(destination)).await {
             Err(error) if leads_elsewhere(error.kind) => {}
             answered => return answered,
         }
@@ -75,13 +29,9 @@ where
     Err(refused)
 }
 
-async fn attempt<S>(inner: &mut S, job: Job) -> Result<Response<Body>, Error>
-where
-    S: Service<Job, Response = Response<Body>, Error = Error>,
-{
+async fn attempt(way: &Way, job: Job) -> Result<Response<Body>, Error> {
     let instead = job.fallback.then(|| HeaderValue::try_from(&job.model).ok()).flatten();
-    std::future::poll_fn(|cx| inner.poll_ready(cx)).await?;
-    let mut response = inner.call(job).await?;
+    let mut response = way.admit(job).await?;
     if let Some(model) = instead {
         response.headers_mut().insert(names::FALLBACK, model);
     }

@@ -11,25 +11,22 @@ use crate::error::{Error, ErrorKind};
 use crate::names::Names;
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use http::{HeaderMap, Request, Response, header, request::Parts};
+use http::{HeaderMap, Request, header, request::Parts};
 use serde::Deserialize;
 use serde_json::Value;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tidegate_admission::{Class, Priority};
 use tidegate_serve::body::BodyError;
 use tidegate_wire::header as names;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
-use tower::{Layer, Service};
 
 /// Bytes that a model's name may have: it stands in log lines, spans and errors.
 const MAX_MODEL_NAME: usize = 512;
 
 /// What intake needs to know; the same for all requests.
 #[derive(Debug, Clone)]
-pub struct IntakeLayer {
+pub struct Intake {
     /// Which pool serves which model.
     pub catalogue: Catalogue,
     /// Aliases and fallbacks.
@@ -44,47 +41,14 @@ pub struct IntakeLayer {
     pub max_priority: Priority,
 }
 
-impl<S> Layer<S> for IntakeLayer {
-    type Service = Intake<S>;
-    fn layer(&self, inner: S) -> Intake<S> {
-        Intake { settings: self.clone(), inner }
-    }
-}
-
-/// The service that [`IntakeLayer`] makes.
-#[derive(Debug, Clone)]
-pub struct Intake<S> {
-    settings: IntakeLayer,
-    inner: S,
-}
-
-impl<S> Service<Request<Body>> for Intake<S>
-where
-    S: Service<Job, Response = Response<Body>, Error = Error> + Clone + Send + 'static,
-    S::Future: Send,
-{
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, Error>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let arrived = Instant::now();
-        let settings = self.settings.clone();
-        let clone = self.inner.clone();
-        let mut inner = std::mem::replace(&mut self.inner, clone);
-        Box::pin(async move {
-            let job = settings.read(request, arrived).await?;
-            inner.call(job).await
-        })
-    }
-}
-
-impl IntakeLayer {
-    async fn read(&self, request: Request<Body>, arrived: Instant) -> Result<Job, Error> {
+impl Intake {
+    /// Reads a request that arrived at `arrived`.
+    pub(super) async fn read(
+        &self,
+        request: Request<Body>,
+        arrived: Instant,
+        notes: &Notes,
+    ) -> Result<Job, Error> {
         let (parts, body) = request.into_parts();
         let timeout = self.timeout(&parts.headers);
         let deadline = arrived + timeout.as_ref().copied().unwrap_or(self.request_timeout);
@@ -101,24 +65,25 @@ impl IntakeLayer {
         }
         timeout?;
         check_content_type(&parts.headers)?;
-        self.job(parts, body, arrived, deadline)
+        self.job(parts, body, (arrived, deadline), notes.clone())
     }
 
     /// What a request that was read whole asks for.
-    fn job(&self, mut parts: Parts, body: Bytes, arrived: Instant, deadline: Instant) -> Result<Job, Error> {
+    fn job(
+        &self,
+        mut parts: Parts,
+        body: Bytes,
+        (arrived, deadline): (Instant, Instant),
+        notes: Notes,
+    ) -> Result<Job, Error> {
         let envelope = Envelope::parse(&body)?;
         let (to, others) = self
             .names
             .destinations(&self.catalogue, &envelope.model)
             .map_err(|unknown| unknown_model(&envelope.model, unknown))?;
-        let asked = asked_priority(&parts.headers, envelope.tier.as_deref())?;
-        let priority = capped(asked, self.max_priority);
-        // What it declares to need at most is charged in advance.
-        let reserved = envelope
-            .bound
-            .map_or(0, |bound| bound.saturating_add(body.len() as u64 / tenant::BYTES_PER_TOKEN));
+        let priority = capped(asked_priority(&parts.headers, envelope.tier.as_deref())?, self.max_priority);
+        let reserved = envelope.reserved(body.len());
         let (priority, caller) = tenant::rights(&parts.extensions, &envelope.model, priority, reserved)?;
-        let notes = parts.extensions.get::<Notes>().cloned().unwrap_or_else(Notes::begin);
         notes.asked(&envelope.model, priority, envelope.stream);
         forwarded::note(&mut parts.headers, &parts.uri, parts.extensions.get());
         Ok(Job {
@@ -230,6 +195,11 @@ impl Envelope {
         };
         let bound = raw.max_completion_tokens.as_u64().or(raw.max_tokens.as_u64());
         Ok(Self { model, stream, tier, bound })
+    }
+
+    /// Tokens that are charged in advance to a tenant whose request has a body of `bytes`: what it declares to need at most.
+    fn reserved(&self, bytes: usize) -> u64 {
+        self.bound.map_or(0, |bound| bound.saturating_add(bytes as u64 / tenant::BYTES_PER_TOKEN))
     }
 }
 

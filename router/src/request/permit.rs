@@ -1,7 +1,7 @@
 //! The guards that hold a place in the ledger: a [`Claim`] until the grant, a [`Permit`] from the grant to the last byte.
 //!
 //! Dropping a guard gives back what it holds, whatever the reason: a client that left, a deadline, a panic. What the
-//! ledger must be told is told by a task of its own, so that a drop never blocks and never fails.
+//! ledger must be told is told without waiting, by a task of its own where need be, so that a drop never blocks and never fails.
 
 use super::lengths::Lengths;
 use super::meter::Meter;
@@ -14,12 +14,13 @@ use crate::tally::Tally;
 use http::HeaderValue;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::{Context, Waker};
 use std::time::Duration;
 use tidegate_admission::Class;
+use tidegate_telemetry::RequestScope;
 use tidegate_telemetry::metrics::{BackendError, InFlight, RouterMetrics};
 use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
-use tracing::Instrument;
 
 /// What the guards of all requests share.
 #[derive(Debug)]
@@ -106,7 +107,8 @@ struct Place {
 }
 
 impl Place {
-    /// Tells the ledger in a task of its own; a ledger that is away reconciles by its leases later.
+    /// Tells the ledger: at once where that is in this process, else in a task of its own; a ledger that is away reconciles by its
+    /// leases later.
     fn tell<F, Fut>(self, call: F)
     where
         F: FnOnce(Self) -> Fut + Send + 'static,
@@ -115,7 +117,11 @@ impl Place {
         // A drop after the runtime has gone has nobody left to tell.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let telling = self.desk.telling.clone();
-            telling.spawn_on(call(self).in_current_span(), &runtime);
+            let mut told = Box::pin(RequestScope::current().follow(call(self)));
+            // Whoever wakes it, a task polls it anew.
+            if told.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending() {
+                telling.spawn_on(told, &runtime);
+            }
         }
     }
 

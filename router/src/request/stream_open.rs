@@ -3,9 +3,7 @@
 //! A queued stream keeps its headers back until its grant, so that a refusal is a real status. After one keep-alive
 //! interval it opens with 200 and comments flow; what goes wrong from then on is the last event of the stream.
 
-use super::Job;
 use super::access::Notes;
-use super::admission::Pool;
 use crate::error::Error;
 use axum::body::Body;
 use bytes::Bytes;
@@ -17,57 +15,18 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tidegate_wire::{header as names, sse};
 use tokio::time::{Instant, Sleep, sleep_until};
-use tower::{Layer, Service};
-
-/// Puts the opening of late streams in front of a service that answers jobs.
-#[derive(Debug, Clone, Copy)]
-pub struct StreamOpenLayer {
-    /// `--keep-alive`.
-    pub keep_alive: Duration,
-}
-
-impl<S> Layer<S> for StreamOpenLayer {
-    type Service = StreamOpen<S>;
-    fn layer(&self, inner: S) -> StreamOpen<S> {
-        StreamOpen { keep_alive: self.keep_alive, inner }
-    }
-}
-
-/// The service that [`StreamOpenLayer`] makes.
-#[derive(Debug, Clone)]
-pub struct StreamOpen<S> {
-    keep_alive: Duration,
-    inner: S,
-}
 
 type Answer = BoxFuture<'static, Result<Response<Body>, Error>>;
 
-impl<S> Service<Job> for StreamOpen<S>
-where
-    S: Service<Job, Response = Response<Body>, Error = Error>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = Answer;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, job: Job) -> Answer {
-        let (stream, keep_alive, notes) = (job.stream, self.keep_alive, job.notes.clone());
-        let pool = Pool(job.pool.clone());
-        let mut answer: Answer = Box::pin(self.inner.call(job));
-        if !stream {
-            return answer;
-        }
-        Box::pin(async move {
-            match tokio::time::timeout(keep_alive, &mut answer).await {
-                Ok(answered) => answered,
-                Err(_) => Ok(pool.mark(open(LateStream::new(answer, keep_alive, notes)))),
-            }
-        })
+/// Waits for the answer to a stream, at most for `keep_alive`: then the stream is opened without it.
+pub(super) async fn bridge(
+    mut answer: Answer,
+    keep_alive: Duration,
+    notes: &Notes,
+) -> Result<Response<Body>, Error> {
+    match tokio::time::timeout(keep_alive, &mut answer).await {
+        Ok(answered) => answered,
+        Err(_) => Ok(open(LateStream::new(answer, keep_alive, notes.clone()))),
     }
 }
 

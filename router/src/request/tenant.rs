@@ -11,14 +11,11 @@ use crate::shared::Shared;
 use axum::body::Body;
 use axum::extract::State;
 use axum::middleware::Next;
-use futures_util::future::BoxFuture;
 use http::{Extensions, HeaderMap, HeaderName, HeaderValue, Request, Response, header};
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 use tidegate_admission::{Priority, Quota};
 use tidegate_serve::body::discard;
-use tower::{Layer, Service};
 
 /// Bytes of a prompt that count as a token before its tokens are known: what English text comes to in most vocabularies.
 pub(super) const BYTES_PER_TOKEN: u64 = 4;
@@ -37,71 +34,44 @@ const LIMITS: [[HeaderName; 3]; 2] = [
     ],
 ];
 
-/// Lets in who shows a key; everybody where there are none.
-#[derive(Debug, Clone)]
-pub struct TenantLayer {
-    /// The keys in force, where there is a key file.
-    pub keys: Option<KeyStore>,
+/// Lets in a request that shows a key, and gives that key's limits. The request carries the key from now on.
+///
+/// # Errors
+/// If it shows none that is in force.
+pub(super) async fn let_in(
+    keys: &KeyStore,
+    request: &mut Request<Body>,
+    notes: &Notes,
+) -> Result<Quota, Error> {
+    let key = match key_of(keys, request.headers()) {
+        Ok(key) => key,
+        Err(error) => {
+            // A refusal while the client still writes would cut itself off.
+            discard(request.body_mut()).await;
+            return Err(error);
+        }
+    };
+    request.headers_mut().remove(header::AUTHORIZATION);
+    notes.facts().tenant = Some(key.tenant.clone());
+    let quota = key.quota;
+    request.extensions_mut().insert(key);
+    Ok(quota)
 }
 
-impl<S> Layer<S> for TenantLayer {
-    type Service = Tenant<S>;
-    fn layer(&self, inner: S) -> Tenant<S> {
-        Tenant { keys: self.keys.clone(), inner }
-    }
-}
-
-/// The service that [`TenantLayer`] makes.
-#[derive(Debug, Clone)]
-pub struct Tenant<S> {
-    keys: Option<KeyStore>,
-    inner: S,
-}
-
-impl<S> Service<Request<Body>> for Tenant<S>
-where
-    S: Service<Request<Body>, Response = Response<Body>, Error = Error>,
-    S::Future: Send + 'static,
-{
-    type Response = Response<Body>;
-    type Error = Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, Error>>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        let Some(keys) = &self.keys else { return Box::pin(self.inner.call(request)) };
-        let key = match key_of(keys, request.headers()) {
-            Ok(key) => key,
-            Err(error) => {
-                return Box::pin(async move {
-                    // A refusal while the client still writes would cut itself off.
-                    discard(request.body_mut()).await;
-                    Err(error)
-                });
-            }
-        };
-        request.headers_mut().remove(header::AUTHORIZATION);
-        let notes = request.extensions().get::<Notes>().cloned().unwrap_or_else(Notes::begin);
-        notes.facts().tenant = Some(key.tenant.clone());
-        let quota = key.quota;
-        request.extensions_mut().insert(key);
-        let answer = self.inner.call(request);
-        Box::pin(async move {
-            let answer = answer.await;
-            let allowance = notes.facts().allowance;
-            let Some(allowance) = allowance else { return answer };
-            let limits = limit_headers(&quota, &allowance);
-            match answer {
-                Ok(mut response) => {
-                    response.headers_mut().extend(limits);
-                    Ok(response)
-                }
-                Err(error) => Err(error.with_headers(limits)),
-            }
-        })
+/// Tells a tenant in its answer what is left of its key's limits, where they were looked at.
+pub(super) fn tell_limits(
+    quota: &Quota,
+    notes: &Notes,
+    answer: Result<Response<Body>, Error>,
+) -> Result<Response<Body>, Error> {
+    let Some(allowance) = notes.facts().allowance else { return answer };
+    let limits = limit_headers(quota, &allowance);
+    match answer {
+        Ok(mut response) => {
+            response.headers_mut().extend(limits);
+            Ok(response)
+        }
+        Err(error) => Err(error.with_headers(limits)),
     }
 }
 

@@ -8,7 +8,7 @@ use tidegate_wire::openai::{Usage, answer::PromptTokensDetails};
 /// Bytes of an answer's end that are kept: what servers write behind `usage` fits many times.
 const KEPT: usize = 2048;
 /// The member's name as it stands in JSON. Inside a text the quotes would be escaped, so that no answer can feign it.
-const MEMBER: &str = "\"usage\":";
+const MEMBER: &[u8] = b"\"usage\":";
 
 /// The end of an answer that passes.
 #[derive(Debug, Default)]
@@ -41,14 +41,20 @@ impl AnswerEnd {
 
     /// What the whole answer says of its cost.
     pub(super) fn usage(&self) -> Option<Usage> {
-        let text = String::from_utf8_lossy(&self.bytes);
         // A stream that tells its usage with every event says `null` in some.
-        text.rmatch_indices(MEMBER).find_map(|(at, _)| read(&text[at + MEMBER.len()..]))
+        let mut before = self.bytes.as_slice();
+        while let Some(at) = memchr::memmem::rfind(before, MEMBER) {
+            if let Some(usage) = read(&self.bytes[at + MEMBER.len()..]) {
+                return Some(usage);
+            }
+            before = &before[..at];
+        }
+        None
     }
 }
 
-fn read(text: &str) -> Option<Usage> {
-    let member = serde_json::Deserializer::from_str(text).into_iter::<Member>().next()?.ok()?;
+fn read(text: &[u8]) -> Option<Usage> {
+    let member = serde_json::Deserializer::from_slice(text).into_iter::<Member>().next()?.ok()?;
     let usage = Usage::new(member.prompt_tokens, member.completion_tokens.unwrap_or(0));
     Some(Usage { prompt_tokens_details: member.prompt_tokens_details, ..usage })
 }

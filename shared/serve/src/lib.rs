@@ -8,7 +8,7 @@
 //! 3. [`door`]: the layers that every request passes before a handler sees it.
 //! 4. [`body`]: reading a request's body whole, up to a limit.
 //! 5. [`from_files`]: values that stand in files and change; [`token`]: who holds one may come in, through a [`gate`].
-//! 6. [`files`]: the limit of open files.
+//! 6. [`files`]: the limit of open files; [`pages`]: small pages of memory.
 //! 7. [`causes`]: why a process could not start, as one line. [`version`]: what `--version` says.
 //! 8. [`supervisor`]: what systemd is told.
 
@@ -21,6 +21,7 @@ pub mod files;
 pub mod from_files;
 pub mod gate;
 pub mod listen;
+pub mod pages;
 pub mod signal;
 pub mod supervisor;
 pub mod tls;

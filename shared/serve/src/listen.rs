@@ -6,7 +6,7 @@
 use crate::crowd::{ConnectionLimits, Crowd, Room};
 use crate::farewell::{self, FAREWELL};
 use crate::tls::{Handshake, KnownClient, ServerTls};
-use axum::Router;
+use axum::{BoxError, Router};
 use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
@@ -15,6 +15,7 @@ use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use std::net::{IpAddr, SocketAddr};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -151,6 +152,9 @@ pub async fn serve(
     drained
 }
 
+/// What is said on one connection, to its end. On the heap, so that whoever waits for it has room for no more than a pointer.
+type Conversation = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
+
 /// Who attends to connections, and how. Clones share it.
 #[derive(Clone)]
 struct Host {
@@ -165,12 +169,14 @@ impl Host {
     /// Serves one connection to its end; `_room` is held as long.
     async fn attend(self, stream: TcpStream, address: SocketAddr, _room: Room, watcher: Watcher) {
         prepare(&stream, self.patience);
+        let begun = Arc::new(Notify::new());
         let Some(tls) = &self.tls else {
-            let peer = Peer { address, proto: "http" };
-            let builder = builder(self.patience);
-            return self.speak(stream, builder, peer, None, watcher).await;
+            let (builder, peer) = (builder(self.patience), Peer { address, proto: "http" });
+            let conversation = self.converse(stream, builder, peer, None, watcher, begun.clone());
+            return self.follow(conversation, &begun).await;
         };
-        let stream = match tokio::time::timeout(self.patience.head.min(HANDSHAKE), tls.accept(stream)).await {
+        let handshake = Box::pin(tls.accept(stream));
+        let stream = match tokio::time::timeout(self.patience.head.min(HANDSHAKE), handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
@@ -178,36 +184,41 @@ impl Host {
         let Handshake { http_2, known } = Handshake::of(&stream);
         let builder = builder(self.patience);
         let builder = if http_2 { builder.http2_only() } else { builder.http1_only() };
-        self.speak(stream, builder, Peer { address, proto: "https" }, known, watcher).await;
+        let peer = Peer { address, proto: "https" };
+        let conversation = self.converse(stream, builder, peer, known, watcher, begun.clone());
+        self.follow(conversation, &begun).await;
     }
 
-    /// HTTP on a connection that is open.
-    async fn speak(
-        self,
-        stream: impl AsyncRead + AsyncWrite + Unpin + 'static,
+    /// HTTP on a connection that is open; `begun` is told of requests.
+    fn converse(
+        &self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         builder: Builder<TokioExecutor>,
         peer: Peer,
         known: Option<KnownClient>,
         watcher: Watcher,
-    ) {
-        let begun = Arc::new(Notify::new());
-        let begins = begun.clone();
+        begun: Arc<Notify>,
+    ) -> Conversation {
         let noting = MapRequestLayer::new(move |mut request: Request<Incoming>| {
             request.extensions_mut().insert(peer);
             if let Some(known) = known {
                 request.extensions_mut().insert(known);
             }
-            begins.notify_one();
+            begun.notify_one();
             request
         });
-        let app = farewell::last_answers(self.app.into_service::<Incoming>(), self.leaving);
+        let app = farewell::last_answers(self.app.clone().into_service::<Incoming>(), self.leaving.clone());
         let service = tower::Layer::layer(&noting, app);
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
-        let mut connection = Box::pin(watcher.watch(connection));
+        Box::pin(watcher.watch(connection.into_owned()))
+    }
+
+    /// Follows a conversation to its end, if it begins in time.
+    async fn follow(&self, mut conversation: Conversation, begun: &Notify) {
         // Which protocol it is, the first bytes say. The builder waits for them without a limit, and so does HTTP/2 for the
         // first request.
         let ended = tokio::select! {
-            ended = &mut connection => Some(ended),
+            ended = &mut conversation => Some(ended),
             begun = tokio::time::timeout(self.patience.head, begun.notified()) => match begun {
                 Ok(()) => None,
                 Err(_) => return,
@@ -215,7 +226,7 @@ impl Host {
         };
         let ended = match ended {
             Some(ended) => ended,
-            None => connection.await,
+            None => conversation.await,
         };
         if let Err(error) = ended {
             tracing::debug!(%error, "a connection ended early");

@@ -1,11 +1,8 @@
 //! How a log line looks and which lines are written: text for people at a terminal, JSON for machines elsewhere.
 
 mod filter;
-pub(crate) mod ids;
 mod json;
 mod text;
-
-pub use filter::REQUEST_SPAN;
 
 use std::io::IsTerminal;
 use std::str::FromStr;
@@ -116,11 +113,14 @@ where
 mod tests {
     use std::sync::{Arc, Mutex};
 
-    use opentelemetry::TraceId;
+    use http::{HeaderMap, HeaderValue};
+    use tracing::Span;
     use tracing_subscriber::layer::SubscriberExt;
 
-    use super::ids::RequestIds;
     use super::*;
+    use crate::environment::Propagator;
+    use crate::propagation::composite;
+    use crate::scope::RequestScope;
 
     #[test]
     fn formats_read_as_they_are_written() {
@@ -160,10 +160,12 @@ mod tests {
         let options = LogOptions { format, level: filter.to_owned() };
         let layer = lines(options, &Environment::default(), terminal, false, move || writer.clone()).unwrap();
         tracing::subscriber::with_default(Registry::default().with(layer), || {
-            let request = tracing::info_span!(target: "tidegate_test", "request", secret = "not shown");
-            let trace = TraceId::from_hex("4bf92f3577b34da6a3ce929d0e0e4736").unwrap();
-            ids::note(&request, RequestIds { request: "req-1".to_owned(), trace: Some(trace) });
-            request.in_scope(|| {
+            opentelemetry::global::set_text_map_propagator(composite(&[Propagator::TraceContext]));
+            let mut headers = HeaderMap::new();
+            let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+            headers.insert("traceparent", HeaderValue::from_static(parent));
+            let id = HeaderValue::from_static("req-1");
+            RequestScope::begin(Span::none(), &headers, id).enter(|| {
                 let below = tracing::info_span!(target: "tidegate_test", "below", secret = "nor this");
                 below.in_scope(
                     || tracing::warn!(target: "tidegate_test", waited_ms = 1.5, code = "a\"b", "slow"),
@@ -202,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_that_hides_the_requests_span_does_not_take_the_ids() {
+    fn a_filter_that_hides_most_lines_does_not_take_the_ids_of_the_others() {
         let text = logged(LogFormat::Json, true, "warn");
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.contains("req-1"), "{text}");

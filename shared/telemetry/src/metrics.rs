@@ -6,7 +6,7 @@
 //! 1. [`name`]: the names.
 //! 2. `label`: the label sets; every label value comes from configuration or from Tidegate, never from a client, and `bound`
 //!    keeps their number down.
-//! 3. `router`: what a router counts, with `ledger` and `account`.
+//! 3. `router`: what a router counts, with `per_pool`, `ledger` and `account`.
 //! 4. `backend`: what a backend counts, with `engine` and `gen_ai`.
 //! 5. `exposition`: the text in the format that a scraper asks for; [`push`](mod@push): to a collector, over OTLP.
 
@@ -22,6 +22,7 @@ mod in_flight;
 mod label;
 mod ledger;
 pub mod name;
+mod per_pool;
 mod process;
 pub mod push;
 mod router;

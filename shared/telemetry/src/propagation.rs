@@ -1,7 +1,7 @@
 //! Trace context across process borders: `traceparent`, `tracestate` and `baggage` (W3C), in and out.
 //!
-//! It works without an exporter too: then a client's context passes through unchanged, so that one trace id runs from
-//! the client to the backend even where only one of the processes on the way exports.
+//! Where nothing is exported there are no spans, and what a client sent passes through among its other headers, so that one trace
+//! id runs from the client to the backend even where only one of the processes on the way exports.
 
 use http::HeaderMap;
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
@@ -17,13 +17,24 @@ use crate::environment::Propagator;
 ///
 /// To be called right after the span is made: once it is entered, or asked for its context, its parent is fixed.
 pub fn set_parent_from(headers: &HeaderMap, span: &Span) {
-    let parent = global::get_text_map_propagator(|propagator| {
-        propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers))
-    });
     // No layer or a filtered span leaves the request without a parent, never without an answer.
-    if let Err(error) = span.set_parent(parent) {
+    if let Err(error) = span.set_parent(extract(headers)) {
         tracing::trace!(%error, "the request's trace context is not taken over");
     }
+}
+
+/// The context that a request's headers carry, if they carry one.
+pub(crate) fn parent_of(headers: &HeaderMap) -> Option<Context> {
+    let brings_one = global::get_text_map_propagator(|propagator| {
+        propagator.fields().any(|field| headers.contains_key(field))
+    });
+    brings_one.then(|| extract(headers))
+}
+
+fn extract(headers: &HeaderMap) -> Context {
+    global::get_text_map_propagator(|propagator| {
+        propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers))
+    })
 }
 
 /// Writes the context of `span` into `headers`, replacing what they carry. A span without context writes nothing.

@@ -5,41 +5,15 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
+use opentelemetry::KeyValue;
 use opentelemetry::trace::{Status, TraceContextExt};
-use opentelemetry::{KeyValue, TraceId};
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
-
-use crate::log::ids::{self, RequestIds};
-use crate::propagation::set_parent_from;
-
-/// Puts a request's span below the context that its headers carry, and its ids into the log lines that are written in it.
-/// True where the request is traced: what is written into its spans reaches a collector.
-///
-/// To be called right after the span is made.
-pub fn begin(span: &Span, headers: &HeaderMap, request_id: &str) -> bool {
-    set_parent_from(headers, span);
-    let context = span.context();
-    let otel = context.span();
-    let trace = Some(otel.span_context().trace_id()).filter(|id| *id != TraceId::INVALID);
-    ids::note(span, RequestIds { request: request_id.to_owned(), trace });
-    otel.is_recording()
-}
 
 /// True where what is written into `span` reaches a collector.
 #[must_use]
 pub fn is_traced(span: &Span) -> bool {
-    span.context().span().is_recording()
-}
-
-/// The trace id of `span` as 32 hex digits; none where nothing is exported and the client sent none.
-#[must_use]
-pub fn trace_id(span: &Span) -> Option<String> {
-    let context = span.context();
-    let reference = context.span();
-    let identity = reference.span_context();
-    identity.is_valid().then(|| identity.trace_id().to_string())
+    !span.is_disabled() && span.context().span().is_recording()
 }
 
 /// Sets attributes.

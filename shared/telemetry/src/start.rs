@@ -2,7 +2,6 @@
 
 use opentelemetry::global;
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry::trace::noop::NoopTracer;
 use thiserror::Error;
 use tracing::Level;
 use tracing::dispatcher::{self, Dispatch};
@@ -86,25 +85,21 @@ pub fn assemble(
         metrics::push::ask(push, resource());
     }
     global::set_text_map_propagator(propagation::composite(&settings.propagators));
-    let subscriber = Registry::default().with(vec![span_layer(export.as_ref()), lines]);
+    let layers = export.as_ref().map(span_layer).into_iter().chain([lines]);
+    let subscriber = Registry::default().with(layers.collect::<Vec<_>>());
     Ok((Dispatch::new(subscriber), Telemetry { export }, settings.warnings))
 }
 
 /// The layer that turns Tidegate's own spans into OpenTelemetry's.
 ///
-/// Without an exporter the no-op tracer hands the client's context on as it came: making up span ids that nobody
-/// will ever see would leave the next process with a parent that does not exist.
-fn span_layer(export: Option<&Export>) -> BoxLayer {
+/// Without an exporter there is none, so that no span is made: span ids that nobody will ever see would leave the next process
+/// with a parent that does not exist.
+fn span_layer(export: &Export) -> BoxLayer {
     let own_spans = Targets::new()
         .with_target("tidegate", Level::INFO)
         .with_target(log::ACCESS, LevelFilter::OFF)
         .with_target(log::CONTENT, LevelFilter::OFF);
-    match export {
-        Some(export) => {
-            lean(OpenTelemetryLayer::new(export.provider.tracer("tidegate"))).with_filter(own_spans).boxed()
-        }
-        None => lean(OpenTelemetryLayer::new(NoopTracer::new())).with_filter(own_spans).boxed(),
-    }
+    lean(OpenTelemetryLayer::new(export.provider.tracer("tidegate"))).with_filter(own_spans).boxed()
 }
 
 /// Leaves out what costs time in every span and tells an operator nothing: source lines, thread names, idle times.

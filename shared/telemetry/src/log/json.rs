@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
-use super::ids;
+use crate::scope::current_ids;
 
 /// Formats events as JSON.
 pub(super) struct JsonLines;
@@ -24,7 +24,7 @@ where
 {
     fn format_event(
         &self,
-        context: &FmtContext<'_, Registry, N>,
+        _context: &FmtContext<'_, Registry, N>,
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
@@ -35,9 +35,9 @@ where
         line.put("level", event.metadata().level().as_str());
         event.record(&mut line);
         line.put("target", event.metadata().target());
-        if let Some(ids) = ids::of(context, event) {
-            line.put("request_id", &ids.request);
-            if let Some(trace) = ids.trace {
+        if let Some(ids) = current_ids() {
+            line.put("request_id", ids.request());
+            if let Some(trace) = ids.trace() {
                 line.put("trace_id", &trace.to_string());
             }
         }

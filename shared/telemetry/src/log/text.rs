@@ -8,7 +8,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 
-use super::ids;
+use crate::scope::current_ids;
 
 /// Formats events as text, coloured where the writer says that colours can be shown.
 pub(super) struct TextLines;
@@ -30,9 +30,9 @@ where
         let colour = if writer.has_ansi_escapes() { colour(level) } else { "" };
         write!(writer, "{plain} {colour}{level:>5}{plain} {dim}{}:{plain} ", event.metadata().target())?;
         context.field_format().format_fields(writer.by_ref(), event)?;
-        if let Some(ids) = ids::of(context, event) {
-            write!(writer, " {dim}request_id={}", ids.request)?;
-            if let Some(trace) = ids.trace {
+        if let Some(ids) = current_ids() {
+            write!(writer, " {dim}request_id={}", ids.request())?;
+            if let Some(trace) = ids.trace() {
                 write!(writer, " trace_id={trace}")?;
             }
             write!(writer, "{plain}")?;

@@ -1,9 +1,11 @@
 //! Exemplars: the trace of one request beside the count that it went into.
 
-use opentelemetry::trace::TraceContextExt;
+use opentelemetry::trace::{SpanContext, TraceContextExt};
 use prometheus_client::encoding::EncodeLabelSet;
 use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
+
+use crate::scope::current_ids;
 
 /// The trace and span that an observation belongs to, in hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -15,12 +17,17 @@ pub struct TraceLabel {
 }
 
 impl TraceLabel {
-    /// The trace of `span`; none where it is not sampled: a link to a trace that nobody kept helps nobody.
+    /// The trace of `span`, or of the client of the request at work where spans are not exported; none where it is not sampled: a link to a trace that nobody kept helps nobody.
     #[must_use]
     pub fn of(span: &Span) -> Option<Self> {
+        if span.is_disabled() {
+            return current_ids().and_then(|ids| Self::from(&ids.context));
+        }
         let context = span.context();
-        let reference = context.span();
-        let identity = reference.span_context();
+        Self::from(context.span().span_context())
+    }
+
+    fn from(identity: &SpanContext) -> Option<Self> {
         (identity.is_valid() && identity.is_sampled()).then(|| Self {
             trace_id: identity.trace_id().to_string(),
             span_id: identity.span_id().to_string(),

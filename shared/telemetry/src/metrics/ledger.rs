@@ -77,7 +77,7 @@ impl LedgerMetrics {
 
     /// Shows a pool's counters at 0, so that their first increment is seen as one.
     pub(super) fn expect(&self, pool: &str) {
-        self.mended(pool, Mended::default());
+        self.count(pool, Mended::default());
         let _ = self.losses.get_or_create_owned(&self.by(pool));
         let _ = self.view_refusals.get_or_create_owned(&self.by(pool));
     }
@@ -100,8 +100,14 @@ impl LedgerMetrics {
         self.view_refusals.get_or_create(&self.by(pool)).inc();
     }
 
-    /// One step put this right.
+    /// One step put this right. Nearly all put nothing right.
     pub fn mended(&self, pool: &str, mended: Mended) {
+        if mended != Mended::default() {
+            self.count(pool, mended);
+        }
+    }
+
+    fn count(&self, pool: &str, mended: Mended) {
         for (holder, many) in [("router", mended.routers), ("backend", mended.backends)] {
             let lease = Lease { holder, pool: self.pools.name(pool) };
             self.leases_expired.get_or_create(&lease).inc_by(u64::from(many));

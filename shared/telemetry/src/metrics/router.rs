@@ -1,5 +1,7 @@
 //! What a router counts.
 
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use prometheus_client::metrics::counter::Counter;
@@ -16,6 +18,7 @@ use super::exemplar::TraceLabel;
 use super::in_flight::{WaitEnd, Waiting};
 use super::label::{Admission, Answer, Backend, Build, Pool, Preference, Refusal, Resend, Trouble, Wait};
 use super::ledger::LedgerMetrics;
+use super::per_pool::PoolCounters;
 use super::process::Process;
 use super::{InFlight, bucket, encode, name};
 
@@ -35,6 +38,8 @@ pub struct RouterMetrics {
     backends: Bound,
     /// Pools whose counters stand at 0 or more.
     shown: Bound,
+    /// What is counted with every request, by pool, so that it is looked up once.
+    by_pool: RwLock<HashMap<String, Arc<PoolCounters>>>,
     running: Family<Pool, Gauge>,
     waiting: Family<Pool, Gauge>,
     requests: Family<Answer, Counter>,
@@ -91,6 +96,7 @@ impl RouterMetrics {
             account: Account::default(),
             backends: Bound::new(MOST_BACKENDS),
             shown: Bound::new(super::account::MOST_POOLS),
+            by_pool: RwLock::default(),
             running: Family::default(),
             waiting: Family::default(),
             requests: Family::default(),
@@ -160,7 +166,7 @@ impl RouterMetrics {
 
     /// A request of `pool` has a slot until the guard drops.
     pub fn running(&self, pool: &str) -> InFlight {
-        InFlight::enter(&self.running.get_or_create_owned(&self.by(pool)))
+        InFlight::enter(&self.counters(pool).running)
     }
 
     /// A request of `pool` waits for a slot until the guard drops.
@@ -180,9 +186,11 @@ impl RouterMetrics {
         took: Duration,
         trace: Option<TraceLabel>,
     ) {
-        let pool = self.by(pool);
-        self.latency.get_or_create(&pool).observe(took.as_secs_f64(), trace, None);
-        self.requests.get_or_create(&Answer { pool: pool.pool, route, status }).inc();
+        let counters = self.counters(pool);
+        counters.latency.observe(took.as_secs_f64(), trace, None);
+        counters.answers.count((route, status), |pool| {
+            self.requests.get_or_create_owned(&Answer { pool, route, status })
+        });
     }
 
     /// A request was refused at the door. `pool` and `priority` are empty where it was not read to them.
@@ -227,14 +235,16 @@ impl RouterMetrics {
 
     /// A request got its first slot `waited` after it arrived.
     pub fn granted(&self, pool: &str, priority: &'static str, waited: Duration) {
-        let pool = self.by(pool);
-        self.queue_time.get_or_create(&pool).observe(waited.as_secs_f64());
-        self.admissions.get_or_create(&Admission { priority, pool: pool.pool }).inc();
+        let counters = self.counters(pool);
+        counters.queue_time.observe(waited.as_secs_f64());
+        counters
+            .admissions
+            .count(priority, |pool| self.admissions.get_or_create_owned(&Admission { priority, pool }));
     }
 
     /// The first byte of an answer came `took` after the request arrived.
     pub fn first_token(&self, pool: &str, took: Duration, trace: Option<TraceLabel>) {
-        self.first_token.get_or_create(&self.by(pool)).observe(took.as_secs_f64(), trace, None);
+        self.counters(pool).first_token.observe(took.as_secs_f64(), trace, None);
     }
 
     /// Takes over the ledger's account; to be called before [`encode`](Self::encode).
@@ -277,6 +287,26 @@ impl RouterMetrics {
     #[must_use]
     pub fn encode(&self) -> String {
         encode(&[&self.registry])
+    }
+
+    /// What is counted with every request of a pool.
+    fn counters(&self, pool: &str) -> Arc<PoolCounters> {
+        if let Some(counters) = self.by_pool.read().unwrap_or_else(PoisonError::into_inner).get(pool) {
+            return Arc::clone(counters);
+        }
+        let by = self.by(pool);
+        let counters = Arc::new(PoolCounters::new(
+            by.pool.clone(),
+            self.running.get_or_create_owned(&by),
+            [&self.latency, &self.first_token].map(|family| family.get_or_create_owned(&by)),
+            self.queue_time.get_or_create_owned(&by),
+        ));
+        // Names beyond the bound share one set, and are not remembered.
+        if by.pool == pool {
+            let mut all = self.by_pool.write().unwrap_or_else(PoisonError::into_inner);
+            return Arc::clone(all.entry(by.pool).or_insert(counters));
+        }
+        counters
     }
 
     fn by(&self, pool: &str) -> Pool {
