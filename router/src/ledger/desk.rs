@@ -128,6 +128,7 @@ impl<A: Account> Desk<A> {
             limits: self.options.limits_in(pool),
             why,
             place: self.holdings.place(attempt)?,
+            caller: self.holdings.caller(attempt),
         };
         let asking = self.holdings.open_next(pool, attempt, why, &next);
         let reply = self.account.apply(pool, &Event::HandBack(returned)).await?;

@@ -211,6 +211,11 @@ impl Holdings {
         }
     }
 
+    /// Whose an attempt is, where it came with a key.
+    pub(super) fn caller(&self, attempt: &AttemptId) -> Option<Caller> {
+        self.lock().get(attempt)?.caller.clone()
+    }
+
     /// This router has given an attempt up, and the ledger counts it until its work has stopped.
     pub(super) fn abandon(&self, attempt: &AttemptId) {
         if let Some(holding) = self.lock().get_mut(attempt)

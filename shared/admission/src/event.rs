@@ -142,6 +142,8 @@ pub struct Return {
     pub why: HandBack,
     /// The place that it had, as its grant said.
     pub place: Place,
+    /// Whose it is, where keys are in use: counts where the account has lost the attempt.
+    pub caller: Option<Caller>,
 }
 
 /// A router's renewal of its lease, as a whole.

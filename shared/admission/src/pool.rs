@@ -151,6 +151,7 @@ impl Pool {
                 reply
             }
         };
+        self.begin_anew();
         Outcome { reply, mended: std::mem::take(&mut self.mended), actions }
     }
 
@@ -204,6 +205,26 @@ impl Pool {
     /// Every attempt on the account.
     pub fn attempts(&self) -> &BTreeMap<AttemptId, Attempt> {
         &self.attempts
+    }
+
+    /// What each key has used; those that used nothing lately may not stand here.
+    pub fn keys(&self) -> &BTreeMap<String, KeyUse> {
+        &self.keys
+    }
+
+    /// What each tenant has on the account; those that owe nothing may not stand here.
+    pub fn tenants(&self) -> &BTreeMap<String, Tenant> {
+        &self.tenants
+    }
+
+    /// The place of the tenant's ticket that was served last, the greatest so far.
+    pub fn turn(&self) -> u64 {
+        self.turn
+    }
+
+    /// How many requests have told what one costs, and what one costs on average: see [`crate::caller::PER_TOKEN`].
+    pub fn costs(&self) -> (f64, f64) {
+        (self.costs, self.cost)
     }
 
     /// True when nothing is left and no backend was seen for [`POOL_MEMORY`] and as long as any router remembers: whoever

@@ -177,7 +177,7 @@ impl State {
 
     /// Time passes once nobody waits for the ledger's answer.
     fn of_time(&self, setup: &Setup, actions: &mut Vec<Action>) {
-        if self.some_call_awaited() {
+        if self.some_call_awaited() || self.ticks == Some(0) {
             return;
         }
         actions.push(Action::Tick(CutOff::Nobody));

@@ -4,8 +4,8 @@
 //! changed, through its public interface.
 
 use tidegate_admission::{
-    AttemptId, End, Event, Limits, Outcome, Place, Pool, Renewal, Return, Time, pool::Phase,
-    snapshot::BackendView,
+    Admit, AttemptId, Caller, End, Event, Limits, Outcome, Place, Pool, Quota, Renewal, Return, Time,
+    pool::Phase, snapshot::BackendView,
 };
 
 use crate::{
@@ -30,6 +30,12 @@ pub enum Breakage {
     RenewalTwice,
     /// A registration counts whenever it arrives.
     RegistrationLate,
+    /// All tenants count alike, whatever their weights.
+    EqualWeights,
+    /// Keys have no limits.
+    NoLimits,
+    /// A key gets back the tokens that its answers took.
+    TokensGivenBack,
 }
 
 impl Breakage {
@@ -54,9 +60,22 @@ impl Breakage {
                 }
                 pool.apply(now, event)
             }
+            (Breakage::EqualWeights, Event::Admit(ask)) => {
+                pool.apply(now, &with_caller(ask, |caller| Caller { weight: 1, ..caller }))
+            }
+            (Breakage::NoLimits, Event::Admit(ask)) => {
+                pool.apply(now, &with_caller(ask, |caller| Caller { quota: Quota::default(), ..caller }))
+            }
+            (Breakage::TokensGivenBack, Event::Release(id, end, Some(_))) => {
+                pool.apply(now, &Event::Release(id.clone(), *end, Some(0)))
+            }
             _ => pool.apply(now, event),
         }
     }
+}
+
+fn with_caller(ask: &Admit, change: impl FnOnce(Caller) -> Caller) -> Event {
+    Event::Admit(Admit { caller: ask.caller.clone().map(change), ..ask.clone() })
 }
 
 fn some_running(pool: &Pool) -> Option<AttemptId> {

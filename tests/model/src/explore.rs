@@ -49,7 +49,8 @@ fn finish(checker: impl Checker<World>, out: &mut impl Write) -> Explored {
     let is_wrong = |property: &Property<World>| {
         found.contains_key(property.name) != (property.expectation == Expectation::Sometimes)
     };
-    let wrong = promises::all().into_iter().filter(is_wrong).map(|property| property.name);
+    let promises = promises::of(&checker.model().setup);
+    let wrong = promises.into_iter().filter(is_wrong).map(|property| property.name);
     Explored {
         states: checker.state_count(),
         unique: checker.unique_state_count(),

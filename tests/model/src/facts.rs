@@ -31,6 +31,8 @@ pub struct Entry {
     pub suspect: bool,
     /// The lives of backends that it avoids, one bit each: see [`life_bit`].
     pub avoids: u16,
+    /// A key holds it.
+    pub keyed: bool,
 }
 
 /// A backend on the account.
@@ -58,7 +60,7 @@ pub struct Facts {
     /// Ticks since the last reset.
     pub since_reset: u32,
     /// Which of [`invariants::ALL`] do not hold, one bit each.
-    pub violated: u8,
+    pub violated: u16,
     /// Running, abandoned and queued, as the account counts them.
     pub counts: [u32; 3],
 }
@@ -68,7 +70,7 @@ pub fn life_bit(backend: u8, epoch: u8) -> u16 {
     1 << (usize::from(epoch) * BACKENDS + usize::from(backend)).min(15)
 }
 
-const NOTHING: Entry = Entry { spot: Spot::Absent, router: 0, suspect: false, avoids: 0 };
+const NOTHING: Entry = Entry { spot: Spot::Absent, router: 0, suspect: false, avoids: 0, keyed: false };
 
 impl Facts {
     /// Reads them off.
@@ -129,7 +131,7 @@ impl Facts {
     }
 }
 
-fn violated(pool: &Pool) -> u8 {
+fn violated(pool: &Pool) -> u16 {
     let broken = invariants::ALL.iter().enumerate().filter(|(_, (_, holds))| !holds(pool));
     broken.fold(0, |bits, (at, _)| bits | 1 << at)
 }
@@ -145,7 +147,8 @@ fn entry(attempt: &tidegate_admission::pool::Attempt, now: u32) -> Entry {
     };
     let lives = attempt.avoid.iter().filter_map(|life| life.split_once('\n'));
     let avoids = lives.fold(0, |bits, (backend, epoch)| bits | life_bit(number(backend), number(epoch)));
-    Entry { spot, router: number(&attempt.router), suspect: attempt.suspect, avoids }
+    let keyed = attempt.caller.is_some();
+    Entry { spot, router: number(&attempt.router), suspect: attempt.suspect, avoids, keyed }
 }
 
 /// A place as the ledger says it, in small numbers.

@@ -2,10 +2,13 @@
 
 use std::hash::{Hash, Hasher};
 
+use tidegate_admission::caller::MINUTE;
+
 use crate::{
     facts::Spot,
+    ledger::Ledger,
     message::{Message, Place, Slot, Verdict, Word},
-    names::{ATTEMPTS, LEASE},
+    names::{ATTEMPTS, LEASE, instant, number},
     state::{Early, Request, State, Task},
 };
 
@@ -15,6 +18,8 @@ const FAR: u32 = 3;
 /// Places, and what routers said, by what matters of them.
 struct Order {
     now: u32,
+    /// Tenants' places are compared with more than one another.
+    keyed: bool,
     arrivals: Vec<u64>,
     /// Router and number of what is late and will be news.
     late: Vec<(u8, u64)>,
@@ -39,7 +44,12 @@ impl Order {
             _ => None,
         });
         let news = |(router, number): &(u8, u64)| *number > state.ledger.heard[usize::from(*router)];
-        Order { now: state.ledger.now, arrivals, late: late.filter(news).collect() }
+        Order {
+            now: state.ledger.now,
+            keyed: state.ledger.books.keyed(),
+            arrivals,
+            late: late.filter(news).collect(),
+        }
     }
 
     /// 0 for what is no news, else its place among what will be.
@@ -47,25 +57,26 @@ impl Order {
         self.late.iter().filter(|(router, number)| *router == word.router && *number <= word.number).count()
     }
 
-    fn place(&self, place: Place) -> (u8, u8) {
-        let rank = self.arrivals.partition_point(|arrival| *arrival < place.arrival);
-        (rank as u8, place.deadline.saturating_sub(self.now).min(FAR) as u8)
+    fn place(&self, place: Place) -> (u64, u8) {
+        let rank = self.arrivals.partition_point(|arrival| *arrival < place.arrival) as u64;
+        let number = if self.keyed { place.arrival } else { rank };
+        (number, place.deadline.saturating_sub(self.now).min(FAR) as u8)
     }
 
-    fn slot(&self, slot: Slot) -> (u8, (u8, u8)) {
+    fn slot(&self, slot: Slot) -> (u8, (u64, u8)) {
         (slot.backend, self.place(slot.place))
     }
 
-    fn spot(&self, spot: Spot) -> (u8, u8, (u8, u8)) {
+    fn spot(&self, spot: Spot) -> (u8, u8, (u64, u8)) {
         match spot {
             Spot::Absent => (0, 0, (0, 0)),
             Spot::Queued(place) => (1, 0, self.place(place)),
             Spot::Running(backend, place) => (2, backend, self.place(place)),
-            Spot::Abandoned(backend, unproved) => (3, backend, (unproved as u8, 0)),
+            Spot::Abandoned(backend, unproved) => (3, backend, (unproved.into(), 0)),
         }
     }
 
-    fn task(&self, task: Task) -> (u8, u8, (u8, (u8, u8))) {
+    fn task(&self, task: Task) -> (u8, u8, (u8, (u64, u8))) {
         let nothing = (0, (0, 0));
         match task {
             Task::Idle => (0, 0, nothing),
@@ -113,6 +124,27 @@ fn held_place(request: &Request) -> Option<Place> {
     }
 }
 
+impl Ledger {
+    /// What keys have used and where tenants stand, on the account and in the books.
+    fn hash_turns<H: Hasher>(&self, hasher: &mut H) {
+        let now = instant(self.now);
+        for (name, used) in self.pool.keys() {
+            let limit = self.books.key(number(name)).tokens.unwrap_or(0) as f64;
+            let leaked = now.since(used.at) as f64 * limit / MINUTE;
+            (name, (used.tokens - leaked).max(0.0).to_bits()).hash(hasher);
+        }
+        for (name, tenant) in self.pool.tenants() {
+            (name, tenant.finish, tenant.last, tenant.weight).hash(hasher);
+        }
+        let (requests, cost) = self.pool.costs();
+        (self.pool.turn(), requests.to_bits(), cost.to_bits()).hash(hasher);
+        (self.books.tenants, self.books.turn, self.books.notes).hash(hasher);
+        for entry in self.facts.entries {
+            entry.keyed.hash(hasher);
+        }
+    }
+}
+
 impl Hash for State {
     fn hash<H: Hasher>(&self, hasher: &mut H) {
         let order = Order::of(self);
@@ -128,7 +160,11 @@ impl Hash for State {
         for request in &self.requests {
             (order.task(request.task), request.past, request.answers).hash(hasher);
         }
-        (self.machines, self.routers, self.faults, self.leaves, self.begun, self.breach).hash(hasher);
+        (self.machines, self.routers, self.faults, self.leaves, self.ticks, self.begun, self.breach)
+            .hash(hasher);
+        if order.keyed {
+            self.ledger.hash_turns(hasher);
+        }
         (self.fresh.len(), self.late.len()).hash(hasher);
         self.fresh.iter().chain(&self.late).for_each(|message| order.message(message, hasher));
     }

@@ -3,9 +3,11 @@
 use tidegate_admission::{Action, Event, Granted, Outcome, Pool, Reply};
 
 use crate::{
+    books::Books,
     breakage::Breakage,
     facts::{Facts, Spot},
     names::{ATTEMPTS, BACKENDS, LEASE, ROUTERS, Try, instant, number, tick},
+    setup::Setup,
     step_check::{Breach, Step},
 };
 
@@ -26,13 +28,15 @@ pub struct Ledger {
     pub proved: [u32; ATTEMPTS],
     /// Each ticket's true arrival, whatever the account makes of it.
     pub arrived: [u64; ATTEMPTS],
+    /// What keys and tenants have, and whose turn it is.
+    pub books: Books,
     /// The first promise that a step broke.
     pub breach: Option<Breach>,
 }
 
 impl Ledger {
     /// An empty account.
-    pub fn new() -> Ledger {
+    pub fn new(setup: &Setup) -> Ledger {
         let pool = Pool::new(instant(0));
         let facts = Facts::of(&pool);
         Ledger {
@@ -43,6 +47,7 @@ impl Ledger {
             heard: [0; ROUTERS],
             proved: [0; ATTEMPTS],
             arrived: [0; ATTEMPTS],
+            books: Books::new(setup),
             breach: None,
         }
     }
@@ -63,10 +68,13 @@ impl Ledger {
             self.hear(event);
         }
         self.remember(&before, event);
+        let wrong = self.books.enter(&before, event, &outcome);
         let granted = self.granted(&before, event, &outcome);
         let step = Step { before: &before, event, news, outcome: &outcome, ledger: self };
-        let breach = step.breach(&granted);
+        let breach = wrong.or(step.breach(&granted));
         self.breach = self.breach.or(breach);
+        granted.iter().for_each(|(one, ..)| self.books.granted(*one));
+        self.books.close(&self.facts);
         outcome
     }
 
@@ -169,11 +177,5 @@ impl Ledger {
             (Try::of(&granted.attempt), number(&granted.backend), tick(granted.place.deadline))
         };
         pushed.chain(answered).filter(fresh).map(known).collect()
-    }
-}
-
-impl Default for Ledger {
-    fn default() -> Ledger {
-        Ledger::new()
     }
 }

@@ -11,13 +11,15 @@
 //! 2. [`state`]: what the world consists of; [`names`] and [`message`] are its words.
 //! 3. [`action`]: all that can happen.
 //! 4. [`world`]: what follows from it; [`router`] for routers, [`wire`] for messages.
-//! 5. [`ledger`]: the real account, with [`facts`] read off it and [`step_check`] looking at every step.
+//! 5. [`ledger`]: the real account, with [`facts`] read off it and [`step_check`] looking at every step; [`books`] count what keys
+//!    and tenants have.
 //! 6. [`promises`]: what must hold in every state; [`settle`] is how a state is found to end at zero.
 //! 7. [`fingerprint`]: when two states are the same, which makes the world finite.
 //! 8. [`explore`]: one run, and what it came to.
 //! 9. [`breakage`]: ledgers that are wrong on purpose, which the checks must find.
 
 pub mod action;
+pub mod books;
 pub mod breakage;
 pub mod explore;
 pub mod facts;

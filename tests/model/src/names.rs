@@ -8,6 +8,8 @@ pub const ROUTERS: usize = 2;
 pub const BACKENDS: usize = 2;
 /// Requests at most.
 pub const REQUESTS: usize = 4;
+/// Keys at most.
+pub const KEYS: usize = 2;
 /// Attempts that a router makes for one request.
 pub const TRIES: usize = 2;
 /// Attempts at most, over all requests.

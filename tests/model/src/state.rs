@@ -116,6 +116,8 @@ pub struct State {
     pub faults: u8,
     /// How many more clients may leave.
     pub leaves: u8,
+    /// How many more ticks pass, where they are counted.
+    pub ticks: Option<u8>,
     /// The first promise that a backend or a router saw broken.
     pub breach: Option<Breach>,
 }

@@ -1,5 +1,7 @@
 //! What must hold of each step of the account, and cannot be seen in a state: who was served first, and why things go.
 
+use std::cmp::Ordering;
+
 use tidegate_admission::{Action, Event, Outcome, Reason};
 
 use crate::{
@@ -13,10 +15,18 @@ use crate::{
 pub enum Breach {
     /// L4: a ticket was granted before an earlier one that could have had the slot.
     Overtaken,
+    /// L4 with keys: a ticket was granted before another tenant's that had been served less, by weight.
+    OutOfTurn,
+    /// L4 with keys: a ticket does not stand where its tenant's last one ends, or at the place that is served.
+    Misplaced,
     /// A ticket was granted after its time.
     GrantedLate,
     /// L2: an attempt lost what it held, and nothing that happened gave it back.
     TakenAway,
+    /// A key holds or uses more than its limit.
+    OverLimit,
+    /// A request was refused that its key's limit allows.
+    Withheld,
     /// L5: a request was started again after its first byte had gone to the client.
     RunTwice,
 }
@@ -38,8 +48,8 @@ pub struct Step<'a> {
 impl Step<'_> {
     /// What the step broke. `granted`: attempt, backend and deadline of each grant in it.
     pub fn breach(&self, granted: &[(Try, u8, u32)]) -> Option<Breach> {
-        if granted.iter().any(|(one, backend, _)| self.overtook(*one, *backend)) {
-            return Some(Breach::Overtaken);
+        if let Some(breach) = granted.iter().find_map(|(one, backend, _)| self.overtook(*one, *backend)) {
+            return Some(breach);
         }
         if granted.iter().any(|(.., deadline)| *deadline <= self.ledger.now) {
             return Some(Breach::GrantedLate);
@@ -50,19 +60,28 @@ impl Step<'_> {
         unjustified.next().map(|_| Breach::TakenAway)
     }
 
-    /// Whether a ticket still waits that should have had this slot.
-    fn overtook(&self, granted: Try, backend: u8) -> bool {
+    /// The promise that is broken where a ticket still waits that should have had this slot.
+    fn overtook(&self, granted: Try, backend: u8) -> Option<Breach> {
         let facts = &self.ledger.facts;
         let life = facts.life(backend);
-        let turn = |one: Try| {
-            let priority = self.ledger.pool.attempts().get(&one.id()).map(|attempt| attempt.place.priority);
-            (priority, self.ledger.arrived[one.index()])
+        let could_have_it = |other: &Try| {
+            let entry = facts.entry(*other);
+            matches!(entry.spot, Spot::Queued(_)) && entry.avoids & life == 0
         };
-        Try::all().any(|other| {
-            let entry = facts.entry(other);
-            let waits = matches!(entry.spot, Spot::Queued(_));
-            waits && entry.avoids & life == 0 && turn(other) < turn(granted)
-        })
+        Try::all().filter(could_have_it).find_map(|other| self.is_before(other, granted))
+    }
+
+    /// The promise that is broken where one ticket waits while another one is granted.
+    fn is_before(&self, waits: Try, granted: Try) -> Option<Breach> {
+        let priority =
+            |one: Try| self.ledger.pool.attempts().get(&one.id()).map(|attempt| attempt.place.priority);
+        let arrived = |one: Try| self.ledger.arrived[one.index()];
+        match priority(waits).cmp(&priority(granted)) {
+            Ordering::Less => Some(Breach::Overtaken),
+            Ordering::Greater => None,
+            Ordering::Equal if self.ledger.books.keyed() => self.ledger.books.out_of_turn(granted, waits),
+            Ordering::Equal => (arrived(waits) < arrived(granted)).then_some(Breach::Overtaken),
+        }
     }
 
     /// Whether an attempt that has gone from the account had a reason to.
@@ -90,8 +109,9 @@ impl Step<'_> {
                 self.news && (unknown || self.unproved(one, renewal.reset_interval))
             }
             Event::Tick => self.dropped(one) || self.router_died(one),
+            Event::Admit(ask) => ask.caller.is_some() && self.dropped(one),
             // No router re-enters here: that is for the simulation of faults.
-            Event::Admit(_) | Event::RemoveBackend(_) | Event::Reenter(_) | Event::Refused(_) => false,
+            Event::RemoveBackend(_) | Event::Reenter(_) | Event::Refused(_) => false,
         }
     }
 
@@ -101,7 +121,9 @@ impl Step<'_> {
         self.outcome.actions.iter().any(|action| match action {
             Action::Drop { attempt, reason, .. } if Try::of(attempt) == one => match reason {
                 Reason::Deadline => place.deadline <= self.ledger.now,
-                Reason::QueueFull => matches!(self.event, Event::HandBack(_) | Event::Tick),
+                Reason::QueueFull => {
+                    matches!(self.event, Event::Admit(_) | Event::HandBack(_) | Event::Tick)
+                }
                 _ => false,
             },
             _ => false,

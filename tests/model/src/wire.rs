@@ -88,11 +88,19 @@ impl State {
                 limits: setup.limits(setup.router(one.request)),
                 why: why.word(),
                 place: whole(setup, *one, *place),
+                caller: setup.key(one.request).map(|(number, key)| key.caller(number)),
             }),
             Message::Cancel(one) => Event::Cancel(one.id(), End::ClientGone),
             // Nothing is ever measured: what the estimates decide is tested elsewhere, and would make time endless.
-            Message::Release(one) => Event::Release(one.id(), End::Failed, None),
-            Message::Abandon(one) => Event::Abandon(one.id(), End::TimedOut, None),
+            // But for what answers take, where nobody's time is ever over.
+            Message::Release(one) => match setup.key(one.request) {
+                Some((_, key)) => Event::Release(one.id(), End::Finished, Some(key.taken)),
+                None => Event::Release(one.id(), End::Failed, None),
+            },
+            Message::Abandon(one) => {
+                let taken = setup.key(one.request).map(|(_, key)| key.taken);
+                Event::Abandon(one.id(), End::TimedOut, taken)
+            }
             Message::Confirm(one) => Event::Confirm(one.id()),
             Message::Renew(word) => renew(setup, *word),
             Message::Answer(..) | Message::Renewed(..) | Message::Grant(..) | Message::Drop(_) => {
@@ -113,7 +121,7 @@ impl State {
             draw: 0.999,
             jitter: 0.0,
             prefer: None,
-            caller: None,
+            caller: setup.key(one.request).map(|(number, key)| key.caller(number)),
         })
     }
 }

@@ -54,7 +54,7 @@ impl Model for World {
     }
 
     fn properties(&self) -> Vec<Property<World>> {
-        promises::all()
+        promises::of(&self.setup)
     }
 }
 
@@ -64,7 +64,7 @@ impl World {
         let setup = &self.setup;
         let request = Request { task: Task::Idle, past: Default::default(), answers: 0 };
         let mut state = State {
-            ledger: Arc::new(Ledger::new()),
+            ledger: Arc::new(Ledger::new(setup)),
             requests: [request; REQUESTS],
             machines: [Machine { up: false, epoch: 0, work: None }; BACKENDS],
             routers: [true; ROUTERS],
@@ -74,6 +74,7 @@ impl World {
             begun: Tries::default(),
             faults: setup.faults,
             leaves: setup.leaves,
+            ticks: setup.ticks,
             breach: None,
         };
         for backend in 0..setup.backends {
@@ -100,7 +101,10 @@ impl State {
                 }
                 self.arrive(setup, message, true);
             }
-            Action::Tick(cut) => self.tick(setup, *cut),
+            Action::Tick(cut) => {
+                self.ticks = self.ticks.map(|left| left - 1);
+                self.tick(setup, *cut);
+            }
             Action::RenewLate(router) => {
                 let word = self.word(setup, *router);
                 self.late.insert(Message::Renew(Word { again: true, ..word }));

@@ -46,9 +46,50 @@ fn one_backend() {
 
 #[test]
 fn limits_that_differ() {
-    let wish = |router| Wish { router, priority: Priority::Normal, patience: FOREVER };
+    let wish = |router| Wish { router, priority: Priority::Normal, patience: FOREVER, key: None };
     let setup = Setup { max_queue_size: [2, 1], wishes: vec![wish(1), wish(1)], ..Setup::crowded(2) };
     keeps_all("two requests, two routers with different limits, one backend, two faults", setup, 340_000);
+}
+
+#[test]
+fn two_tenants() {
+    keeps_all(
+        "two requests of each of two tenants, two routers, one backend",
+        Setup::tenants(&[0, 0, 1, 1], 0),
+        220_000,
+    );
+}
+
+#[test]
+fn a_tenant_with_one_request_at_once() {
+    let setup = Setup::tenants(&[0, 0, 1], 1);
+    keeps_all("three requests of two tenants, two routers, one backend, one fault", setup, 1_000_000);
+}
+
+#[test]
+fn a_tenant_with_a_bucket_of_tokens() {
+    let setup = Setup { leaves: 0, ..Setup::tenants(&[0, 1, 1], 1) };
+    keeps_all("the same with two requests of the other tenant", setup, 200_000);
+}
+
+#[test]
+fn weights_that_do_not_count_are_found() {
+    breaks(promises::FAIR, Breakage::EqualWeights, Setup::tenants(&[0, 0, 1, 1], 0));
+}
+
+#[test]
+fn limits_that_do_not_hold_are_found() {
+    breaks(promises::KEY_LIMITED, Breakage::NoLimits, Setup::tenants(&[0, 0, 1, 1], 0));
+}
+
+#[test]
+fn tokens_that_do_not_count_are_found() {
+    breaks(promises::KEY_LIMITED, Breakage::TokensGivenBack, Setup::tenants(&[0, 0, 1, 1], 0));
+}
+
+#[test]
+fn a_dead_router_that_keeps_what_keys_hold_is_found() {
+    breaks(promises::ENDS_AT_ZERO, Breakage::DeadRouterKept, Setup::tenants(&[0, 0, 1], 1));
 }
 
 #[test]

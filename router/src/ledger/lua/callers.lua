@@ -127,10 +127,7 @@ local function callers()
     if t.held > 0 then return end
     S.weights = S.weights - t.weight
     if t.finish <= S.turn and t.last < S.turn then call('HDEL', TENANTS, c.tenant) end
-    if S.weights == 0 then
-      call('DEL', TENANTS)
-      S.turn = 0
-    end
+    parted = true
   end
 
   function made.refund(a)

@@ -1,5 +1,5 @@
 -- A granted slot comes back unused. ARGV: attempt, next, router, max_queue_size, pool_memory, why, rank, arrival, entered,
--- deadline.
+-- deadline, caller.
 -- Mirrors Pool::hand_back.
 if not present() then return 'unknown' end
 local id, next_id, router, pool_memory, why = ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[7]), ARGV[8]
@@ -7,7 +7,7 @@ local known = get_attempt(next_id)
 if known then return told(standing(next_id, known)) end
 open_lease(router, tonumber(ARGV[6]), pool_memory)
 local place = { router = router, rank = tonumber(ARGV[9]), arrival = tonumber(ARGV[10]), entered = tonumber(ARGV[11]),
-  deadline = tonumber(ARGV[12]), avoid = '', prefer = '', caller = '', charged = 0 }
+  deadline = tonumber(ARGV[12]), avoid = '', prefer = '', caller = ARGV[13], charged = 0 }
 
 local function give_back(a)
   place.avoid, place.prefer, place.caller, place.charged = a.avoid, a.prefer, a.caller, a.charged
@@ -49,6 +49,8 @@ elseif not (S.slots == 0 and S.now - S.backend_seen < pool_memory) and not some_
   refused = 'no_backend'
 end
 if refused then
+  -- Once: a second copy of the call finds nothing that it could give back.
+  if a and place.caller ~= '' then callers().refund(place) end
   dispatch()
   return told('rejected\0' .. refused .. '\0' .. struct.pack('<dd', 1, 0))
 end

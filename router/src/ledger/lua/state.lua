@@ -21,6 +21,8 @@ local call = redis.call
 -- the clock was ever put back; back, the routers that a recovery has seen, each between two NULs; weights, turn, costs, cost: see Pool; bucket, admitted, finished: see
 -- COUNTS.
 local S
+-- Whether a tenant's last request has gone in this call.
+local parted
 -- What the script answers: first what the caller is told, then what became of tickets, of all routers.
 local answer = { '' }
 
@@ -36,6 +38,11 @@ end
 
 -- Writes the counts and estimates back, or forgets the pool where nothing is left of it and nobody remembers it.
 local function save()
+  if parted and S.weights == 0 then
+    -- No tenant has anything: all begin anew. Mirrors Pool::begin_anew.
+    call('DEL', TENANTS)
+    S.turn = 0
+  end
   local unseen = S.now - S.backend_seen
   if S.slots <= 0 and unseen >= POOL_MEMORY and call('HLEN', NODES) == 0 and call('HLEN', ATTEMPTS) == 0 then
     local remembered = false

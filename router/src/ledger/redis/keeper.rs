@@ -252,12 +252,16 @@ impl State {
 /// An event with the router's share of its limits.
 fn within(share: Share, event: &Event) -> Event {
     let part = |limits: &Limits| share.of_limits(limits);
+    let part_of = |caller: &Option<Caller>| caller.as_ref().map(|caller| share.of_caller(caller));
     match event {
         Event::Admit(ask) => {
-            let caller = ask.caller.as_ref().map(|caller| share.of_caller(caller));
+            let caller = part_of(&ask.caller);
             Event::Admit(Admit { limits: part(&ask.limits), caller, ..ask.clone() })
         }
-        Event::HandBack(back) => Event::HandBack(Return { limits: part(&back.limits), ..back.clone() }),
+        Event::HandBack(back) => {
+            let caller = part_of(&back.caller);
+            Event::HandBack(Return { limits: part(&back.limits), caller, ..back.clone() })
+        }
         Event::Renew(renewal) => Event::Renew(Renewal { limits: part(&renewal.limits), ..renewal.clone() }),
         other => other.clone(),
     }

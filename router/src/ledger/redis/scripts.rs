@@ -175,6 +175,7 @@ fn hand_back(call: &mut ScriptInvocation<'_>, returned: &Return) {
     call.arg(&returned.attempt.0).arg(&returned.next.0).arg(&returned.router);
     remembered(call, &returned.limits);
     call.arg(why).arg(place.priority.rank()).arg(place.arrival).arg(place.entered.0).arg(place.deadline.0);
+    call.arg(caller(returned.caller.as_ref()));
 }
 
 fn put_backend(call: &mut ScriptInvocation<'_>, backend: &Backend) {

@@ -162,7 +162,8 @@ impl Trace {
         let next = self.fresh(&router);
         let why = if self.below(2) == 0 { HandBack::Concurrency } else { HandBack::Unreachable };
         let limits = self.limits[usize::from(router.ends_with('1'))];
-        Event::HandBack(Return { attempt, next, router, limits, why, place })
+        let caller = self.caller();
+        Event::HandBack(Return { attempt, next, router, limits, why, place, caller })
     }
 
     fn backend(&mut self) -> Backend {

@@ -79,13 +79,20 @@ impl Pool {
     /// A granted slot comes back unused; its ticket waits again in its old place, even where the account has lost the
     /// attempt meanwhile.
     pub(super) fn hand_back(&mut self, returned: &Return, actions: &mut Actions) -> Reply {
-        let Return { attempt, next, router, limits, why, place } = returned;
+        let Return { attempt, next, router, limits, why, place, .. } = returned;
         if let Some(reply) = self.standing(next, None) {
             return reply;
         }
         self.open_lease(router, limits);
-        let wish = self.give_back(attempt, *why);
+        let lost = Wish { caller: returned.caller.clone(), ..Wish::default() };
+        let known = self.give_back(attempt, *why);
+        let charged = known.is_some();
+        let wish = known.unwrap_or(lost);
         if let Some(reason) = self.no_way_back(*place, &wish.avoid, limits) {
+            // Once: a second copy of the call finds nothing that it could give back.
+            if let Some(caller) = wish.caller.as_ref().filter(|_| charged) {
+                self.refund_to(caller, wish.charged);
+            }
             self.dispatch(actions);
             return Reply::Rejected(Refusal { reason, retry_after: 1.0, hopeless: false }, None);
         }
@@ -95,9 +102,10 @@ impl Pool {
         reply
     }
 
-    /// Frees (or marks) the slot of an attempt that ran nothing; gives what its ticket wishes from now on.
-    fn give_back(&mut self, id: &AttemptId, why: HandBack) -> Wish {
-        let Some(attempt) = self.attempts.get(id) else { return Wish::default() };
+    /// Frees (or marks) the slot of an attempt that ran nothing; gives what its ticket wishes from now on. Nothing where the
+    /// account has lost the attempt.
+    fn give_back(&mut self, id: &AttemptId, why: HandBack) -> Option<Wish> {
+        let attempt = self.attempts.get(id)?;
         let Attempt { mut avoid, prefer, caller, charged, .. } = attempt.clone();
         let life = attempt.backend().and_then(|backend| Some(self.nodes.get(backend)?.life(backend)));
         match why {
@@ -111,7 +119,7 @@ impl Pool {
                 self.remove(id);
             }
         }
-        Wish { avoid, prefer, caller, charged }
+        Some(Wish { avoid, prefer, caller, charged })
     }
 
     /// A slot that no work is done on any more is nobody's.

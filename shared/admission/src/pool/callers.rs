@@ -105,6 +105,14 @@ impl Pool {
         self.keys.entry(key.to_owned()).or_insert(fresh)
     }
 
+    /// A step is over. Where no tenant has anything after it, all begin anew: nobody is left to be compared with.
+    pub(super) fn begin_anew(&mut self) {
+        if self.weights == 0 {
+            self.tenants.clear();
+            self.turn = 0;
+        }
+    }
+
     /// The place of a tenant's next request, and what its tenant is charged for it in advance.
     pub(super) fn fair_place(&self, ask: &Admit, caller: &Caller) -> (Place, u64) {
         let tenant = self.tenants.get(&caller.tenant);
@@ -150,7 +158,7 @@ impl Pool {
         }
     }
 
-    /// An attempt leaves the account. Whoever is the last tenant on it takes all places along: nobody is left to be compared with.
+    /// An attempt leaves the account. Its tenant is forgotten with its last one, unless it still has to wait for others.
     pub(super) fn goes(&mut self, caller: &Caller) {
         if let Some(usage) = self.keys.get_mut(&caller.key) {
             usage.held -= 1;
@@ -165,18 +173,19 @@ impl Pool {
         if tenant.finish <= turn && tenant.last < turn {
             self.tenants.remove(&caller.tenant);
         }
-        if self.weights == 0 {
-            self.tenants.clear();
-            self.turn = 0;
-        }
     }
 
     /// Nothing was done for a ticket: its key and its tenant get back what they were charged in advance, but for the request.
     pub(super) fn refund(&mut self, id: &AttemptId) {
         let Some(Attempt { caller: Some(caller), charged, .. }) = self.attempts.get(id) else { return };
         let (caller, charged) = (caller.clone(), *charged);
-        self.charge_instead(&caller, 0);
-        self.owes_instead(&caller, charged, 0);
+        self.refund_to(&caller, charged);
+    }
+
+    /// The same for one that is on the account no more.
+    pub(super) fn refund_to(&mut self, caller: &Caller, charged: u64) {
+        self.charge_instead(caller, 0);
+        self.owes_instead(caller, charged, 0);
     }
 
     /// The use of an attempt is known, or how long it has had its slot: it is charged in place of what was charged in advance.

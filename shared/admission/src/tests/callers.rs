@@ -4,7 +4,7 @@ use super::scene::{Scene, ask, granted, limits};
 use super::trace::backend;
 use crate::{
     Admit, AttemptId, Backend, Caller, End, Event, HandBack, Limits, Numbers, Priority, Quota, Reason, Reply,
-    invariants::violated, time::SECOND,
+    Return, invariants::violated, time::SECOND,
 };
 
 fn caller(tenant: &str, quota: Quota) -> Caller {
@@ -138,6 +138,54 @@ fn a_ticket_that_is_handed_back_stays_one() {
         assert_eq!(numbers(&reply).allowance.map(|used| used.held), Some(1.0), "{why:?}");
         scene.apply(&Event::Cancel(AttemptId(format!("{attempt}+")), End::ClientGone));
     }
+}
+
+#[test]
+fn a_ticket_that_may_not_wait_again_costs_nothing() {
+    let mut scene = Scene::new();
+    let quota = Quota { tokens: Some(600), ..Quota::default() };
+    let declared = || Caller { reserved: 300, ..caller("t", quota) };
+    let Reply::Granted(first, _) = scene.apply(&with("a", declared())).0 else { panic!("a slot") };
+    let (reply, _) = scene.hand_back("a", HandBack::Unreachable, first.place);
+    assert!(matches!(reply, Reply::Rejected(refusal, _) if refusal.reason == Reason::NoBackend), "{reply:?}");
+    let (reply, _) = scene.apply(&with("b", declared()));
+    assert_eq!(numbers(&reply).allowance.map(|used| (used.tokens, used.held)), Some((300.0, 1.0)));
+}
+
+#[test]
+fn a_ticket_that_the_account_has_lost_counts_for_its_key_when_it_comes_back() {
+    let mut scene = Scene::new();
+    let quota = Quota { concurrency: Some(1), ..Quota::default() };
+    let Reply::Granted(first, _) = scene.apply(&with("a", caller("t", quota))).0 else { panic!("a slot") };
+    scene.pass(20 * SECOND);
+    assert_eq!(scene.counts(), (0, 0, 0));
+    scene.apply(&Event::PutBackend(backend(0, 0, false)));
+    scene.apply(&Event::HandBack(Return {
+        attempt: "a".into(),
+        next: "a+".into(),
+        router: "r".to_owned(),
+        limits: limits(),
+        why: HandBack::Concurrency,
+        place: first.place,
+        caller: Some(caller("t", quota)),
+    }));
+    assert!(
+        limited(&scene.apply(&with("b", caller("t", quota))).0).is_some(),
+        "it is the one that it may have"
+    );
+    assert_eq!(violated(&scene.pool), Vec::<&str>::new());
+}
+
+#[test]
+fn a_ticket_that_comes_back_alone_keeps_its_place() {
+    let mut scene = one_slot();
+    waiting(&mut scene, "few", 1, &["f0", "f1"]);
+    ends(&mut scene, "f0", 1);
+    let place = scene.pool.attempts()[&AttemptId::from("f1")].place;
+    scene.hand_back("f1", HandBack::Concurrency, place);
+    waiting(&mut scene, "many", 1, &["m0", "m1"]);
+    let (_, actions) = scene.apply(&Event::Confirm("f1".into()));
+    assert_eq!(granted(&actions), ["f1+"]);
 }
 
 #[test]

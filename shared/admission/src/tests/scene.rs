@@ -81,6 +81,7 @@ impl Scene {
             limits: limits(),
             why,
             place,
+            caller: None,
         }))
     }
 

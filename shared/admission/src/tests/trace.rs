@@ -167,6 +167,7 @@ impl World {
             limits,
             why,
             place,
+            caller: place.arrival.is_multiple_of(2).then(|| caller(place.priority.rank(), place.arrival)),
         }))
     }
 

@@ -326,6 +326,7 @@ impl World {
             limits: self.routers[router].limits,
             why,
             place: slot.place,
+            caller: None,
         };
         self.call(router, Event::HandBack(back), Call::GivesBack(attempt.clone(), next));
     }
