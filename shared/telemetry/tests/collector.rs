@@ -176,17 +176,6 @@ async fn spans_leave_over_grpc() {
 }
 
 #[tokio::test]
-async fn without_an_exporter_no_span_is_made_and_the_clients_headers_stay_as_they_came() {
-    let (dispatch, telemetry) = telemetry(&[]);
-    dispatcher::with_default(&dispatch, || {
-        assert!(!tracing::span_enabled!(target: "tidegate_test", tracing::Level::INFO));
-        assert!(info_span!(target: "tidegate_test", "server").is_disabled());
-        assert!(one_request(&incoming()).is_empty(), "nothing is written over what the client sent");
-    });
-    telemetry.shutdown();
-}
-
-#[tokio::test]
 async fn a_level_that_hides_spans_from_the_log_does_not_cut_the_trace() {
     let variables = [("RUST_LOG", "off"), ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:9")];
     let (dispatch, _telemetry) = telemetry(&variables);
