@@ -1,12 +1,12 @@
 //! Dispatch: sends an admitted job to the backend of its slot and returns the answer with the slot inside its body.
 
-use super::Job;
 use super::admission::{Undelivered, timed_out};
 use super::body::GuardedBody;
 use super::call::Call;
 use super::idle::IdleBody;
 use super::permit::Permit;
 use super::watched::WatchedBody;
+use super::{Job, forwarded};
 use crate::config::BackendPatience;
 use crate::error::{Error, ErrorKind};
 use crate::ledger::{End, Grant, HandBack};
@@ -260,10 +260,11 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
 }
 
-/// The headers that `connection` says belong to it.
+/// The headers that `connection` says belong to it. Those that say who asked are not the client's to take away.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok()).collect()
+    let names = values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    names.filter(|name| !forwarded::says_who(name)).collect()
 }
 
 pub(super) fn is_event_stream(value: &HeaderValue) -> bool {

@@ -10,6 +10,11 @@ const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
+/// Whether a header is one that says who asked: no client may have it taken out on the way by naming it in `connection`.
+pub fn says_who(name: &HeaderName) -> bool {
+    [FOR, PROTO, HOST].contains(name)
+}
+
 /// Notes in `headers` who asked, and for which host: HTTP/1.1 says that in `host`, HTTP/2 in the target.
 pub fn note(headers: &mut HeaderMap, target: &Uri, peer: Option<&Peer>) {
     if let Some(Peer { address, proto }) = peer {

@@ -5,7 +5,7 @@ use tidegate_conformance::scene::{MODEL, Router};
 use tidegate_conformance::upstream::Step;
 
 /// Names that belong to one connection (RFC 9110, section 7.6.1), as a client may send them.
-const OF_THE_HOP: &str = "connection: close, X-Private, keep-alive\r\nx-private: 1\r\nkeep-alive: timeout=5\r\nte: trailers\r\n\
+const OF_THE_HOP: &str = "connection: close, X-Private, X-Forwarded-For, keep-alive\r\nx-private: 1\r\nkeep-alive: timeout=5\r\nte: trailers\r\n\
     trailer: x-t\r\nupgrade: websocket\r\nproxy-authorization: Basic eA==\r\nproxy-connection: keep-alive\r\n";
 
 #[tokio::test]
@@ -23,6 +23,7 @@ async fn what_belongs_to_one_hop_stays_there_in_both_directions() {
         assert!(seen.values(name).is_empty(), "{name} reached the backend: {:?}", seen.headers);
     }
     assert!(!seen.header("connection").contains("x-private"));
+    assert_eq!(seen.values("x-forwarded-for"), ["127.0.0.1"], "no client hides itself by naming this");
     assert_eq!(seen.values("x-kept"), ["café", "2"]);
     for name in ["x-hop", "keep-alive", "proxy-authenticate", "upgrade"] {
         assert!(answer.values(name).is_empty(), "{name} reached the client: {:?}", answer.headers);
