@@ -14,7 +14,7 @@ and warns that they do nothing there.
 ";
 
 /// The whole page.
-pub fn text(commands: &[Command]) -> String {
+pub(crate) fn text(commands: &[Command]) -> String {
     let mut page = HEAD.to_owned();
     for command in commands {
         section(&mut page, command, 2);

@@ -111,6 +111,12 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        // `script`, which gives a process its terminal, does not take it along.
+        let id = self.child.id();
+        let children = std::fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap_or_default();
+        for child in children.split_whitespace() {
+            let _ = Command::new("kill").args(["-s", "KILL", child]).status();
+        }
         // A process that has already ended needs no end.
         let _ = self.child.kill();
         let _ = self.child.wait();
