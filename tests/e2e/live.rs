@@ -134,7 +134,7 @@ async fn the_pieces_of_a_stream_are_counted_as_tokens() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_feed_ends_when_the_router_has_drained() {
-    let node = FakeNode::start(1, Plan::Stream(30, Duration::from_millis(30))).await;
+    let node = FakeNode::start(1, Plan::Stream(100, Duration::from_millis(30))).await;
     let router = TestRouter::start(&["--backend", &node.url]).await.with_backends(1).await;
     let mut feed = Feed::open(&router.admin).await;
     let stream = router.client.open_stream(MODEL, "x").await;
