@@ -52,6 +52,6 @@ def test_units_wait_longer_than_a_drain_takes(program: str) -> None:
     service = unit["Service"]
     assert service["Type"] == "notify" and service["ExecStart"].split()[0] == f"/usr/local/bin/{program}"
     said = subprocess.run([BIN / program, "--help"], capture_output=True, text=True, check=True).stdout
-    drain = re.search(r"--drain-timeout.*?\[default: (\d+)", said, re.DOTALL)
+    drain = re.search(r"^ +--drain-timeout(?:(?!^ +-).)*?\[default: (\d+)", said, re.DOTALL | re.MULTILINE)
     if drain:
         assert int(service["TimeoutStopSec"].removesuffix("s")) > int(drain[1])

@@ -50,7 +50,7 @@ test("a burst is seen within a second, the point climbs the curve, and the page 
   await until("the point climbs", async () => (await point(page, "low", "p")) > 0 && (await point(page, "low", "held")) > 3);
   await until("the sentence says so", async () => /^Refus(ing|ed) .* % of /.test(await page.locator("#status-sentence").textContent()));
   await until("refusals are drawn", async () => (await page.locator(".series.capacity").getAttribute("d"))?.length > 0);
-  assert.match(await page.locator("#status-advice").textContent(), /Lower priorities|More backends|--wait-share/);
+  assert.match(await page.locator("#status-advice").textContent(), /Lower priorities|More backends|--wait-share|helps against bursts only/);
   assert.match(await page.locator("#demo-answer").textContent(), /On its way: \d+ requests a second for 10 s/);
   await until("the burst ends", async () => (await point(page, "low", "held")) === 0, { limit: 60_000 });
   assert.deepEqual(errors, []);

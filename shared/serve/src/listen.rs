@@ -172,7 +172,7 @@ impl Host {
         let begun = Arc::new(Notify::new());
         let Some(tls) = &self.tls else {
             let (builder, peer) = (builder(self.patience), Peer { address, proto: "http" });
-            let conversation = self.converse(stream, builder, peer, None, watcher, begun.clone());
+            let conversation = self.converse(stream, &builder, peer, None, watcher, begun.clone());
             return self.follow(conversation, &begun).await;
         };
         let handshake = Box::pin(tls.accept(stream));
@@ -185,7 +185,7 @@ impl Host {
         let builder = builder(self.patience);
         let builder = if http_2 { builder.http2_only() } else { builder.http1_only() };
         let peer = Peer { address, proto: "https" };
-        let conversation = self.converse(stream, builder, peer, known, watcher, begun.clone());
+        let conversation = self.converse(stream, &builder, peer, known, watcher, begun.clone());
         self.follow(conversation, &begun).await;
     }
 
@@ -193,7 +193,7 @@ impl Host {
     fn converse(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        builder: Builder<TokioExecutor>,
+        builder: &Builder<TokioExecutor>,
         peer: Peer,
         known: Option<KnownClient>,
         watcher: Watcher,

@@ -80,7 +80,8 @@ backend out
 def tidegate(*more: str) -> Command:
     def command(port: int, mock: str, folder: Path, _: Namespace) -> list:
         # As many slots as anybody asks for: what is measured is the way, not the refusals.
-        return [BIN / "tidegate-router", "--port", str(port), "--admin-port", "0", "--backend", f"http://{mock}",
+        # Without a line per request, as the others.
+        return ["env", "RUST_LOG=warn", BIN / "tidegate-router", "--port", str(port), "--admin-port", "0", "--backend", f"http://{mock}",
                 "--backend-slots", "4000", *(word.format(folder=folder) for word in more)]
 
     return command

@@ -114,7 +114,7 @@ def test_the_envelope_of_http_is_checked(http: httpx.Client, model: str) -> None
     answer(http, 415, content=b"model=x", headers={"content-type": "application/x-www-form-urlencoded"})
     answer(http, 404, method="GET", path="/v1/nowhere")
     answer(http, 405, method="DELETE")
-    answer(http, 413, content=b" " * (9 * 1024 * 1024), headers=JSON)
+    answer(http, 413, content=b" " * (11 * 1024 * 1024), headers=JSON)
     body = {"model": model, "messages": HELLO}
     headers = http.post("/v1/chat/completions", json=body, headers={"x-large": "a" * 100_000})
     assert headers.status_code == 431
