@@ -30,7 +30,7 @@ pub enum Fleet {
     /// Backends that register themselves in Redis (and the listed ones), the ledger in Redis.
     Redis {
         /// `--redis-url`, with the password and the certificates that stand in files.
-        address: Address,
+        address: Box<Address>,
         /// `--redis-prefix`.
         prefix: String,
     },
@@ -171,7 +171,7 @@ fn limits(checks: &mut FlagChecks, flags: &Flags) -> Limits {
 fn fleet(checks: &mut FlagChecks, flags: &Flags) -> Fleet {
     match &flags.redis_url {
         Some(url) => match security::redis_address(checks, url, &flags.security) {
-            Some(address) => Fleet::Redis { address, prefix: flags.redis_prefix.clone() },
+            Some(address) => Fleet::Redis { address: Box::new(address), prefix: flags.redis_prefix.clone() },
             None => Fleet::Embedded,
         },
         None if flags.lists_no_backend() => Fleet::Embedded,

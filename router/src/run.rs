@@ -208,7 +208,7 @@ async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics)
     };
     match &config.fleet {
         Fleet::Redis { address, prefix } => {
-            let opened = RedisLedger::connect(address, prefix, config.redis_timeout, options).await;
+            let opened = RedisLedger::connect(address.as_ref(), prefix, config.redis_timeout, options).await;
             Ok(Ledger::Redis(opened.context("the ledger in Redis could not be opened")?))
         }
         Fleet::Embedded | Fleet::Static => Ok(Ledger::Memory(MemoryLedger::new(options))),

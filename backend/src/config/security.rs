@@ -36,7 +36,7 @@ impl Security {
         let file = flags.token_file.as_deref().filter(|file| !file.is_empty());
         let tokens = file.and_then(|file| {
             let refused = |error| {
-                checks.refuse("token-file", file, format_args!("a file with one token a line ({error})"))
+                checks.refuse("token-file", file, format_args!("a file with one token a line ({error})"));
             };
             token::open(file.as_ref()).map_err(refused).ok()
         });
@@ -111,7 +111,7 @@ fn server_tls(
     let shown = cert.display().to_string();
     ServerTls::open(ServerFiles { cert, key, client_ca })
         .map_err(|error| {
-            checks.refuse("tls-cert", &shown, format_args!("certificates and a key in PEM ({error})"))
+            checks.refuse("tls-cert", &shown, format_args!("certificates and a key in PEM ({error})"));
         })
         .ok()
 }

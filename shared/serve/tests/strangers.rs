@@ -1,5 +1,7 @@
 //! Connections of strangers who mean harm or know no better, on real sockets: none is held for ever, and none takes the room of all.
 
+#![expect(clippy::unwrap_used, reason = "a scene that cannot be set up fails the test")]
+
 use axum::Router;
 use axum::routing::get;
 use std::net::SocketAddr;

@@ -1,6 +1,5 @@
 //! Where nothing is exported no span is made, and what a client sent is written over by nobody. Alone in its process, as in production:
 //! whether spans are made is asked of all subscribers that a process has.
-#![expect(clippy::unwrap_used, reason = "a scene that cannot be set up fails the test")]
 
 use http::{HeaderMap, HeaderValue};
 use tidegate_telemetry::environment::Environment;

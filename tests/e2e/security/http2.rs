@@ -36,7 +36,6 @@ async fn closes_on(socket: TcpStream, mut next: impl FnMut(u32) -> Vec<u8>) -> b
         if given.write_all(&next(number)).await.is_err() {
             // A connection that is reset has been closed too.
             let _ = reading.await.unwrap();
-            println!("closed after {number} rounds");
             return true;
         }
     }

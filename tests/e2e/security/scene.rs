@@ -61,7 +61,6 @@ impl Besieged {
         self.serves_others().await;
         assert_eq!(self.client.chat(MODEL, "a connection from before").await.status, StatusCode::OK);
         let grown = memory(self.process.id()).saturating_sub(self.before);
-        println!("grown by {} KiB at most", grown >> 10);
         assert!(grown < MOST_GROWTH, "grown by {} MiB", grown >> 20);
     }
 }

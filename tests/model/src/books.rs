@@ -194,7 +194,7 @@ impl Books {
             .tenants
             .iter()
             .fold((0, 0), |(answers, took), tenant| (answers + tenant.answers, took + tenant.took));
-        if answers > 0 { cost(took) / answers } else { cost(1) }
+        cost(took).checked_div(answers).unwrap_or(cost(1))
     }
 
     fn by_weight(&self, cost: u64, number: u8) -> u64 {
