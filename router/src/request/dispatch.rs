@@ -214,12 +214,7 @@ fn upstream_request(
     let headers = request.headers_mut();
     // With room for what is added below, so that it need not grow.
     headers.reserve(job.headers.len() + 8);
-    let named = named_by_connection(&job.headers);
-    for (name, value) in &job.headers {
-        if !NOT_FORWARDED.contains(name) && !named.contains(name) {
-            headers.append(name, value.clone());
-        }
-    }
+    pass_on(&job.headers, headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let remaining = job.deadline.saturating_duration_since(Instant::now()).as_millis();
     headers.insert(
@@ -251,6 +246,16 @@ fn target(base: &str, path: &Uri) -> Result<Uri, Error> {
     })
 }
 
+/// Copies a client's headers but for what belongs to one connection.
+pub(super) fn pass_on(of_client: &HeaderMap, headers: &mut HeaderMap) {
+    let named = named_by_connection(of_client);
+    for (name, value) in of_client {
+        if !NOT_FORWARDED.contains(name) && !named.contains(name) {
+            headers.append(name, value.clone());
+        }
+    }
+}
+
 /// Takes out what belongs to one connection, also what `connection` itself names.
 pub(super) fn strip(headers: &mut HeaderMap) {
     let mut gone = named_by_connection(headers);
@@ -262,8 +267,9 @@ pub(super) fn strip(headers: &mut HeaderMap) {
 
 /// The headers that `connection` says belong to it. Those that say who asked are not the client's to take away.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
-    let values = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let names = values.flat_map(|value| value.split(',')).filter_map(|name| name.trim().parse().ok());
+    let values = headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes);
+    let names = values.flat_map(|value| value.split(|byte| *byte == b','));
+    let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
     names.filter(|name| !forwarded::says_who(name)).collect()
 }
 
@@ -285,6 +291,21 @@ mod tests {
         }
         strip(&mut headers);
         assert_eq!(headers.keys().map(HeaderName::as_str).collect::<Vec<_>>(), ["x-kept"]);
+        // One name that is none, and bytes beyond ASCII, do not hide the others.
+        headers.insert(header::CONNECTION, HeaderValue::from_bytes(b"\xe9, x y,X-Kept ,").unwrap());
+        strip(&mut headers);
+        assert!(headers.is_empty(), "{headers:?}");
+    }
+
+    #[test]
+    fn a_client_cannot_hide_who_it_is() {
+        let mut headers = HeaderMap::new();
+        let names = "x-forwarded-for, x-forwarded-proto, x-forwarded-host";
+        headers.insert(header::CONNECTION, HeaderValue::from_static(names));
+        headers.insert("x-forwarded-for", HeaderValue::from_static("192.0.2.7"));
+        strip(&mut headers);
+        assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
+        assert!(!headers.contains_key(header::CONNECTION));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! `tests/fuzz` looks for bytes that break these properties; a test here replays what is kept of its search. Each panics where its
 //! property does not hold.
 
-use super::dispatch::{NOT_FORWARDED, strip};
+use super::dispatch::{NOT_FORWARDED, pass_on, strip};
 use super::forwarded;
 use super::intake::Envelope;
 use super::model::renamed;
@@ -58,36 +58,52 @@ pub fn headers(bytes: &[u8]) {
             headers.append(name, value);
         }
     }
-    let named = headers.get_all(header::CONNECTION).iter().filter_map(|value| value.to_str().ok());
-    let named: Vec<String> =
-        named.flat_map(|value| value.split(',')).map(|name| name.trim().to_owned()).collect();
+    let proto = headers.get("x-forwarded-proto").cloned().or(Some(HeaderValue::from_static("http")));
     let peer = Peer { address: ([192, 0, 2, 7], 1).into(), proto: "http" };
     forwarded::note(&mut headers, &Uri::from_static("/v1/x"), Some(&peer));
-    let chain = headers.get_all("x-forwarded-for").iter().collect::<Vec<_>>();
+    let mut sent = HeaderMap::new();
+    pass_on(&headers, &mut sent);
+    let chain = sent.get_all("x-forwarded-for").iter().collect::<Vec<_>>();
     assert!(matches!(chain[..], [one] if one.as_bytes().ends_with(b"192.0.2.7")));
-    strip(&mut headers);
-    assert!(NOT_FORWARDED.iter().all(|name| !headers.contains_key(name)));
-    assert!(headers.contains_key("x-forwarded-for"), "no client hides itself by naming this in `connection`");
-    let kept = |name: &String| name.to_lowercase().starts_with("x-forwarded-");
-    assert!(named.iter().all(|name| kept(name) || !headers.contains_key(name.as_str())));
+    assert_eq!(sent.get("x-forwarded-proto"), proto.as_ref());
+    // All of a header goes on, in its order, or nothing of it.
+    let whole = |name| sent.get_all(name).iter().eq(headers.get_all(name).iter());
+    assert!(headers.keys().all(|name| !sent.contains_key(name) || whole(name)));
+    ends_here(&headers, &sent);
+    let mut stripped = headers.clone();
+    strip(&mut stripped);
+    assert_eq!(stripped, sent, "an answer's headers and a request's are told apart alike");
+}
+
+/// Nothing that belongs to one connection goes on, and all that does not.
+fn ends_here(came: &HeaderMap, sent: &HeaderMap) {
+    let mut hop: Vec<HeaderName> = NOT_FORWARDED.into();
+    for value in came.get_all(header::CONNECTION) {
+        let names = value.as_bytes().split(|byte| *byte == b',');
+        let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
+        hop.extend(names.filter(|name| !forwarded::says_who(name)));
+    }
+    assert!(hop.iter().all(|name| !sent.contains_key(name)));
+    assert!(came.keys().all(|name| hop.contains(name) || sent.contains_key(name)));
+}
+
+/// Puts a target's property to all that is kept of the search for it.
+#[cfg(test)]
+pub(crate) fn replay(target: &str, property: fn(&[u8])) {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target);
+    let mut replayed = 0;
+    for file in std::fs::read_dir(&folder).unwrap() {
+        let file = file.unwrap().path();
+        println!("{}", file.display());
+        property(&std::fs::read(file).unwrap());
+        replayed += 1;
+    }
+    assert!(replayed >= 10, "{replayed} inputs in {}", folder.display());
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::path::Path;
-
-    fn replay(target: &str, property: fn(&[u8])) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fuzz/corpus").join(target);
-        let mut replayed = 0;
-        for file in std::fs::read_dir(&folder).unwrap() {
-            let file = file.unwrap().path();
-            println!("{}", file.display());
-            property(&std::fs::read(file).unwrap());
-            replayed += 1;
-        }
-        assert!(replayed >= 10, "{replayed} inputs in {}", folder.display());
-    }
 
     #[test]
     fn what_the_fuzzer_found_holds() {

@@ -114,3 +114,8 @@ fn models() {
     let list = ModelList::new(vec![Model::new("m", 5)]);
     assert_eq!(json_of(&list), json!({"object": "list", "data": [model]}));
 }
+
+#[test]
+fn tokens_beyond_all_counting_add_up_to_no_less() {
+    assert_eq!(Usage::new(u64::MAX, 2).total_tokens, u64::MAX);
+}

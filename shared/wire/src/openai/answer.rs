@@ -50,7 +50,7 @@ pub struct PromptTokensDetails {
 impl Usage {
     /// Adds up.
     pub fn new(prompt_tokens: u64, completion_tokens: u64) -> Self {
-        let total_tokens = prompt_tokens + completion_tokens;
+        let total_tokens = prompt_tokens.saturating_add(completion_tokens);
         Self { prompt_tokens, completion_tokens, total_tokens, prompt_tokens_details: None }
     }
 
