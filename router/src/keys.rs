@@ -6,10 +6,14 @@
 //! 4. [`store`]: the file, read at the start and again whenever it changes.
 //! 5. [`command`]: `tidegate-router keys make|list|revoke`, which edits it.
 //!
+//! `hostile` is what holds for whatever stands in a file.
+//!
 //! The key itself stands nowhere: it is shown once, when it is made, and kept as a hash. A name that is written anywhere is that
 //! of the tenant, or the key's id.
 
 pub mod command;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 pub mod record;
 pub mod ring;
 pub mod secret;

@@ -116,7 +116,7 @@ fn make_key(path: &Path, flags: &MakeFlags) -> anyhow::Result<String> {
     Ok(format!("{}\n", key.reveal()))
 }
 
-fn list(text: &str) -> anyhow::Result<String> {
+pub(super) fn list(text: &str) -> anyhow::Result<String> {
     let mut lines = vec![
         [
             "ID",
@@ -165,25 +165,33 @@ fn table<const N: usize>(lines: &[[String; N]]) -> String {
 }
 
 fn revoke(path: &Path, id: &str) -> anyhow::Result<String> {
-    let text = read(path)?;
+    let text = revoked(&read(path)?, id, unix_seconds())?;
+    let text =
+        text.with_context(|| format!("there is no key {id} in {}: `keys list` shows them", path.display()))?;
+    replace(path, &text)?;
+    Ok(format!("revoked {id}\n"))
+}
+
+/// The file's text once a key has ended at `now`, in Unix seconds; `None` where it has no such key.
+pub(super) fn revoked(text: &str, id: &str, now: u64) -> anyhow::Result<Option<String>> {
     let mut found = false;
-    let mut lines = Vec::new();
-    for line in text.lines() {
+    let mut revoked = String::with_capacity(text.len());
+    for whole in text.split_inclusive('\n') {
+        let line = whole.trim_end_matches(['\r', '\n']);
         let record =
             if is_for_people(line) { None } else { Some(Record::parse(line).map_err(anyhow::Error::msg)?) };
         match record {
             Some(record) if record.id == id => {
                 anyhow::ensure!(record.revoked.is_none(), "the key {id} is revoked already");
                 found = true;
-                let revoked = Record { revoked: Some(unix_seconds()), ..record };
-                lines.push(serde_json::to_string(&revoked)?);
+                let record = Record { revoked: Some(now), ..record };
+                revoked.push_str(&serde_json::to_string(&record)?);
+                revoked.push_str(&whole[line.len()..]);
             }
-            _ => lines.push(line.to_owned()),
+            _ => revoked.push_str(whole),
         }
     }
-    anyhow::ensure!(found, "there is no key {id} in {}: `keys list` shows them", path.display());
-    replace(path, &(lines.join("\n") + "\n"))?;
-    Ok(format!("revoked {id}\n"))
+    Ok(found.then_some(revoked))
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -265,6 +273,16 @@ mod tests {
         assert!(revoke(&path, &found.id).unwrap_err().to_string().contains("already"));
         assert!(revoke(&path, "00000000").unwrap_err().to_string().contains("no key"));
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "nothing is left behind");
+    }
+
+    #[test]
+    fn what_is_not_concerned_stays_byte_for_byte() {
+        let line = |id: &str| format!(r#"{{"id":"{id}","tenant":"acme","sha256":"{}"}}"#, "0f".repeat(32));
+        let (one, other) = (line("00000001"), line("00000002"));
+        let text = format!("# ours\r\n{one}\r\n \n{other}");
+        let ended = other.replace('}', r#","revoked":7}"#);
+        assert_eq!(revoked(&text, "00000002", 7).unwrap(), Some(format!("# ours\r\n{one}\r\n \n{ended}")));
+        assert_eq!(revoked(&text, "00000003", 7).unwrap(), None);
     }
 
     #[cfg(unix)]

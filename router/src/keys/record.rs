@@ -1,6 +1,6 @@
 //! One line of the key file: a JSON object with a key's hash, its tenant and its limits.
 
-use super::secret::{KeyHash, is_id};
+use super::secret::{KeyHash, is_id, shows_key};
 use serde::{Deserialize, Serialize};
 use tidegate_admission::{Priority, Quota};
 
@@ -60,7 +60,7 @@ impl Record {
         let record: Self = serde_json::from_str(line).map_err(|error| {
             let text = error.to_string();
             // What serde finds in the wrong place it quotes.
-            if text.contains("tg-") { "a value is of the wrong type".to_owned() } else { text }
+            if shows_key(&text) { "a value is of the wrong type".to_owned() } else { text }
         })?;
         record.check().map(|()| record)
     }
@@ -82,6 +82,9 @@ impl Record {
         check_range("tokens_per_minute", self.tokens_per_minute, 0..=MOST)?;
         check_range("max_concurrent_requests", self.max_concurrent_requests, 0..=MOST)?;
         check_range("weight", self.weight, 1..=MOST_WEIGHT)?;
+        if self.models.iter().flatten().any(|model| !is_printable(model)) {
+            return Err("'models' must be names without control characters, and no keys".to_owned());
+        }
         self.priority().map(drop)
     }
 
@@ -114,14 +117,18 @@ impl Record {
 }
 
 fn check_name(field: &str, name: &str) -> Result<(), String> {
-    let good = (1..=LONGEST_NAME).contains(&name.len()) && !name.contains(char::is_control);
-    // A key that was written into the wrong field would stand in every log from now on.
-    if good && !name.contains("tg-") {
+    if (1..=LONGEST_NAME).contains(&name.len()) && is_printable(name) {
         return Ok(());
     }
     Err(format!(
         "'{field}' must be a name of 1 to {LONGEST_NAME} bytes without control characters, and no key"
     ))
+}
+
+/// Whether a name may stand in a line of a log, or of a list on somebody's terminal. A key that was written into the wrong field would
+/// stand in each of them from now on.
+fn is_printable(name: &str) -> bool {
+    !name.contains(char::is_control) && !shows_key(name)
 }
 
 fn check_range(field: &str, value: Option<u64>, range: std::ops::RangeInclusive<u64>) -> Result<(), String> {
@@ -160,6 +167,7 @@ mod tests {
             (r#","max_priority":"urgent""#, "'max_priority' must be"),
             (r#","label":"""#, "'label' must be"),
             (r#","rpm":1"#, "unknown field `rpm`"),
+            (r#","models":["m","a\u001b[2Jb"]"#, "'models' must be"),
             (r#","requests_per_minute":-1"#, "invalid value"),
         ] {
             let error = Record::parse(&line(more)).unwrap_err();
@@ -171,15 +179,20 @@ mod tests {
     #[test]
     fn a_key_in_the_wrong_place_is_not_repeated() {
         let key = crate::keys::secret::NewKey::make();
-        let secret = key.reveal();
-        for more in [
-            format!(r#","weight":"{secret}""#),
-            format!(r#","label":"{secret}""#),
-            format!(r#","max_priority":"{secret}""#),
-            format!(r#","models":"{secret}""#),
-        ] {
-            let error = Record::parse(&line(&more)).unwrap_err();
-            assert!(!error.contains(secret), "{error}");
+        // With what stands in the line as well, the last digits are as good as the whole.
+        let digits = key.reveal().rsplit('-').next().unwrap();
+        for secret in [key.reveal(), digits, &digits.to_uppercase()] {
+            for more in [
+                format!(r#","weight":"{secret}""#),
+                format!(r#","label":"{secret}""#),
+                format!(r#","max_priority":"{secret}""#),
+                format!(r#","models":"{secret}""#),
+                format!(r#","models":["{secret}"]"#),
+                format!(r#","{secret}":1"#),
+            ] {
+                let error = Record::parse(&line(&more)).unwrap_err();
+                assert!(!error.contains(secret), "{error}");
+            }
         }
     }
 }

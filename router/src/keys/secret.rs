@@ -14,6 +14,8 @@ const PREFIX: &str = "tg-";
 const ID_DIGITS: usize = 8;
 /// Bytes of a key's hash.
 const HASH_BYTES: usize = 32;
+/// Hex digits of what nobody may know of a key.
+const SECRET_DIGITS: usize = 64;
 
 /// The SHA-256 hash of a key, compared in constant time.
 #[derive(Clone)]
@@ -28,7 +30,8 @@ impl KeyHash {
     /// The hash that stands in a file as 64 hex digits; `None` for any other text.
     pub fn parse(text: &str) -> Option<Self> {
         let mut hash = [0; HASH_BYTES];
-        if text.len() != 2 * HASH_BYTES || !text.is_ascii() {
+        // A sign before a digit would be read as a number too.
+        if text.len() != 2 * HASH_BYTES || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
         for (byte, at) in hash.iter_mut().zip((0..).step_by(2)) {
@@ -94,6 +97,13 @@ pub fn is_id(text: &str) -> bool {
     text.len() == ID_DIGITS && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'))
 }
 
+/// Whether a text has a key in it, or as much of one as lets its reader in: what nobody may know of it, without the name. Such a text
+/// is not repeated in errors, and is no name.
+pub fn shows_key(text: &str) -> bool {
+    let runs = text.split(|letter: char| !letter.is_ascii_hexdigit());
+    text.contains(PREFIX) || runs.into_iter().any(|run| run.len() >= SECRET_DIGITS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -122,8 +132,18 @@ mod tests {
         {
             assert_eq!(id_of(text), None, "{text}");
         }
-        for text in ["", "0g", "é", &"0".repeat(63), &"x".repeat(64), &"é".repeat(32)] {
+        for text in ["", "0g", "é", &"0".repeat(63), &"x".repeat(64), &"é".repeat(32), &"+f".repeat(32)] {
             assert!(KeyHash::parse(text).is_none(), "{text}");
         }
+    }
+
+    #[test]
+    fn a_key_is_known_by_what_nobody_may_know_of_it() {
+        let key = NewKey::make();
+        let digits = key.reveal().rsplit('-').next().unwrap();
+        for text in [key.reveal(), digits, &digits.to_uppercase(), &format!("x {digits} y")] {
+            assert!(shows_key(text), "{text}");
+        }
+        assert!(!shows_key(&key.id) && !shows_key(&digits[1..]) && !shows_key(""));
     }
 }
