@@ -23,6 +23,8 @@ use tidegate_admission::{Mended, limits::FOREVER};
 use tidegate_telemetry::metrics::{self, LedgerMetrics};
 use tokio::sync::oneshot;
 
+#[cfg(any(test, fuzzing))]
+pub use self::redis::hostile;
 pub use self::{
     fleet::{Curve, Fleet, FleetBackend, FleetPool, FleetRouter, FleetTicket, LedgerMode, Stand},
     memory::MemoryLedger,

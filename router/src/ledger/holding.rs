@@ -281,7 +281,7 @@ impl Asking {
     /// The ledger has answered: what it means for the caller.
     pub(super) fn answered(mut self, reply: Reply) -> Result<Admission, LedgerError> {
         match (reply, self.grant.take()) {
-            (Reply::Granted(granted, numbers), Some(_)) => {
+            (Reply::Granted(granted, numbers), Some(_)) if granted.attempt == self.attempt => {
                 self.holdings.runs(&granted);
                 Ok(Admission::Granted(grant(granted, numbers)))
             }
@@ -325,4 +325,35 @@ fn grant(granted: Granted, numbers: Option<Numbers>) -> Grant {
 fn rejection(refusal: Refusal, numbers: Option<Numbers>) -> Rejection {
     let retry_after = Duration::try_from_secs_f64(refusal.retry_after).unwrap_or_default();
     Rejection { reason: refusal.reason, retry_after, hopeless: refusal.hopeless, numbers }
+}
+
+#[cfg(test)]
+mod tests {
+    use tidegate_admission::{Priority, Time};
+
+    use super::*;
+
+    #[test]
+    fn the_slot_of_another_attempt_is_no_answer() {
+        let place = Place { priority: Priority::Normal, arrival: 1, entered: Time(0), deadline: Time(9) };
+        let word = |text: &str| text.to_owned();
+        let granted = |attempt: &str| Granted {
+            attempt: AttemptId(word(attempt)),
+            router: word("r"),
+            backend: word("b"),
+            url: word("http://b"),
+            epoch: word("e"),
+            since: Time(1),
+            place,
+        };
+        let holdings = Arc::new(Holdings::default());
+        let (first, second) = (AttemptId(word("r-1")), AttemptId(word("r-2")));
+        let asking = holdings.open("m", &first, None);
+        let wrong = asking.answered(Reply::Granted(granted("r-2"), None));
+        assert!(matches!(wrong, Err(LedgerError::Protocol(_))), "{wrong:?}");
+        assert!(holdings.place(&first).is_err() && holdings.place(&second).is_err());
+        let right = holdings.open("m", &first, None).answered(Reply::Granted(granted("r-1"), None));
+        assert!(matches!(right, Ok(Admission::Granted(grant)) if grant.attempt == first));
+        assert_eq!(holdings.place(&first), Ok(place));
+    }
 }

@@ -5,6 +5,8 @@
 //! under pressure, [`keeper`] keeps a pool's account while Redis is out of reach.
 
 mod glance;
+#[cfg(any(test, fuzzing))]
+pub mod hostile;
 mod keeper;
 mod keys;
 pub(super) mod link;

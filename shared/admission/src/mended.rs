@@ -18,10 +18,10 @@ pub struct Mended {
 impl Mended {
     /// Adds what another step put right.
     pub fn add(&mut self, other: Mended) {
-        self.routers += other.routers;
-        self.backends += other.backends;
-        self.tickets += other.tickets;
-        self.slots += other.slots;
-        self.drift += other.drift;
+        self.routers = self.routers.saturating_add(other.routers);
+        self.backends = self.backends.saturating_add(other.backends);
+        self.tickets = self.tickets.saturating_add(other.tickets);
+        self.slots = self.slots.saturating_add(other.slots);
+        self.drift = self.drift.saturating_add(other.drift);
     }
 }

@@ -80,7 +80,7 @@ impl Totals {
             "client_gone" => &mut self.client_gone,
             _ => return,
         };
-        *field += count;
+        *field = field.saturating_add(count);
     }
 
     /// Adds another account's counts.

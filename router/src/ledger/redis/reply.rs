@@ -4,18 +4,26 @@
 //! would cut them to integers). Where something became of tickets it is the first of a list, and the actions follow. Only
 //! what is asked for once a second and less has lists of its own behind it.
 
+mod doubles;
+#[cfg(test)]
+mod tests;
+
 use std::vec::IntoIter;
 
 use redis::Value;
 use tidegate_admission::{
     Action, Allowance, AttemptId, Granted, Measured, Mended, Numbers, Place, Priority, Reason, Refusal,
     Reply, Roll, Time, View,
+    decide::RETRY_AFTER,
     estimate::Estimate,
     snapshot::{BackendState, BackendView, RouterView, Snapshot, TicketView, Totals},
 };
 
+use self::doubles::{Doubles, MOST};
 use super::LedgerError;
 
+/// The longest text that an error repeats, in letters: a line of a log is short, an answer need not be.
+const REPEATED: usize = 100;
 /// Numbers that measurements are.
 const MEASURED: usize = 5;
 
@@ -112,9 +120,13 @@ fn read_rejected(rest: &[u8]) -> Result<Answer, LedgerError> {
     let (reason, rest) = word_of(rest);
     let mut doubles = Doubles::read(rest)?;
     let reason = read_reason(&text(reason)?)?;
-    let refusal = Refusal { reason, retry_after: doubles.next()?, hopeless: doubles.flag()? };
+    let retry_after = doubles.next()?;
+    if !(0.0..=RETRY_AFTER.1).contains(&retry_after) {
+        return Err(nonsense(&retry_after.to_string()));
+    }
+    let refusal = Refusal { reason, retry_after, hopeless: doubles.flag()? };
     // What a key's limits refuse says nothing of the pool.
-    let seen = if doubles.0.len() == 0 || reason == Reason::RateLimit {
+    let seen = if doubles.left() == 0 || reason == Reason::RateLimit {
         None
     } else {
         Some(read_view(&mut doubles)?.0)
@@ -151,7 +163,8 @@ pub(super) fn snapshot(value: Value) -> Result<(Option<Snapshot>, Mended), Ledge
     for entry in parts.list()? {
         let mut entry = Words::of(entry)?;
         let (word, count) = (entry.word()?, entry.word()?);
-        totals.add(&word, count.parse().map_err(|_| nonsense(&count))?);
+        let many = count.parse().ok().filter(|many| *many <= MOST);
+        totals.add(&word, many.ok_or_else(|| nonsense(&count))?);
     }
     let mut backends: Vec<_> = parts.list()?.map(read_backend).collect::<Result<_, _>>()?;
     backends.sort_by(|a, b| a.id.cmp(&b.id));
@@ -202,43 +215,6 @@ impl Words {
     }
 }
 
-/// Doubles that a script has packed one after another, least byte first.
-struct Doubles(IntoIter<f64>);
-
-impl Doubles {
-    fn read(bytes: &[u8]) -> Result<Doubles, LedgerError> {
-        let (doubles, rest) = bytes.as_chunks::<8>();
-        if !rest.is_empty() {
-            return Err(nonsense("packed numbers"));
-        }
-        let doubles: Vec<f64> = doubles.iter().map(|double| f64::from_le_bytes(*double)).collect();
-        Ok(Doubles(doubles.into_iter()))
-    }
-
-    fn next(&mut self) -> Result<f64, LedgerError> {
-        self.0.next().ok_or_else(|| nonsense("too few numbers"))
-    }
-
-    /// A count or an instant: never negative, and exact up to 2^53.
-    fn whole(&mut self) -> Result<u64, LedgerError> {
-        let number = self.next()?;
-        if number >= 0.0 && number.fract() == 0.0 {
-            Ok(number as u64)
-        } else {
-            Err(nonsense(&number.to_string()))
-        }
-    }
-
-    fn flag(&mut self) -> Result<bool, LedgerError> {
-        Ok(self.next()? != 0.0)
-    }
-
-    fn count(&mut self) -> Result<u32, LedgerError> {
-        let whole = self.whole()?;
-        u32::try_from(whole).map_err(|_| nonsense(&whole.to_string()))
-    }
-}
-
 fn bytes(value: Option<Value>) -> Result<Vec<u8>, LedgerError> {
     match value {
         Some(Value::BulkString(bytes)) => Ok(bytes),
@@ -257,7 +233,7 @@ fn read_action(action: &[u8]) -> Result<Action, LedgerError> {
     match word()?.as_str() {
         "grant" => Ok(Action::Grant(read_grant(action)?.0)),
         "drop" => {
-            let (attempt, router) = (AttemptId(word()?), word()?);
+            let (attempt, router) = (AttemptId(named(word()?)?), named(word()?)?);
             Ok(Action::Drop { attempt, router, reason: read_reason(&word()?)? })
         }
         other => Err(nonsense(other)),
@@ -268,7 +244,9 @@ fn read_action(action: &[u8]) -> Result<Action, LedgerError> {
 fn read_grant(grant: &[u8]) -> Result<(Granted, Doubles), LedgerError> {
     let mut parts = grant.splitn(7, |byte| *byte == 0).skip(1);
     let mut word = || text(parts.next().unwrap_or_default());
-    let (attempt, router, backend, url, epoch) = (AttemptId(word()?), word()?, word()?, word()?, word()?);
+    let (attempt, router) = (AttemptId(named(word()?)?), named(word()?)?);
+    // The account may know no more of a backend than that an attempt runs on it: its router has said so after a loss.
+    let (backend, url, epoch) = (named(word()?)?, word()?, word()?);
     let mut doubles = Doubles::read(parts.next().unwrap_or_default())?;
     let (place, since) = (read_place(&mut doubles)?, Time(doubles.whole()?));
     Ok((Granted { attempt, router, backend, url, epoch, since, place }, doubles))
@@ -303,14 +281,14 @@ fn read_roll(figures: &mut Doubles) -> Result<Roll, LedgerError> {
 
 /// What was decided on, where it was: an answer to a call that comes twice has no numbers.
 fn read_numbers(mut doubles: Doubles) -> Result<Option<Numbers>, LedgerError> {
-    if doubles.0.len() == 0 {
+    if doubles.left() == 0 {
         return Ok(None);
     }
     let mut next = || doubles.next();
     let (slots, held, ahead, queued) = (next()?, next()?, next()?, next()?);
     let (queue_limit, capacity, p, draw) = (next()?, next()?, next()?, next()?);
-    let measured = if doubles.0.len() >= MEASURED { Some(read_measured(&mut doubles)?) } else { None };
-    let allowance = if doubles.0.len() == 0 { None } else { Some(read_allowance(&mut doubles)?) };
+    let measured = if doubles.left() >= MEASURED { Some(read_measured(&mut doubles)?) } else { None };
+    let allowance = if doubles.left() == 0 { None } else { Some(read_allowance(&mut doubles)?) };
     Ok(Some(Numbers { slots, held, ahead, queued, queue_limit, capacity, p, draw, measured, allowance }))
 }
 
@@ -344,6 +322,9 @@ fn read_view(figures: &mut Doubles) -> Result<(View, Time), LedgerError> {
     let at = Time(figures.whole()?);
     let (slots, running, abandoned) = (figures.count()?, figures.count()?, figures.count()?);
     let queued = [figures.count()?, figures.count()?, figures.count()?];
+    if queued.iter().try_fold(0_u32, |all, some| all.checked_add(*some)).is_none() {
+        return Err(nonsense("more tickets than there can be"));
+    }
     let estimate = Estimate {
         samples: figures.next()?,
         mean: figures.next()?,
@@ -393,6 +374,11 @@ fn read_router(value: Value) -> Result<RouterView, LedgerError> {
     Ok(RouterView { id: words.word()?, age: words.number()?, flags: words.word()? })
 }
 
+/// A name of somebody or something: without it nobody is meant.
+fn named(name: String) -> Result<String, LedgerError> {
+    if name.is_empty() { Err(nonsense("a name is missing")) } else { Ok(name) }
+}
+
 fn nonsense(what: &str) -> LedgerError {
-    LedgerError::Protocol(what.to_owned())
+    LedgerError::Protocol(what.chars().take(REPEATED).collect())
 }
