@@ -9,7 +9,7 @@ use tidegate_serve::{
     token,
 };
 use tidegate_store::{Address, AddressFiles};
-use tidegate_wire::flags::FlagChecks;
+use tidegate_wire::flags::{FlagChecks, file};
 
 /// Who may come in. Shows the names of files, never what they hold.
 #[derive(Debug, Clone, Default)]
@@ -25,8 +25,8 @@ pub struct Security {
 impl Security {
     /// Reads all files that the flags name.
     pub(super) fn check(checks: &mut FlagChecks, flags: &SecurityFlags) -> Self {
-        let client_ca = path(&flags.client_ca_file);
-        if client_ca.is_some() && path(&flags.tls_cert).is_none() {
+        let client_ca = file(flags.client_ca_file.as_deref());
+        if client_ca.is_some() && file(flags.tls_cert.as_deref()).is_none() {
             checks.refuse(
                 "client-ca-file",
                 flags.client_ca_file.as_deref().unwrap_or_default(),
@@ -64,9 +64,13 @@ impl Security {
 /// The address of Redis with what stands in files.
 pub(super) fn redis_address(checks: &mut FlagChecks, url: &str, flags: &SecurityFlags) -> Option<Address> {
     let files = AddressFiles {
-        password: path(&flags.redis_password_file),
-        ca: path(&flags.redis_ca_file),
-        identity: pair(checks, "redis-client-cert", &flags.redis_client_cert, &flags.redis_client_key),
+        password: file(flags.redis_password_file.as_deref()),
+        ca: file(flags.redis_ca_file.as_deref()),
+        identity: checks.identity(
+            "redis-client-cert",
+            flags.redis_client_cert.as_deref(),
+            flags.redis_client_key.as_deref(),
+        ),
     };
     // The URL may hold a password: nothing of it is repeated.
     tidegate_store::address(url)
@@ -80,34 +84,12 @@ pub(super) fn redis_address(checks: &mut FlagChecks, url: &str, flags: &Security
         .ok()
 }
 
-fn path(text: &Option<String>) -> Option<PathBuf> {
-    text.as_deref().filter(|text| !text.is_empty()).map(PathBuf::from)
-}
-
-/// Two files that are nothing without each other; `flag` names the first, for the error's sake.
-fn pair(
-    checks: &mut FlagChecks,
-    flag: &str,
-    cert: &Option<String>,
-    key: &Option<String>,
-) -> Option<(PathBuf, PathBuf)> {
-    match (path(cert), path(key)) {
-        (Some(cert), Some(key)) => Some((cert, key)),
-        (None, None) => None,
-        (cert, key) => {
-            let alone = cert.or(key).unwrap_or_default().display().to_string();
-            checks.refuse(flag, &alone, "a certificate's file and, with the flag beside it, its key's");
-            None
-        }
-    }
-}
-
 fn server_tls(
     checks: &mut FlagChecks,
     flags: &SecurityFlags,
     client_ca: Option<PathBuf>,
 ) -> Option<ServerTls> {
-    let (cert, key) = pair(checks, "tls-cert", &flags.tls_cert, &flags.tls_key)?;
+    let (cert, key) = checks.identity("tls-cert", flags.tls_cert.as_deref(), flags.tls_key.as_deref())?;
     let shown = cert.display().to_string();
     ServerTls::open(ServerFiles { cert, key, client_ca })
         .map_err(|error| {

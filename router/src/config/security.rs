@@ -2,13 +2,13 @@
 
 use crate::flags::SecurityFlags;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use tidegate_serve::crowd::ConnectionLimits;
 use tidegate_serve::from_files::{FileError, FromFiles};
 use tidegate_serve::tls::{self, ClientFiles, ClientTls, ServerFiles, ServerTls};
 use tidegate_serve::token::{self, Tokens};
 use tidegate_store::{Address, AddressFiles};
-use tidegate_wire::flags::FlagChecks;
+use tidegate_wire::flags::{FlagChecks, file};
 
 /// Who may come in, and how both sides of a connection know each other. Shows the names of files, never what they hold.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ impl Security {
     pub(super) fn check(checks: &mut FlagChecks, flags: &SecurityFlags, admin_host: IpAddr) -> Self {
         let admin_open = !admin_host.to_canonical().is_loopback();
         let admin_tokens = tokens(checks, "admin-token-file", flags.admin_token_file.as_deref(), token::open);
-        if admin_open && given(&flags.admin_token_file).is_none() {
+        if admin_open && file(flags.admin_token_file.as_deref()).is_none() {
             let accepted = "a loopback address, or --admin-token-file beside it: whoever reaches the admin port sees the whole \
                             fleet and may send requests";
             checks.refuse("admin-host", &admin_host.to_string(), accepted);
@@ -85,9 +85,13 @@ pub(super) fn redis_address(checks: &mut FlagChecks, url: &str, flags: &Security
         }
     };
     let files = AddressFiles {
-        password: path(&flags.redis_password_file),
-        ca: path(&flags.redis_ca_file),
-        identity: pair(checks, "redis-client-cert", &flags.redis_client_cert, &flags.redis_client_key),
+        password: file(flags.redis_password_file.as_deref()),
+        ca: file(flags.redis_ca_file.as_deref()),
+        identity: checks.identity(
+            "redis-client-cert",
+            flags.redis_client_cert.as_deref(),
+            flags.redis_client_key.as_deref(),
+        ),
     };
     match address.with(&files) {
         Ok(address) => Some(address),
@@ -98,39 +102,8 @@ pub(super) fn redis_address(checks: &mut FlagChecks, url: &str, flags: &Security
     }
 }
 
-/// An empty variable counts as left out: compose files and charts write them.
-fn given(text: &Option<String>) -> Option<&str> {
-    text.as_deref().filter(|text| !text.is_empty())
-}
-
-fn path(text: &Option<String>) -> Option<PathBuf> {
-    given(text).map(PathBuf::from)
-}
-
-/// Two files that are nothing without each other; `flag` names the first, for the error's sake.
-fn pair(
-    checks: &mut FlagChecks,
-    flag: &str,
-    cert: &Option<String>,
-    key: &Option<String>,
-) -> Option<(PathBuf, PathBuf)> {
-    match (path(cert), path(key)) {
-        (Some(cert), Some(key)) => Some((cert, key)),
-        (None, None) => None,
-        (cert, key) => {
-            let alone = cert.or(key).unwrap_or_default();
-            checks.refuse(
-                flag,
-                &alone.display().to_string(),
-                "a certificate's file and, with the flag beside it, its key's",
-            );
-            None
-        }
-    }
-}
-
 fn server_tls(checks: &mut FlagChecks, flags: &SecurityFlags) -> Option<ServerTls> {
-    let (cert, key) = pair(checks, "tls-cert", &flags.tls_cert, &flags.tls_key)?;
+    let (cert, key) = checks.identity("tls-cert", flags.tls_cert.as_deref(), flags.tls_key.as_deref())?;
     let shown = cert.display().to_string();
     ServerTls::open(ServerFiles { cert, key, client_ca: None })
         .map_err(|error| {
@@ -140,8 +113,12 @@ fn server_tls(checks: &mut FlagChecks, flags: &SecurityFlags) -> Option<ServerTl
 }
 
 fn backend_tls(checks: &mut FlagChecks, flags: &SecurityFlags) -> Option<ClientTls> {
-    let identity = pair(checks, "backend-client-cert", &flags.backend_client_cert, &flags.backend_client_key);
-    let ca = path(&flags.backend_ca_file);
+    let identity = checks.identity(
+        "backend-client-cert",
+        flags.backend_client_cert.as_deref(),
+        flags.backend_client_key.as_deref(),
+    );
+    let ca = file(flags.backend_ca_file.as_deref());
     let flag = if ca.is_some() { "backend-ca-file" } else { "backend-client-cert" };
     let shown =
         ca.as_ref().or(identity.as_ref().map(|(cert, _)| cert)).map(|path| path.display().to_string());

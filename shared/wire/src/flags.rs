@@ -4,7 +4,7 @@
 //! it accepts, wherever the value came from: `--max-queue-size` on the command line or `TIDEGATE_MAX_QUEUE_SIZE` in the
 //! environment.
 
-use std::{ffi::OsString, fmt, ops::RangeInclusive, str::FromStr, time::Duration};
+use std::{ffi::OsString, fmt, ops::RangeInclusive, path::PathBuf, str::FromStr, time::Duration};
 
 /// Rewrites `--max_queue_size` to `--max-queue-size`, with or without `=value`; values, short flags and whatever follows
 /// `--` stay as they are.
@@ -70,6 +70,24 @@ impl FlagChecks {
             .push(format!("--{flag} (or {}): '{text}' is not accepted; expected {accepted}", variable(flag)));
     }
 
+    /// A certificate's file and its key's, which are nothing without each other; `flag` names the first, for the error's sake.
+    pub fn identity(
+        &mut self,
+        flag: &str,
+        cert: Option<&str>,
+        key: Option<&str>,
+    ) -> Option<(PathBuf, PathBuf)> {
+        match (file(cert), file(key)) {
+            (Some(cert), Some(key)) => Some((cert, key)),
+            (None, None) => None,
+            (cert, key) => {
+                let alone = cert.or(key).unwrap_or_default().display().to_string();
+                self.refuse(flag, &alone, "a certificate's file and, with the flag beside it, its key's");
+                None
+            }
+        }
+    }
+
     /// Everything that was wrong, at once.
     pub fn finish(self) -> Result<(), BadFlags> {
         if self.bad.is_empty() { Ok(()) } else { Err(BadFlags { bad: self.bad }) }
@@ -88,6 +106,11 @@ impl FlagChecks {
             }
         }
     }
+}
+
+/// The file that a flag names. An empty variable counts as left out: compose files and charts write them.
+pub fn file(text: Option<&str>) -> Option<PathBuf> {
+    text.filter(|text| !text.is_empty()).map(PathBuf::from)
 }
 
 /// All flags that have values outside what they accept.
