@@ -105,6 +105,11 @@ impl Remote {
         )
     }
 
+    /// Whether there is a pool with backends of which Redis has told nothing yet.
+    fn has_met_a_pool(&self) -> bool {
+        self.keepers().values().any(|keeper| keeper.has_backends() && !keeper.is_known())
+    }
+
     fn pools_where(&self, holds: impl Fn(&Keeper) -> bool) -> Vec<String> {
         self.keepers().iter().filter(|(_, keeper)| holds(keeper)).map(|(pool, _)| pool.clone()).collect()
     }
@@ -328,17 +333,21 @@ impl Account for Remote {
 async fn keep_lease(desk: Weak<Desk<Remote>>) {
     let mut ticks = interval(RETURN_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut renewed = Instant::now();
+    let (mut renewed, mut in_reach) = (Instant::now(), true);
     loop {
         ticks.tick().await;
         let Some(desk) = desk.upgrade() else { return };
         desk.account.see_to_all().await;
-        if renewed.elapsed() < RENEW_EVERY {
+        // A renewal tells this router's share. Who has just met a pool must not wait for it: Redis may be gone by then.
+        let hurried = in_reach && desk.account.has_met_a_pool();
+        if renewed.elapsed() < RENEW_EVERY && !hurried {
             continue;
         }
         renewed = Instant::now();
         desk.account.tell_refused().await;
-        if let Err(error) = desk.renew().await {
+        let answered = desk.renew().await;
+        in_reach = answered.is_ok();
+        if let Err(error) = answered {
             tracing::warn!(%error, "the router's lease was not renewed");
         }
     }
