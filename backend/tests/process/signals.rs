@@ -6,7 +6,8 @@ use tokio::{
     net::TcpStream,
 };
 
-const ENDLESS: &str = r#"{"model":"tidegate-demo","prompt":"ab","stream":true,"n":16,"temperature":2}"#;
+/// Long enough to run still when a signal comes, whatever the dice say.
+const ENDLESS: &str = r#"{"model":"tidegate-demo","prompt":"ab","stream":true,"n":16,"temperature":2,"min_tokens":400,"max_tokens":400}"#;
 
 /// Opens a stream and waits for its first bytes.
 async fn stream(address: &str) -> TcpStream {
