@@ -57,6 +57,7 @@ pub use random::random;
 use serde_json::Value;
 pub use serial::{LoadedSerial, SerialModel};
 pub use tokenizers::Tokenizer;
+use tokio_util::sync::CancellationToken;
 
 use crate::chat_template::ChatTemplate;
 use assemble::Assembler;
@@ -139,6 +140,8 @@ pub struct LoadOptions {
     pub max_model_len: Option<usize>,
     /// Whose kernels a GPU runs.
     pub kernels: DeviceKernels,
+    /// Ends the loading between two weights, with [`LoadError::Stopped`], once it is cancelled.
+    pub stop: CancellationToken,
 }
 
 /// Whose kernels run on a GPU between the matrix products.
@@ -267,7 +270,7 @@ pub fn load(source: &ModelSource, options: &LoadOptions) -> Result<LoadedModel, 
     let (device, chosen) = options.device.open()?;
     let dtype = device::dtype_for(&device, options.dtype)?;
     let to = Placement { dtype, device: &device };
-    let mut intake = Intake::new(&parts.weights, to, options.quantization);
+    let mut intake = Intake::new(&parts.weights, to, options.quantization).until(&options.stop);
     let decoder = Assembler::new(&mut intake, &parts.config).decoder(options.kernels)?;
     device::settle(&device)?;
     let (parameters, quantization) = (intake.parameters(), intake.quantization());

@@ -12,8 +12,8 @@ use crate::{
     grammar::Grammars,
     health::Outcomes,
     model::{
-        self, AnyModel, EmbeddingInfo, LoadError, LoadOptions, LoadedEmbedder, LoadedModel, LoadedSerial,
-        ModelInfo, Tokenizer, cache::BLOCK_TOKENS,
+        self, AnyModel, DeviceKernels, EmbeddingInfo, LoadError, LoadOptions, LoadedEmbedder, LoadedModel,
+        LoadedSerial, ModelInfo, Tokenizer, cache::BLOCK_TOKENS,
     },
     slots::Slots,
     text::Vocabulary,
@@ -29,6 +29,7 @@ use std::{
 use tidegate_telemetry::metrics::{BackendMetrics, Served};
 use tidegate_wire::{node::NodeReport, openai::MAX_SEQUENCES};
 use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
 
 /// Tokens of a step on a CPU, where a long one keeps running answers waiting.
 const CPU_BATCH_TOKENS: u32 = 256;
@@ -94,14 +95,15 @@ pub enum StartError {
 }
 
 impl Backend {
-    /// Loads the model and starts the engine. Blocking: seconds for a large model.
+    /// Loads the model and starts the engine. Blocking: seconds for a large model. Ends soon after `stop` is cancelled.
     ///
     /// # Errors
     /// Names the file and tensor of a model that cannot be used.
-    pub fn load(config: &Config) -> Result<Self, StartError> {
+    pub fn load(config: &Config, stop: CancellationToken) -> Result<Self, StartError> {
         let Config { device, dtype, quantization, .. } = *config;
         let max_model_len = config.max_model_len.map(|tokens| tokens as usize);
-        let options = LoadOptions { device, dtype, quantization, max_model_len, ..LoadOptions::default() };
+        let kernels = DeviceKernels::Own;
+        let options = LoadOptions { device, dtype, quantization, max_model_len, kernels, stop };
         let Started { engine, tokenizer, chat_template, info } = match model::open(&config.model, &options)? {
             AnyModel::Generator(model) => Started::generator(*model, config)?,
             AnyModel::Serial(model) => Started::serial(*model)?,

@@ -18,6 +18,10 @@ use tokio_util::sync::CancellationToken;
 /// Time that clients have to take their answers once all of them are complete; connections that only wait close at once.
 const CLOSE_TIME: Duration = Duration::from_secs(10);
 
+/// Time that a model being loaded has to notice that nobody waits for it. The driver of a GPU does not bear a process that ends while one of
+/// its threads is in a call; on a CPU nothing is to be waited for.
+const LOADING_ENDS: Duration = Duration::from_secs(if cfg!(feature = "cuda") { 20 } else { 0 });
+
 /// Runs a backend on `listener` until `shutdown` completes and what runs has ended.
 ///
 /// # Errors
@@ -53,10 +57,17 @@ async fn live(
 ) -> anyhow::Result<()> {
     let mut shutdown = std::pin::pin!(shutdown);
     let loading = config.clone();
-    let loading = tokio::task::spawn_blocking(move || Backend::load(&loading));
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    let mut loading = tokio::task::spawn_blocking(move || Backend::load(&loading, stopped));
     let backend = tokio::select! {
-        loaded = loading => loaded.context("loading the model panicked")??,
-        () = &mut shutdown => return Ok(()),
+        loaded = &mut loading => loaded.context("loading the model panicked")??,
+        () = &mut shutdown => {
+            stop.cancel();
+            // Whether it has ended or not, the process may.
+            let _ = timeout(LOADING_ENDS, loading).await;
+            return Ok(());
+        }
     };
     drop(service.send_replace(backend.service()));
     let registrar = Registrar::start(config, address, &backend).await?;

@@ -8,6 +8,7 @@ use futures_util::future::FutureExt;
 use std::time::Duration;
 use tidegate_backend::Backend;
 use tidegate_wire::flags::{BadFlags, FlagChecks};
+use tokio_util::sync::CancellationToken;
 
 /// A backend that runs in this process.
 #[derive(Debug)]
@@ -27,7 +28,7 @@ impl Embedded {
             "max_concurrent_requests={} model_name={}",
             backend.max_concurrent_requests, backend.model_name
         );
-        Ok(Self { backend: Backend::load(&backend)?, values })
+        Ok(Self { backend: Backend::load(&backend, CancellationToken::new())?, values })
     }
 
     /// What a router runs: the backend's paths, and the watch over its engine.

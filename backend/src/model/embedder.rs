@@ -131,7 +131,8 @@ pub(crate) fn load(
     let safetensors = Safetensors::open(files)?;
     let names = safetensors.names();
     let weights = Weights::Safetensors(safetensors);
-    let mut intake = Intake::new(&weights, Placement { dtype, device: &device }, options.quantization);
+    let placement = Placement { dtype, device: &device };
+    let mut intake = Intake::new(&weights, placement, options.quantization).until(&options.stop);
     let encoder = encoder::encoder(&mut intake, &config, |name| names.contains(name))?;
     let (mut parameters, quantization) = (intake.parameters(), intake.quantization());
     let dense = modules.dense.iter().map(|dense| load_dense(files, dense, &device, &mut parameters));

@@ -87,6 +87,9 @@ pub enum LoadError {
         /// What the model was made for.
         trained: usize,
     },
+    /// Nobody waits for the model any more ([`super::LoadOptions::stop`]).
+    #[error("stopped while it was being loaded")]
+    Stopped,
     /// The device cannot be used.
     #[error("device {device}: {problem}")]
     Device {

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use candle_core::Tensor;
+use tokio_util::sync::CancellationToken;
 
 use super::error::LoadError;
 use super::linear::{Linear, Weight};
@@ -15,6 +16,8 @@ pub(crate) struct Intake<'a> {
     pub(crate) to: Placement<'a>,
     /// What matrices are kept as; `None`: as they are in the file.
     quantization: Option<Quantization>,
+    /// Once it is cancelled, no further weight is taken.
+    stop: CancellationToken,
     parameters: u64,
     /// Elements in each type that is quantised.
     quantized: BTreeMap<String, u64>,
@@ -25,7 +28,17 @@ pub(crate) type Parts<'a> = &'a [(&'a str, usize)];
 
 impl<'a> Intake<'a> {
     pub(crate) fn new(weights: &'a Weights, to: Placement<'a>, quantization: Option<Quantization>) -> Self {
-        Self { weights, to, quantization, parameters: 0, quantized: BTreeMap::new() }
+        let stop = CancellationToken::new();
+        Self { weights, to, quantization, stop, parameters: 0, quantized: BTreeMap::new() }
+    }
+
+    /// Takes no further weight once `stop` is cancelled.
+    pub(crate) fn until(self, stop: &CancellationToken) -> Self {
+        Self { stop: stop.clone(), ..self }
+    }
+
+    fn go_on(&self) -> Result<(), LoadError> {
+        if self.stop.is_cancelled() { Err(LoadError::Stopped) } else { Ok(()) }
     }
 
     /// Elements of all tensors taken so far.
@@ -64,6 +77,7 @@ impl<'a> Intake<'a> {
 
     /// A matrix `[outputs, inputs]`.
     pub(crate) fn matrix(&mut self, name: &str, shape: [usize; 2], role: Role) -> Result<Weight, LoadError> {
+        self.go_on()?;
         let mut weight = self.weights.matrix(name, shape, self.to)?;
         if let Some(quantization) = self.quantization {
             let kept = quantization.apply(weight, role, self.to.dtype);
@@ -79,12 +93,14 @@ impl<'a> Intake<'a> {
 
     /// A norm or a bias.
     pub(crate) fn vector(&mut self, name: &str, width: usize) -> Result<Tensor, LoadError> {
+        self.go_on()?;
         self.parameters += width as u64;
         self.weights.numbers(name, &[width], self.to)
     }
 
     /// A matrix that is only looked up, and never quantised.
     pub(crate) fn table(&mut self, name: &str, shape: [usize; 2]) -> Result<Tensor, LoadError> {
+        self.go_on()?;
         self.parameters += (shape[0] * shape[1]) as u64;
         self.weights.numbers(name, &shape, self.to)
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use tidegate_backend::model::rope::RopeKind;
+use tidegate_backend::model::{DeviceChoice, LoadError, LoadOptions, ModelSource};
 
 use crate::support::{copy_of, fixture, load};
 
@@ -274,4 +275,12 @@ fn the_demo_model_is_read_by_the_same_code() {
     let prompt = template.render(&[json!({"role": "user", "content": "What is 17 + 25?"})], true).unwrap();
     let tokens = model.tokenizer.encode(prompt.as_str(), false).unwrap();
     assert!(tokens.len() > "What is 17 + 25?".len() && tokens.get_ids().iter().all(|id| *id < 262));
+}
+
+#[test]
+fn loading_ends_when_nobody_waits_for_the_model() {
+    let options = LoadOptions { device: DeviceChoice::Cpu, ..LoadOptions::default() };
+    options.stop.cancel();
+    let source = ModelSource::Folder(fixture("plain"));
+    assert!(matches!(tidegate_backend::model::load(&source, &options), Err(LoadError::Stopped)));
 }

@@ -25,11 +25,13 @@ import models
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent.parent
 BENCH = ROOT / "target/release/examples/engine-bench"
+CANDLE_BENCH = ROOT / "target/release/examples/candle-bench"
 REPORT = ROOT / "docs/engine-benchmarks.md"
 # Model, its form, and who runs it: name, and arguments that differ.
 GROUPS = {
     "llama-64m, f32": [("Tidegate", "llama-64m"), ("llama.cpp", "llama-64m/model-f32.gguf"),
-                       ("mistral.rs", "llama-64m"), ("transformers", "llama-64m")],
+                       ("mistral.rs", "llama-64m"), ("candle-transformers", "llama-64m"),
+                       ("transformers", "llama-64m")],
     "llama-64m, Q8_0": [("Tidegate", "llama-64m/model-q8_0.gguf"), ("llama.cpp", "llama-64m/model-q8_0.gguf"),
                         ("mistral.rs", "llama-64m")],
     "qwen2-494m, Q8_0": [("Tidegate", "qwen2-494m/model-q8_0.gguf"), ("llama.cpp", "qwen2-494m/model-q8_0.gguf")],
@@ -54,6 +56,8 @@ def command(group: str, engine: str, path: Path, threads: int, size: int) -> lis
     if engine == "Tidegate":
         streams = ",".join(map(str, measure.STREAMS))
         return [str(BENCH), str(path), "--json", "--streams", streams, "--bytes", str(size)]
+    if engine == "candle-transformers":
+        return [str(CANDLE_BENCH), str(path), "--streams", ",".join(map(str, measure.STREAMS))]
     quantize = ["--quantize", "Q8_0"] if engine == "mistral.rs" and "Q8_0" in group else []
     return [sys.executable, str(HERE / SCRIPTS[engine]), str(path), "--threads", str(threads), *quantize]
 

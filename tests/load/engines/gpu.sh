@@ -3,14 +3,14 @@
 # a step, and how fast is it. Prints a table for docs/engine-benchmarks.md. Fails, and says why, where there is no GPU.
 #
 #   tests/load/engines/gpu.sh pack TARGET   on the machine that built with `--features cuda` into TARGET (docs/cuda.md): packs the
-#                                           programs into target/gpu, some 20 MB
-#   tests/load/engines/gpu.sh               on the machine with the GPU: needs no toolchain, but the driver and CUDA's run-time
+#                                           programs into target/gpu, some 50 MB
+#   tests/load/engines/gpu.sh [serve]       on the machine with the GPU: needs no toolchain, but the driver and CUDA's run-time
 #                                           libraries (cudart, cublas, curand, nvrtc), from the system or from Python's nvidia-* packages
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/../../.."
 readonly PACKED=target/gpu
-readonly PROGRAMS=(gpu-check engine-bench)
+readonly PROGRAMS=(examples/gpu-check examples/engine-bench tidegate-backend)
 readonly WORK=${TMPDIR:-/tmp}/tidegate-gpu.$$
 # Llama-3.1-8B without its input embedding, of which a token reads one row: 16-bit numbers.
 readonly BYTES_8B=15009849344
@@ -25,10 +25,10 @@ pack() {
     command -v xz >/dev/null || fail "xz is missing: apt-get install xz-utils"
     mkdir -p "$PACKED"
     for program in "${PROGRAMS[@]}"; do
-        local built=$target/release/examples/$program
-        [[ -x $built ]] || fail "$built is not there: cargo build --release -p tidegate-backend --features cuda --examples"
-        strip -o "$PACKED/$program" "$built"
-        xz -f -1 "$PACKED/$program"
+        local built=$target/release/$program packed=$PACKED/${program##*/}
+        [[ -x $built ]] || fail "$built is not there: cargo build --release -p tidegate-backend --features cuda --bins --examples"
+        strip -o "$packed" "$built"
+        xz -f -1 -T0 "$packed"
     done
     du -h "$PACKED"/*.xz
 }
@@ -53,7 +53,7 @@ prepare() {
     mkdir -p "$WORK"
     trap 'rm -rf "$WORK"' EXIT
     local program
-    for program in "${PROGRAMS[@]}"; do
+    for program in "${PROGRAMS[@]##*/}"; do
         [[ -f $PACKED/$program.xz ]] || fail "$PACKED/$program.xz is not there: run \`gpu.sh pack\` where it was built"
         xz -dc "$PACKED/$program.xz" >"$WORK/$program"
         chmod +x "$WORK/$program"
@@ -79,13 +79,13 @@ JSON
 # figure NAME JSON: a number by its name.
 figure() { grep -o "\"$1\":[0-9.eE+-]*" <<<"$2" | head -1 | cut -d: -f2; }
 
-# row LABEL JSON: a line of the table.
+# row LABEL JSON LIMIT: a line of the table.
 row() {
     local streams cells=""
     for streams in 1 4 16 64; do
         cells+=" $(awk -v x="$(figure "$streams" "$2")" 'BEGIN { if (x == "") print "–"; else printf "%.0f", x }') |"
     done
-    awk -v label="$1" -v cells="$cells" -v one="$(figure 1 "$2")" -v many="$(figure 64 "$2")" -v limit="$(figure limit "$2")" \
+    awk -v label="$1" -v cells="$cells" -v one="$(figure 1 "$2")" -v many="$(figure 64 "$2")" -v limit="$3" \
         -v prefill="$(figure prefill "$2")" -v first="$(figure first_token_ms "$2")" 'BEGIN {
             printf "| %s |%s %.0f | %.1f | %.0f %% | %s |\n", label, cells, prefill, first, 100 * one / limit,
                 many == "" ? "–" : sprintf("%.1f", many / one) }'
@@ -107,12 +107,49 @@ measure() {
     echo
     echo "| | 1 stream | 4 streams | 16 streams | 64 streams | prefill of 2048 | first token, 8 decode, ms | 1 stream of the limit | 64 streams to 1 |"
     echo "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
-    row "Tidegate" "$ours"
-    row "*with candle's kernels*" "$candle"
+    row "Tidegate" "$ours" "$limit"
+    row "*with candle's kernels*" "$candle" "$limit"
     echo
     awk -v limit="$limit" -v bytes="$BYTES_8B" 'BEGIN {
         printf "Limit: %.1f tokens/s, %.2f GB a token at %.2f TB/s, which a copy of 2 GiB read and wrote in the same run.\n",
             limit, bytes / 1e9, limit * bytes / 1e12 }'
+}
+
+# answer DEVICE: what the backend says to a question on this device, in f32, and that it ends well.
+answer() {
+    local log=$WORK/serve.log port attempt pid
+    "$WORK/tidegate-backend" --device "$1" --dtype f32 --port 0 --kv-cache-memory 1GiB --log-format text >"$log" 2>&1 &
+    pid=$!
+    for attempt in {1..300}; do
+        port=$(sed -nE 's/.* ready .*address=127\.0\.0\.1:([0-9]+).*/\1/p' "$log")
+        [[ -n $port ]] && break
+        kill -0 "$pid" 2>/dev/null || break
+        sleep 0.2
+    done
+    [[ -n $port ]] || { kill "$pid" 2>/dev/null; fail "the backend is not ready after $attempt attempts: $(cat "$log")"; }
+    curl -sf "http://127.0.0.1:$port/v1/chat/completions" -H 'content-type: application/json' -d '{"model": "tidegate-demo",
+        "temperature": 0, "max_tokens": 48, "messages": [{"role": "user", "content": "What is Tidegate?"}]}' | grep -o '"content":"[^"]*"'
+    kill "$pid"
+    wait "$pid" || fail "the backend did not end well: $(cat "$log")"
+}
+
+# That the backend serves on the GPU as it does on the CPU, and that it may be stopped at any time.
+serve() {
+    local here there pid status after
+    here=$(answer cpu)
+    there=$(answer cuda:0)
+    echo "on the GPU: $there"
+    [[ -n $there && $here == "$there" ]] || fail "on the CPU the answer is another one: $here"
+    for after in 0.3 0.6 1 2; do
+        "$WORK/tidegate-backend" --device cuda:0 --port 0 >"$WORK/serve.log" 2>&1 &
+        pid=$!
+        sleep "$after"
+        kill "$pid"
+        status=0
+        wait "$pid" || status=$?
+        [[ $status == 0 ]] || fail "stopped after $after s, the backend exits with $status: $(cat "$WORK/serve.log")"
+    done
+    echo "stopped after 0.3, 0.6, 1 and 2 s it ends well"
 }
 
 main() {
@@ -121,11 +158,14 @@ main() {
     local right=yes
     "$WORK/gpu-check" backend/tests/fixtures/models "$WORK/wide.json" || right=no
     measure
+    echo
+    (serve) || right=no
     [[ $right == yes ]] || fail "what was computed is not right: see above"
 }
 
 case ${1:-run} in
 pack) pack "${2:?the target folder of the build}" ;;
 run) main ;;
+serve) prepare && serve ;;
 *) fail "unknown: $1" ;;
 esac

@@ -3,15 +3,16 @@
 use std::collections::HashMap;
 use std::ffi::c_void;
 
-use candle_core::cuda::cudarc::driver::{
-    CudaFunction, CudaStream, DevicePtr, LaunchConfig, PushKernelArg, result, sys,
-};
+use candle_core::cuda::cudarc::driver::{CudaFunction, CudaStream, DevicePtr, result, sys};
 use candle_core::cuda::cudarc::nvrtc::{CompileOptions, Ptx, compile_ptx_with_opts};
 use candle_core::cuda::{CudaStorageSlice, WrapErr};
 use candle_core::{CudaDevice, CudaStorage, DType, Device, Layout, Result, Storage, Tensor, bail};
 
 use super::launch::{Argument, Launch, Runner};
 use super::{Shape, multiply, source};
+
+/// The oldest GPUs that can start a kernel before the one before it has ended (programmatic dependent launch): Hopper.
+const OVERLAPPING: (i32, i32) = (9, 0);
 
 /// The oldest GPUs with the matrix instructions that the kernels use, and with bf16: Ampere.
 const OLDEST: (i32, i32) = (8, 0);
@@ -25,6 +26,8 @@ const KERNELS: [&str; 7] =
 pub(super) struct Gpu {
     device: CudaDevice,
     functions: HashMap<&'static str, CudaFunction>,
+    /// Whether a kernel may start before the one before it has ended.
+    overlap: bool,
 }
 
 /// A number that a kernel takes, as it lies in memory.
@@ -32,6 +35,16 @@ enum Value {
     Address(u64),
     U32(u32),
     F32(f32),
+}
+
+impl Value {
+    fn pointer(&self) -> *mut c_void {
+        match self {
+            Self::Address(address) => std::ptr::from_ref(address).cast_mut().cast(),
+            Self::U32(number) => std::ptr::from_ref(number).cast_mut().cast(),
+            Self::F32(number) => std::ptr::from_ref(number).cast_mut().cast(),
+        }
+    }
 }
 
 impl Gpu {
@@ -45,18 +58,22 @@ impl Gpu {
             tracing::warn!(major, minor, "this GPU is too old for Tidegate's kernels: candle's are used");
             return Ok(None);
         }
-        let module = context.load_module(compile(shape, capability)?).w()?;
+        let overlap = capability >= OVERLAPPING;
+        let module = context.load_module(compile(shape, capability, overlap)?).w()?;
         let tiles = shape.tiles().then_some("attend_tiles");
         let load = |name| Ok((name, module.load_function(name).w()?));
         let functions =
             KERNELS.into_iter().chain(multiply::KERNELS).chain(tiles).map(load).collect::<Result<_>>()?;
         keep_memory(device)?;
-        Ok(Some(Self { device: device.clone(), functions }))
+        Ok(Some(Self { device: device.clone(), functions, overlap }))
     }
 }
 
-fn compile(shape: Shape, (major, minor): (i32, i32)) -> Result<Ptx> {
+fn compile(shape: Shape, (major, minor): (i32, i32), overlap: bool) -> Result<Ptx> {
     let mut options = source::definitions(shape);
+    if overlap {
+        options.push("-DOVERLAP".into());
+    }
     options.push(format!("--gpu-architecture=compute_{major}{minor}"));
     options.push("--std=c++17".into());
     let options = CompileOptions { options, name: Some("tidegate.cu".into()), ..CompileOptions::default() };
@@ -94,24 +111,38 @@ impl Runner for Gpu {
         let stream = self.device.cuda_stream();
         let values = launch.arguments.iter().map(|argument| value(argument, &stream));
         let values = values.collect::<Result<Vec<_>>>()?;
-        let mut call = stream.launch_builder(function);
-        for value in &values {
-            match value {
-                Value::Address(address) => call.arg(address),
-                Value::U32(number) => call.arg(number),
-                Value::F32(number) => call.arg(number),
-            };
-        }
-        let config = LaunchConfig {
-            grid_dim: launch.grid.map(|blocks| blocks as u32).into(),
-            block_dim: (launch.threads as u32, 1, 1),
-            shared_mem_bytes: 0,
+        let mut arguments: Vec<*mut c_void> = values.iter().map(Value::pointer).collect();
+        // Each kernel waits by itself until the one before has ended (`await_previous`).
+        let mut attribute = sys::CUlaunchAttribute {
+            id: sys::CUlaunchAttributeID::CU_LAUNCH_ATTRIBUTE_PROGRAMMATIC_STREAM_SERIALIZATION,
+            pad: Default::default(),
+            value: sys::CUlaunchAttributeValue { programmaticStreamSerializationAllowed: 1 },
         };
+        let [x, y, z] = launch.grid.map(|blocks| blocks as u32);
+        let config = sys::CUlaunchConfig {
+            gridDimX: x,
+            gridDimY: y,
+            gridDimZ: z,
+            blockDimX: launch.threads as u32,
+            blockDimY: 1,
+            blockDimZ: 1,
+            sharedMemBytes: 0,
+            hStream: stream.cu_stream(),
+            attrs: &raw mut attribute,
+            numAttrs: u32::from(self.overlap),
+        };
+        stream.context().bind_to_thread().w()?;
         // SAFETY: number, order and types of the arguments are the kernel's, and every tensor has the elements that it reads and
         // writes: the tests run these very calls against the same source, and check both. Addresses stay good until the
         // kernel has run: memory is freed on the same stream, behind it. What a kernel writes is the caller's own output,
-        // or rows of the cache that belong to the sequences of this step.
-        unsafe { call.launch(config) }.w()?;
+        // or rows of the cache that belong to the sequences of this step. The driver copies configuration, attribute and arguments
+        // during the call.
+        unsafe {
+            let arguments = arguments.as_mut_ptr();
+            sys::cuLaunchKernelEx(&raw const config, function.cu_function(), arguments, std::ptr::null_mut())
+                .result()
+                .w()?;
+        }
         Ok(())
     }
 

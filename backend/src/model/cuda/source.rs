@@ -29,3 +29,25 @@ pub(super) fn definitions(shape: Shape) -> Vec<String> {
         format!("-DBLOCK_TOKENS={BLOCK_TOKENS}"),
     ]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::KERNELS;
+
+    #[test]
+    fn every_kernel_awaits_the_one_before() {
+        let kernels: Vec<&str> = KERNELS.split("extern \"C\" __global__").skip(1).collect();
+        assert_eq!(kernels.len(), 9, "a kernel is new: does it await the one before?");
+        for kernel in kernels {
+            let body = kernel.split_once('{').expect("a body").1.trim_start_matches([' ', '\\', '\n']);
+            // Those of `multiply` are one, which begins with what is nobody's output.
+            let waits = body.starts_with("await_previous();") || body.starts_with("multiply<tokens>(");
+            assert!(waits, "{kernel}");
+        }
+        let multiply = KERNELS.split_once("inline void multiply(").expect("multiply").1;
+        let (before, after) =
+            multiply.split_once("    await_previous();\n").expect("multiply awaits the one before");
+        assert!(before.contains("return await_previous();"), "blocks without outputs await it, too");
+        assert!(!before.contains("multiply_add_vector") && after.contains("multiply_add_vector"));
+    }
+}

@@ -76,6 +76,7 @@ extern "C" __global__ void attend_rows(
     const element* queries, const element* keys, const element* values, element* out, const u32* tables, const u32* row_token,
     const u32* row_table, const u32* row_visible, float* partial_out, Part* partial, u32 kv_heads, u32 window, u32 parts,
     u32 parts_each, float scale, float cap) {
+    await_previous();
     __shared__ float scores[TOGETHER][PART];
     __shared__ u32 blocks[PART_BLOCKS];
     __shared__ float sums[TEAMS][TOGETHER][LANES * VECTOR];
@@ -209,6 +210,7 @@ extern "C" __global__ void attend_rows(
 // Grid: (rows, heads). Merges the parts of rows that have several, one part a stretch.
 extern "C" __global__ void merge_parts(
     element* out, const u32* row_token, const u32* row_visible, const float* partial_out, const Part* partial, u32 window, u32 parts) {
+    await_previous();
     const u32 row = blockIdx.x, head = blockIdx.y, heads = gridDim.y, visible = row_visible[row];
     const u32 part_count = (visible + PART - 1) / PART - first_visible(visible, window) / PART;
     if (part_count <= 1) return;

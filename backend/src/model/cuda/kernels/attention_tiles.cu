@@ -65,6 +65,7 @@ __device__ inline void load_tile(
 extern "C" __global__ void __launch_bounds__(THREADS) attend_tiles(
     const element* queries, const element* keys, const element* values, element* out, const u32* tables, const uint4* tiles,
     u32 kv_heads, u32 window, float scale, float cap) {
+    await_previous();
     alignas(16) __shared__ element key_tile[TILE_KEYS][TILE_WIDTH];
     alignas(16) __shared__ element value_tile[TILE_KEYS][TILE_WIDTH];
 

@@ -29,6 +29,7 @@ struct Chosen {
 // the token at `point[row]`, in [0, 1), when all weights are laid end to end.
 extern "C" __global__ void choose(
     const float* logits, const float* inverse_temperature, const double* point, Chosen* chosen, u32 vocabulary) {
+    await_previous();
     __shared__ float maxima[CHOOSERS];
     __shared__ u32 tokens[CHOOSERS];
     __shared__ double masses[CHOOSERS];

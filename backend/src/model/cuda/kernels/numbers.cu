@@ -57,6 +57,57 @@ struct alignas(VECTOR_BYTES < 16 ? VECTOR_BYTES : 16) Vector {
     element at[VECTOR];
 };
 
+// Every kernel calls this before it reads what another has written, and before it writes anything. With OVERLAP (GPUs of 2022 and later:
+// programmatic dependent launch) a kernel is started while the one before still runs, and what it does until here costs no time of its own.
+__device__ inline void await_previous() {
+#ifdef OVERLAP
+    asm volatile("griddepcontrol.launch_dependents;");
+    asm volatile("griddepcontrol.wait;" ::: "memory");
+#endif
+}
+
+// Numbers that one load of 16 bytes brings.
+#define SIXTEEN (16 / (int)sizeof(element))
+struct alignas(16) Sixteen {
+    u32 words[4];
+};
+
+__device__ inline void numbers(const Sixteen& from, float (&to)[SIXTEEN]) {
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+#if defined(ELEMENT_F32)
+        to[i] = __int_as_float((int)from.words[i]);
+#elif defined(ELEMENT_BF16)
+        to[2 * i] = __int_as_float((int)(from.words[i] << 16));
+        to[2 * i + 1] = __int_as_float((int)(from.words[i] & 0xffff0000u));
+#else
+        to[2 * i] = number((element)(from.words[i] & 0xffffu));
+        to[2 * i + 1] = number((element)(from.words[i] >> 16));
+#endif
+    }
+}
+
+// Copies 16 bytes to shared memory in the background, for this thread's own use: what it has begun counts in groups, which end in their order.
+__device__ inline void begin_copy(Sixteen* to, const Sixteen* from) {
+#ifdef HOST
+    *to = *from;
+#else
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16;" ::"r"((u32)__cvta_generic_to_shared(to)), "l"(from) : "memory");
+#endif
+}
+__device__ inline void end_group() {
+#ifndef HOST
+    asm volatile("cp.async.commit_group;" ::: "memory");
+#endif
+}
+// Returns when all groups but the last so many have come.
+template <int groups>
+__device__ inline void await_groups() {
+#ifndef HOST
+    asm volatile("cp.async.wait_group %0;" ::"n"(groups) : "memory");
+#endif
+}
+
 __device__ inline float warp_sum(float x) {
     for (int lanes = WARP / 2; lanes > 0; lanes /= 2) x += __shfl_xor_sync(ALL_LANES, x, lanes);
     return x;

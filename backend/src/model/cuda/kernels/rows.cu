@@ -5,6 +5,7 @@
 
 // Cosines and sines of a step: positions [tokens] times frequencies [pairs]. Grid: tokens.
 extern "C" __global__ void angles(const u32* positions, const float* frequencies, float* cosines, float* sines, u32 pairs, float amplitude) {
+    await_previous();
     for (u32 i = threadIdx.x; i < pairs; i += THREADS) {
         const float angle = (float)positions[blockIdx.x] * frequencies[i];
         cosines[(size_t)blockIdx.x * pairs + i] = cosf(angle) * amplitude;
@@ -25,6 +26,7 @@ __device__ inline float head_factor(const element* head, float eps) {
 extern "C" __global__ void take_apart(
     const element* rows, element* queries, element* keys, element* values, const u32* slots, const float* cosines, const float* sines,
     const element* query_norm, const element* key_norm, u32 kv_heads, u32 pairs, float eps) {
+    await_previous();
     const u32 token = blockIdx.x, heads = kv_heads * GROUP, head = blockIdx.y * WARPS + threadIdx.x / WARP;
     if (head >= heads + 2 * kv_heads) return;
     const element* from = rows + ((size_t)token * (heads + 2 * kv_heads) + head) * HEAD_DIM;
@@ -55,6 +57,7 @@ extern "C" __global__ void take_apart(
 // `y_norm`, y is normed first. Grid: tokens, blocks of NORMERS.
 extern "C" __global__ void add_norm(
     const element* x, const element* y, const element* y_norm, const element* weight, element* sum, element* normed, u32 width, float eps) {
+    await_previous();
     const size_t row = (size_t)blockIdx.x * width;
     float y_factor = 1.0f;
     if (y_norm) {
@@ -82,6 +85,7 @@ extern "C" __global__ void add_norm(
 
 // Rows [gate | up] of twice `width` to act(gate) * up. `gelu`: the tanh form of GELU, else SiLU. Grid: (tokens, blocks over the width).
 extern "C" __global__ void gate(const element* both, element* out, u32 width, u32 gelu) {
+    await_previous();
     const u32 i = blockIdx.y * THREADS + threadIdx.x;
     if (i >= width) return;
     const size_t row = (size_t)blockIdx.x * 2 * width;
