@@ -16,7 +16,6 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, header};
 use tidegate_wire::openai::{FinishReason, Generation};
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
 
 /// What a call asks for, once its parameters are checked.
 #[derive(Debug)]
@@ -81,7 +80,7 @@ where
         let started = Started { running, choices, format, deadline, n, best_of, tell_usage };
         if generation.stream { stream::open(started, keep_alive).await } else { whole(started).await }
     };
-    answered.instrument(span).await
+    span.follow(answered).await
 }
 
 /// Answers when all sequences have ended.

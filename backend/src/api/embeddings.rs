@@ -19,7 +19,6 @@ use tidegate_wire::openai::{
     EmbeddingAnswer, EmbeddingRequest, EncodingFormat, Prompt, Usage, embedding::Numbers,
 };
 use tokio::time::timeout_at;
-use tracing::Instrument;
 
 /// Embeds one or more texts.
 pub(crate) async fn create(State(backend): State<Backend>, call: Call) -> Result<Response, ApiError> {
@@ -46,7 +45,7 @@ pub(crate) async fn create(State(backend): State<Backend>, call: Call) -> Result
         let numbers = embeddings.into_iter().map(|embedding| numbers(embedding, &width, encoding_format));
         Ok(json(&EmbeddingAnswer::new(backend.model_name(), tokens, numbers)))
     };
-    answered.instrument(span).await
+    span.follow(answered).await
 }
 
 /// How many numbers are sent, and whether they get length 1 again.

@@ -23,7 +23,6 @@ use tidegate_wire::{
     usage::{self, USAGE},
 };
 use tokio::time::{Instant, timeout_at};
-use tracing::Instrument;
 
 /// Opens the stream with its first piece, so that what fails before is answered with a real status; but not later than
 /// after one keep-alive interval.
@@ -47,7 +46,7 @@ pub(super) async fn open<F: Format>(
     let tell_usage = started.tell_usage;
     started.running.opened();
     let span = started.running.tally.span.clone();
-    tokio::spawn(RequestScope::current().follow(send(started, events, first).instrument(span)));
+    tokio::spawn(RequestScope::current().follow(span.follow(send(started, events, first))));
     let headers = [
         (header::CONTENT_TYPE, HeaderValue::from_static(sse::CONTENT_TYPE)),
         (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),

@@ -7,13 +7,12 @@ use axum::{
     response::Response,
 };
 use std::{sync::Arc, time::Duration};
-use tidegate_telemetry::{KeyValue, log::ACCESS, metrics::TraceLabel, span};
+use tidegate_telemetry::{KeyValue, RequestScope, Span, log::ACCESS, metrics::TraceLabel, span};
 use tidegate_wire::{
     header::REASON,
     openai::{CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH, FinishReason, Usage},
 };
 use tokio::time::Instant;
-use tracing::Span;
 
 /// Status of a call whose client left before the answer was complete, as nginx logs it; nobody ever receives it.
 pub(crate) const CLIENT_LEFT: u16 = 499;
@@ -24,7 +23,7 @@ pub(crate) async fn refusals(State(backend): State<Backend>, request: Request, n
     let answer = next.run(request).await;
     if !answer.status().is_success() {
         let (status, took) = (answer.status().as_u16(), arrived.elapsed());
-        let trace = TraceLabel::of(&Span::current());
+        let trace = TraceLabel::of(RequestScope::current().span());
         backend.metrics().answered(route, operation(route), status, took, trace);
         if backend.settings().access_log {
             let code = answer.headers().get(REASON).and_then(|reason| reason.to_str().ok());
@@ -66,7 +65,7 @@ pub(crate) struct Tally {
     /// What the engine tells of each sequence.
     told: Vec<Arc<Told>>,
     usage: Usage,
-    /// The call's own span under the server's; the server's where the request is not traced.
+    /// The call's own span under the server's; none where the request is not traced.
     pub(crate) span: Span,
     traced: bool,
 }
@@ -74,9 +73,9 @@ pub(crate) struct Tally {
 impl Tally {
     /// A call on `route` that arrived at `arrived`, by its attempt id.
     pub(crate) fn new(backend: &Backend, route: &'static str, attempt: &str, arrived: Instant) -> Self {
-        let server = Span::current();
-        let traced = span::is_traced(&server);
-        let span = if traced { open(backend, route, attempt) } else { server };
+        let server = RequestScope::current();
+        let traced = server.is_traced();
+        let span = if traced { open(backend, route, attempt, server.span()) } else { Span::none() };
         Self {
             backend: backend.clone(),
             route,
@@ -114,7 +113,7 @@ impl Tally {
             let (trace, took) = (TraceLabel::of(&self.span), self.arrived.elapsed());
             self.backend.metrics().first_token(operation(self.route), took, trace);
             if self.traced {
-                span::event(&self.span, "tidegate.first_token", Vec::new());
+                self.span.event("tidegate.first_token", Vec::new());
             }
         }
     }
@@ -145,13 +144,13 @@ impl Tally {
         if !self.traced {
             return;
         }
-        span::annotate(&self.span, self.attributes(status));
+        self.span.annotate(self.attributes(status));
         if status == CLIENT_LEFT {
-            span::fail(&self.span, "client_gone");
+            self.span.fail("client_gone");
         } else if status >= 500 {
-            span::fail(&self.span, status.to_string());
+            self.span.fail(status.to_string());
         }
-        span::end(&self.span);
+        self.span.end();
     }
 
     fn write(&self, status: u16) {
@@ -214,16 +213,18 @@ impl Tally {
 }
 
 /// Opens the span of a call, by the GenAI conventions.
-fn open(backend: &Backend, route: &'static str, attempt: &str) -> Span {
+fn open(backend: &Backend, route: &'static str, attempt: &str, server: &Span) -> Span {
     let operation = operation(route);
     let name = format!("{operation} {}", backend.model_name());
-    let span = tracing::info_span!("call", otel.name = name, otel.kind = "internal");
+    let span = tracing::info_span!(parent: server.id(), "call", otel.kind = "internal");
+    let span = Span::of(span);
+    span.rename(name);
     let known = [
         KeyValue::new("gen_ai.operation.name", operation),
         KeyValue::new("gen_ai.provider.name", "tidegate"),
         KeyValue::new("gen_ai.request.model", backend.model_name().to_owned()),
         KeyValue::new("tidegate.attempt", attempt.to_owned()),
     ];
-    span::annotate(&span, known);
+    span.annotate(known);
     span
 }

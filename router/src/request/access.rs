@@ -8,10 +8,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tidegate_admission::{Allowance, Priority};
 use tidegate_telemetry::log::ACCESS;
-use tidegate_telemetry::{KeyValue, RequestScope, span};
+use tidegate_telemetry::{KeyValue, RequestScope, Span, span};
 use tidegate_wire::openai::Usage;
 use tokio::time::Instant;
-use tracing::Span;
 
 /// Status of a request whose client left before it was answered, as nginx logs it; nobody ever receives it.
 const CLIENT_LEFT: u16 = 499;
@@ -157,8 +156,8 @@ impl Drop for AccessLine {
         let code = facts.code.or(self.status.is_none().then_some(CLIENT_GONE));
         self.notes.scope().enter(|| self.write(&facts, self.status.unwrap_or(CLIENT_LEFT), code));
         if self.notes.traced() {
-            span::annotate(self.notes.server(), attributes(&facts, code));
-            span::end(self.notes.server());
+            self.notes.server().annotate(attributes(&facts, code));
+            self.notes.server().end();
         }
     }
 }

@@ -11,11 +11,10 @@ use crate::upstream::EMBEDDED_URL;
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode, Uri};
 use std::time::Duration;
-use tidegate_telemetry::{KeyValue, inject_current, span};
+use tidegate_telemetry::{KeyValue, Span};
 use tidegate_wire::openai::{COMPLETIONS_PATH, EMBEDDINGS_PATH, Usage};
 use tidegate_wire::usage;
 use tokio::time::Instant;
-use tracing::Span;
 
 /// Stands for an error that the answer's status names.
 const BY_STATUS: &str = "status";
@@ -63,11 +62,12 @@ impl Call {
         }
     }
 
-    /// Writes this attempt's context into the headers for the backend: the client's own where nothing is traced.
+    /// Writes this attempt's context into the headers for the backend: the client's own where nothing is exported.
     pub(super) fn inject(&self, headers: &mut HeaderMap) {
-        let span = if self.notes.traced() { &self.span } else { self.notes.server() };
-        if !span.is_disabled() {
-            inject_current(span, headers);
+        if self.notes.traced() {
+            self.span.inject(headers);
+        } else {
+            self.notes.scope().inject(headers);
         }
     }
 
@@ -76,7 +76,7 @@ impl Call {
         self.status = Some(status);
         if self.notes.traced() {
             let status = i64::from(status.as_u16());
-            span::annotate(&self.span, [KeyValue::new("http.response.status_code", status)]);
+            self.span.annotate([KeyValue::new("http.response.status_code", status)]);
         }
     }
 
@@ -131,7 +131,7 @@ impl Call {
                 KeyValue::new("tidegate.backend", facts.backend.clone().unwrap_or_default()),
             ];
             drop(facts);
-            span::event(self.notes.server(), "tidegate.refused_by_backend", attributes);
+            self.notes.server().event("tidegate.refused_by_backend", attributes);
         }
     }
 }
@@ -153,13 +153,13 @@ impl Drop for Call {
         let first = self.first_chunk.filter(|_| self.stream);
         let first =
             first.map(|first| KeyValue::new("gen_ai.response.time_to_first_chunk", first.as_secs_f64()));
-        span::annotate(&self.span, first.into_iter().chain(usage.into_iter().flat_map(tokens)));
+        self.span.annotate(first.into_iter().chain(usage.into_iter().flat_map(tokens)));
         match (ended, self.status) {
-            (Err(BY_STATUS), Some(status)) => span::fail(&self.span, status.as_str().to_owned()),
-            (Err(how), _) => span::fail(&self.span, how),
+            (Err(BY_STATUS), Some(status)) => self.span.fail(status.as_str().to_owned()),
+            (Err(how), _) => self.span.fail(how),
             (Ok(()), _) => {}
         }
-        span::end(&self.span);
+        self.span.end();
     }
 }
 
@@ -182,7 +182,9 @@ fn open(job: &Job, grant: &Grant, resends: u32, server: &Span) -> Span {
         _ => "chat",
     };
     let name = format!("{operation} {}", job.model);
-    let span = tracing::info_span!(parent: server, "call", otel.name = name, otel.kind = "client");
+    let span = tracing::info_span!(parent: server.id(), "call", otel.kind = "client");
+    let span = Span::of(span);
+    span.rename(name);
     let mut known = vec![
         KeyValue::new("gen_ai.operation.name", operation),
         KeyValue::new("gen_ai.provider.name", "tidegate"),
@@ -200,7 +202,7 @@ fn open(job: &Job, grant: &Grant, resends: u32, server: &Span) -> Span {
         known.push(KeyValue::new("http.request.resend_count", i64::from(resends)));
     }
     known.extend(address(&grant.url));
-    span::annotate(&span, known);
+    span.annotate(known);
     span
 }
 

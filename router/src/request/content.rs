@@ -6,8 +6,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
 use tidegate_telemetry::log::CONTENT;
-use tidegate_telemetry::{KeyValue, RequestScope, span};
-use tracing::Span;
+use tidegate_telemetry::{KeyValue, RequestScope, Span};
 
 /// Bytes of an answer that are kept to be shown.
 const MOST: usize = 256 * 1024;
@@ -38,7 +37,7 @@ impl Content {
         let output = self.output().to_string();
         request.enter(|| tracing::info!(target: CONTENT, input = self.input, output, "prompt and answer"));
         let attributes = [("gen_ai.input.messages", self.input.clone()), ("gen_ai.output.messages", output)];
-        span::annotate(call, attributes.map(|(name, value)| KeyValue::new(name, value)));
+        call.annotate(attributes.map(|(name, value)| KeyValue::new(name, value)));
     }
 
     fn output(&self) -> Value {

@@ -5,9 +5,8 @@ use super::Job;
 use super::access::{CLIENT_GONE, Notes};
 use crate::error::Error;
 use crate::ledger::{Admission as Verdict, LedgerError, Numbers};
-use tidegate_telemetry::{KeyValue, span};
+use tidegate_telemetry::{KeyValue, Span, span};
 use tokio::time::Instant;
-use tracing::Span;
 
 /// One question to the ledger and the wait that may follow. Dropped before it has [ended](Decision::ended), its client has
 /// gone.
@@ -27,7 +26,8 @@ impl Decision {
     pub(super) fn begin(job: &Job, resends: u32) -> Self {
         let notes = job.notes.clone();
         let span = if notes.traced() {
-            tracing::info_span!(parent: notes.server(), "tidegate.admission", otel.kind = "internal")
+            let server = notes.server().id();
+            Span::of(tracing::info_span!(parent: server, "tidegate.admission", otel.kind = "internal"))
         } else {
             Span::none()
         };
@@ -71,7 +71,7 @@ impl Decision {
 
     fn say(&self, attributes: impl FnOnce() -> Vec<KeyValue>) {
         if self.notes.traced() {
-            span::annotate(&self.span, attributes());
+            self.span.annotate(attributes());
         }
     }
 }
@@ -83,8 +83,8 @@ impl Drop for Decision {
         if self.notes.traced() {
             let outcome = self.outcome.unwrap_or(CLIENT_GONE);
             let waited = KeyValue::new("tidegate.waited_ms", span::milliseconds(waited));
-            span::annotate(&self.span, [KeyValue::new("tidegate.outcome", outcome), waited]);
-            span::end(&self.span);
+            self.span.annotate([KeyValue::new("tidegate.outcome", outcome), waited]);
+            self.span.end();
         }
     }
 }

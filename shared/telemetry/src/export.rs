@@ -20,6 +20,7 @@ use tokio::sync::oneshot;
 use tracing::dispatcher::{self, Dispatch};
 
 use crate::environment::{Otlp, Protocol, Sampling};
+use crate::sampling::{DrawnIds, decide_by};
 
 /// How long [`Export::shutdown`] may take: what the collector has not taken by then is lost.
 pub(crate) const FLUSH_LIMIT: Duration = Duration::from_secs(3);
@@ -38,8 +39,10 @@ impl Export {
         let provider = SdkTracerProvider::builder()
             .with_batch_exporter(exporter)
             .with_sampler(sampling.sampler())
+            .with_id_generator(DrawnIds::default())
             .with_resource(resource)
             .build();
+        decide_by(sampling.sampler());
         Ok(Self { provider, _thread: thread })
     }
 

@@ -114,7 +114,6 @@ mod tests {
     use std::sync::{Arc, Mutex};
 
     use http::{HeaderMap, HeaderValue};
-    use tracing::Span;
     use tracing_subscriber::layer::SubscriberExt;
 
     use super::*;
@@ -165,7 +164,7 @@ mod tests {
             let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
             headers.insert("traceparent", HeaderValue::from_static(parent));
             let id = HeaderValue::from_static("req-1");
-            RequestScope::begin(Span::none(), &headers, id).enter(|| {
+            RequestScope::silent(&headers, id).enter(|| {
                 let below = tracing::info_span!(target: "tidegate_test", "below", secret = "nor this");
                 below.in_scope(
                     || tracing::warn!(target: "tidegate_test", waited_ms = 1.5, code = "a\"b", "slow"),

@@ -13,12 +13,12 @@ use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::environment::Propagator;
 
-/// Makes `span` a child of the context that the request's headers carry, if they carry one.
+/// Makes `span` a child of `parent`.
 ///
 /// To be called right after the span is made: once it is entered, or asked for its context, its parent is fixed.
-pub fn set_parent_from(headers: &HeaderMap, span: &Span) {
+pub(crate) fn set_parent(span: &Span, parent: Context) {
     // No layer or a filtered span leaves the request without a parent, never without an answer.
-    if let Err(error) = span.set_parent(extract(headers)) {
+    if let Err(error) = span.set_parent(parent) {
         tracing::trace!(%error, "the request's trace context is not taken over");
     }
 }
@@ -28,20 +28,17 @@ pub(crate) fn parent_of(headers: &HeaderMap) -> Option<Context> {
     let brings_one = global::get_text_map_propagator(|propagator| {
         propagator.fields().any(|field| headers.contains_key(field))
     });
-    brings_one.then(|| extract(headers))
-}
-
-fn extract(headers: &HeaderMap) -> Context {
-    global::get_text_map_propagator(|propagator| {
-        propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers))
+    brings_one.then(|| {
+        global::get_text_map_propagator(|propagator| {
+            propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers))
+        })
     })
 }
 
-/// Writes the context of `span` into `headers`, replacing what they carry. A span without context writes nothing.
-pub fn inject_current(span: &Span, headers: &mut HeaderMap) {
-    let context = span.context();
+/// Writes `context` into `headers`, replacing what they carry.
+pub(crate) fn inject(context: &Context, headers: &mut HeaderMap) {
     global::get_text_map_propagator(|propagator| {
-        propagator.inject_context(&context, &mut HeaderInjector(headers));
+        propagator.inject_context(context, &mut HeaderInjector(headers));
     });
 }
 

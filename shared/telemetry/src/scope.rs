@@ -1,6 +1,6 @@
 //! The request that work is done for, as logs and traces know it: its span where spans are exported, and its ids.
 //!
-//! A span costs what a small answer costs. So none is made where none is exported; the ids, which log lines have all the same,
+//! A span costs what a small answer costs. So none is made where none is exported or sampled; the ids, which log lines have all the same,
 //! travel on their own.
 
 use std::cell::RefCell;
@@ -12,18 +12,21 @@ use std::task::{Context, Poll};
 use http::{HeaderMap, HeaderValue};
 use opentelemetry::TraceId;
 use opentelemetry::trace::{SpanContext, TraceContextExt};
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
-use crate::propagation::{parent_of, set_parent_from};
+use crate::propagation::{self, parent_of, set_parent};
+use crate::sampling;
+use crate::span::Span;
 
-/// What names a request.
+/// What names a request, and its span.
 #[derive(Debug)]
 pub(crate) struct RequestIds {
     /// `x-request-id`.
     request: HeaderValue,
-    /// Of its span; without one, of the client's; invalid where the client sent none.
+    span: Span,
+    /// Of its span; without one, of the client's or one that is not sampled; invalid where nothing is exported and the client sent none.
     pub(crate) context: SpanContext,
+    /// Whether it was decided here that it is not traced, which the next process is to be told.
+    dropped: bool,
 }
 
 impl RequestIds {
@@ -39,7 +42,7 @@ impl RequestIds {
 }
 
 thread_local! {
-    /// The ids of the request that this thread works for at the moment.
+    /// The request that this thread works for at the moment.
     static CURRENT: RefCell<Option<Arc<RequestIds>>> = const { RefCell::new(None) };
 }
 
@@ -50,47 +53,72 @@ pub(crate) fn current_ids() -> Option<Arc<RequestIds>> {
 
 /// A request's span and ids. Clones are handles to the same ones.
 #[derive(Debug, Clone)]
-pub struct RequestScope {
-    span: Span,
-    ids: Option<Arc<RequestIds>>,
-}
+pub struct RequestScope(Option<Arc<RequestIds>>);
 
 impl RequestScope {
-    /// Begins a request whose span was just made, or is none: puts it below the context that `headers` carry.
+    /// Begins a request below the context that `headers` carry. Where it is to be traced, `open` makes its span.
     #[must_use]
-    pub fn begin(span: Span, headers: &HeaderMap, request: HeaderValue) -> Self {
-        let context = if span.is_disabled() {
-            parent_of(headers).map(|parent| parent.span().span_context().clone())
-        } else {
-            set_parent_from(headers, &span);
-            Some(span.context().span().span_context().clone())
-        };
-        let ids = RequestIds { request, context: context.unwrap_or(SpanContext::NONE) };
-        Self { span, ids: Some(Arc::new(ids)) }
+    pub fn begin(headers: &HeaderMap, request: HeaderValue, open: impl FnOnce() -> tracing::Span) -> Self {
+        let parent = parent_of(headers);
+        if let Some(context) = sampling::dropped(parent.as_ref()) {
+            let ids = RequestIds { request, span: Span::none(), context, dropped: true };
+            return Self(Some(Arc::new(ids)));
+        }
+        let clients = parent.as_ref().map(|parent| parent.span().span_context().clone());
+        let span = open();
+        if let Some(parent) = parent.filter(|_| !span.is_disabled()) {
+            set_parent(&span, parent);
+        }
+        let span = Span::of(span);
+        let context = span.identity().or(clients).unwrap_or(SpanContext::NONE);
+        Self(Some(Arc::new(RequestIds { request, span, context, dropped: false })))
+    }
+
+    /// Begins a request that is traced nowhere: what its client sent passes through.
+    #[must_use]
+    pub fn silent(headers: &HeaderMap, request: HeaderValue) -> Self {
+        let context = parent_of(headers).map(|parent| parent.span().span_context().clone());
+        let context = context.unwrap_or(SpanContext::NONE);
+        Self(Some(Arc::new(RequestIds { request, span: Span::none(), context, dropped: false })))
     }
 
     /// The request that this thread works for at the moment; empty where it works for none.
     #[must_use]
     pub fn current() -> Self {
-        Self { span: Span::current(), ids: current_ids() }
+        Self(current_ids())
     }
 
-    /// Its span; none where spans are not exported.
+    /// Its span; none where it is not traced.
     #[must_use]
     pub fn span(&self) -> &Span {
-        &self.span
+        const NONE: &Span = &Span::NONE;
+        self.0.as_ref().map_or(NONE, |ids| &ids.span)
     }
 
     /// Whether what is written into its span reaches a collector.
     #[must_use]
     pub fn is_traced(&self) -> bool {
-        crate::span::is_traced(&self.span)
+        self.span().is_traced()
+    }
+
+    /// Tells the next process of its span, or that there is none; where nothing is exported, what the client sent stays as it is.
+    pub fn inject(&self, headers: &mut HeaderMap) {
+        let Some(ids) = &self.0 else { return };
+        if ids.dropped {
+            let context = opentelemetry::Context::new().with_remote_span_context(ids.context.clone());
+            propagation::inject(&context, headers);
+        } else {
+            ids.span.inject(headers);
+        }
     }
 
     /// Does something for this request.
     pub fn enter<T>(&self, work: impl FnOnce() -> T) -> T {
-        let _restored = Restore(CURRENT.replace(self.ids.clone()));
-        if self.span.is_disabled() { work() } else { self.span.in_scope(work) }
+        let _restored = Restore(CURRENT.replace(self.0.clone()));
+        match self.span().tracing() {
+            Some(span) => span.in_scope(work),
+            None => work(),
+        }
     }
 
     /// A future that works for this request, on whatever thread.
@@ -135,7 +163,7 @@ mod tests {
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 
     fn begin(id: &'static str) -> RequestScope {
-        RequestScope::begin(Span::none(), &HeaderMap::new(), HeaderValue::from_static(id))
+        RequestScope::silent(&HeaderMap::new(), HeaderValue::from_static(id))
     }
 
     fn current() -> Option<String> {
@@ -172,11 +200,11 @@ mod tests {
         opentelemetry::global::set_text_map_propagator(propagator);
         let mut headers = HeaderMap::new();
         headers.insert("traceparent", format!("00-{TRACE}-00f067aa0ba902b7-01").parse().unwrap());
-        let scope = RequestScope::begin(Span::none(), &headers, HeaderValue::from_static("mine"));
+        let scope = RequestScope::silent(&headers, HeaderValue::from_static("mine"));
         scope.enter(|| {
             let trace = current_ids().and_then(|ids| ids.trace()).map(|trace| trace.to_string());
             assert_eq!(trace.as_deref(), Some(TRACE));
         });
-        assert!(begin("mine").ids.is_some_and(|ids| ids.trace().is_none()));
+        assert!(begin("mine").0.is_some_and(|ids| ids.trace().is_none()));
     }
 }

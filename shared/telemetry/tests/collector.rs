@@ -4,7 +4,7 @@
 use std::convert::Infallible;
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, HeaderValue, Request, Response};
 use http_body_util::{BodyExt, Full};
 use hyper::body::{Bytes, Incoming};
 use hyper::service::service_fn;
@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use tidegate_telemetry::environment::Environment;
 use tidegate_telemetry::start::assemble;
-use tidegate_telemetry::{LogOptions, Telemetry, inject_current, set_parent_from};
+use tidegate_telemetry::{LogOptions, RequestScope, Span as RequestSpan, Telemetry};
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 use tracing::{Dispatch, dispatcher, info_span};
@@ -101,11 +101,11 @@ fn incoming() -> HeaderMap {
 /// One request through a server span and a client span; returns the headers for the next process.
 fn one_request(headers: &HeaderMap) -> HeaderMap {
     let mut outgoing = HeaderMap::new();
-    let server = info_span!(target: "tidegate_test", "server", otel.kind = "server", answer = 42);
-    set_parent_from(headers, &server);
-    server.in_scope(|| {
+    let open = || info_span!(target: "tidegate_test", "server", otel.kind = "server", answer = 42);
+    let server = RequestScope::begin(headers, HeaderValue::from_static("mine"), open);
+    server.enter(|| {
         let client = info_span!(target: "tidegate_test", "client", otel.kind = "client");
-        client.in_scope(|| inject_current(&client, &mut outgoing));
+        RequestSpan::of(client).inject(&mut outgoing);
     });
     outgoing
 }

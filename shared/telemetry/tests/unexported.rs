@@ -4,8 +4,8 @@
 use http::{HeaderMap, HeaderValue};
 use tidegate_telemetry::environment::Environment;
 use tidegate_telemetry::start::assemble;
-use tidegate_telemetry::{LogOptions, RequestScope, inject_current};
-use tracing::{Level, Span, dispatcher, info_span, span_enabled};
+use tidegate_telemetry::{LogOptions, RequestScope};
+use tracing::{Level, dispatcher, info_span, span_enabled};
 
 #[test]
 fn without_an_exporter_no_span_is_made_and_the_clients_headers_stay_as_they_came() {
@@ -17,9 +17,10 @@ fn without_an_exporter_no_span_is_made_and_the_clients_headers_stay_as_they_came
         let mut headers = HeaderMap::new();
         let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
         headers.insert("traceparent", HeaderValue::from_static(parent));
-        let scope = RequestScope::begin(Span::none(), &headers, HeaderValue::from_static("mine"));
+        let open = || info_span!(target: "tidegate_test", "server");
+        let scope = RequestScope::begin(&headers, HeaderValue::from_static("mine"), open);
         let before = headers.clone();
-        scope.enter(|| inject_current(scope.span(), &mut headers));
+        scope.enter(|| scope.inject(&mut headers));
         assert_eq!(headers, before);
         assert!(!scope.is_traced());
     });

@@ -9,10 +9,10 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Versio
 use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tidegate_telemetry::{KeyValue, RequestScope, span};
+use tidegate_telemetry::{KeyValue, RequestScope};
 use tidegate_wire::header::REQUEST_ID;
 use tower::{Layer, Service};
-use tracing::{Level, Span};
+use tracing::Level;
 
 /// Paths that machines ask for all the time: a span for each would bury the others.
 const UNTRACED: [&str; 9] =
@@ -90,13 +90,14 @@ fn begin(request: &Request<Body>, id: HeaderValue) -> RequestScope {
     let route = tracing::span_enabled!(Level::INFO)
         .then(|| request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str));
     let Some(route) = route.filter(|route| !UNTRACED.contains(route)) else {
-        return RequestScope::begin(Span::none(), request.headers(), id);
+        return RequestScope::silent(request.headers(), id);
     };
-    let name = format!("{} {route}", method(request.method()));
-    let span = tracing::info_span!("request", otel.name = name, otel.kind = "server");
-    let scope = RequestScope::begin(span, request.headers(), id);
+    let open = || tracing::info_span!("request", otel.kind = "server");
+    let scope = RequestScope::begin(request.headers(), id, open);
     if scope.is_traced() {
-        span::annotate(scope.span(), attributes(request, route.to_owned()));
+        let name = format!("{} {route}", method(request.method()));
+        scope.span().rename(name);
+        scope.span().annotate(attributes(request, route.to_owned()));
     }
     scope
 }
@@ -141,10 +142,10 @@ fn leave(mut response: Response<Body>, id: HeaderValue, scope: RequestScope) -> 
     if scope.is_traced() {
         let status = response.status();
         let code = KeyValue::new("http.response.status_code", i64::from(status.as_u16()));
-        span::annotate(scope.span(), [code]);
+        scope.span().annotate([code]);
         // A refusal is no failure of the server (4xx); what broke is.
         if status.is_server_error() {
-            span::fail(scope.span(), status.as_str().to_owned());
+            scope.span().fail(status.as_str().to_owned());
         }
     }
     response.headers_mut().entry(REQUEST_ID).or_insert(id);

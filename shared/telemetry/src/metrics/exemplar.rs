@@ -1,11 +1,10 @@
 //! Exemplars: the trace of one request beside the count that it went into.
 
-use opentelemetry::trace::{SpanContext, TraceContextExt};
+use opentelemetry::trace::SpanContext;
 use prometheus_client::encoding::EncodeLabelSet;
-use tracing::Span;
-use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::scope::current_ids;
+use crate::span::Span;
 
 /// The trace and span that an observation belongs to, in hexadecimal digits.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -20,11 +19,10 @@ impl TraceLabel {
     /// The trace of `span`, or of the client of the request at work where spans are not exported; none where it is not sampled: a link to a trace that nobody kept helps nobody.
     #[must_use]
     pub fn of(span: &Span) -> Option<Self> {
-        if span.is_disabled() {
-            return current_ids().and_then(|ids| Self::from(&ids.context));
+        match span.identity() {
+            Some(identity) => Self::from(&identity),
+            None => current_ids().and_then(|ids| Self::from(&ids.context)),
         }
-        let context = span.context();
-        Self::from(context.span().span_context())
     }
 
     fn from(identity: &SpanContext) -> Option<Self> {
