@@ -11,7 +11,9 @@ use std::time::Duration;
 
 /// Bytes of a refused request's body that are read and discarded.
 const MAX_DISCARDED: usize = 64 * 1024 * 1024;
-/// Time for that.
+/// Bytes that are read before others have their turn.
+const AT_ONCE: usize = 256 * 1024;
+/// Time for what is discarded.
 const DISCARD_TIME: Duration = Duration::from_secs(5);
 
 /// Why a body could not be read.
@@ -35,8 +37,9 @@ pub async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<B
         }
         return Err(BodyError::TooLarge);
     }
-    match Limited::new(&mut body, limit).collect().await {
-        Ok(collected) => Ok(collected.to_bytes()),
+    let mut pieces = Vec::new();
+    match each(Limited::new(&mut body, limit), |piece| pieces.push(piece)).await {
+        Ok(()) => Ok(joined(pieces)),
         Err(error) if error.is::<LengthLimitError>() => {
             discard(&mut body).await;
             Err(BodyError::TooLarge)
@@ -47,10 +50,32 @@ pub async fn read(headers: &HeaderMap, mut body: Body, limit: usize) -> Result<B
 
 /// Reads what is left of a body and throws it away.
 pub async fn discard(body: &mut Body) {
-    let mut rest = Limited::new(body, MAX_DISCARDED);
-    let reading = async { while let Some(Ok(_)) = rest.frame().await {} };
+    let reading = each(Limited::new(body, MAX_DISCARDED), drop);
     // Past either bound the connection closes, which is all that is left to do with such a client.
     let _in_time = tokio::time::timeout(DISCARD_TIME, reading).await;
+}
+
+/// Takes each piece of a body. Who sends as fast as it is read does not keep the thread from the others.
+async fn each(mut body: Limited<&mut Body>, mut take: impl FnMut(Bytes)) -> Result<(), axum::BoxError> {
+    let mut read = 0;
+    while let Some(frame) = body.frame().await {
+        let Ok(piece) = frame?.into_data() else { continue };
+        read += piece.len();
+        take(piece);
+        if read >= AT_ONCE {
+            read = 0;
+            tokio::task::yield_now().await;
+        }
+    }
+    Ok(())
+}
+
+/// The pieces as one; a single one is not copied.
+fn joined(mut pieces: Vec<Bytes>) -> Bytes {
+    match pieces.len() {
+        0 | 1 => pieces.pop().unwrap_or_default(),
+        _ => pieces.concat().into(),
+    }
 }
 
 /// The length that the client announced.

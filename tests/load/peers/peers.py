@@ -104,6 +104,7 @@ def litellm(port: int, mock: str, folder: Path, args: Namespace) -> list:
 model_list:
   - model_name: mock
     litellm_params: {{model: openai/mock, api_base: "http://{mock}/v1", api_key: none}}
+general_settings: {{dangerously_permit_weak_or_unset_master_key: true}}
 """)
     words = ["--config", folder / "config.yaml", "--host", "127.0.0.1", "--port", str(port), "--num_workers", "1"]
     return [args.venvs / "litellm" / "bin/litellm", *words]
