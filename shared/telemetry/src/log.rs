@@ -4,6 +4,7 @@ mod filter;
 mod json;
 mod text;
 
+use std::borrow::Cow;
 use std::io::IsTerminal;
 use std::str::FromStr;
 
@@ -21,6 +22,22 @@ use text::TextLines;
 pub const ACCESS: &str = "tidegate::access";
 /// Target of the lines that hold prompts and answers: written only where the operator asks for them (`--log-content`).
 pub const CONTENT: &str = "tidegate::content";
+
+/// Bytes of a text in a line: of a field's value in JSON, of all fields otherwise.
+const LONGEST_TEXT: usize = 8 * 1024;
+
+/// Bytes of a text that lines of this target hold. What an operator asks for by `--log-content` is written whole: the body that it is from is bounded.
+fn longest_text(target: &str) -> usize {
+    if target == CONTENT { usize::MAX } else { LONGEST_TEXT }
+}
+
+/// At most so many bytes of a text, and a sign where some are missing.
+fn cut(text: &str, longest: usize) -> Cow<'_, str> {
+    if text.len() <= longest {
+        return Cow::Borrowed(text);
+    }
+    Cow::Owned(format!("{}…", &text[..text.floor_char_boundary(longest)]))
+}
 
 /// A layer of the subscriber that [`init`](crate::init) builds.
 pub(crate) type BoxLayer = Box<dyn Layer<Registry> + Send + Sync>;
@@ -191,6 +208,27 @@ mod tests {
         assert_eq!(slow["trace_id"], "4bf92f3577b34da6a3ce929d0e0e4736");
         assert!(beside.get("request_id").is_none() && beside.get("trace_id").is_none(), "{beside}");
         assert!(!text.contains("not shown") && !text.contains("nor this"), "{text}");
+    }
+
+    #[test]
+    fn a_line_is_never_longer_than_it_may_be_but_for_what_was_asked_for() {
+        for format in [LogFormat::Json, LogFormat::Text] {
+            let sink = Sink::default();
+            let writer = sink.clone();
+            let options = LogOptions { format, level: "info".to_owned() };
+            let layer =
+                lines(options, &Environment::default(), false, false, move || writer.clone()).unwrap();
+            let long = "é".repeat(100_000);
+            tracing::subscriber::with_default(Registry::default().with(layer), || {
+                tracing::warn!(target: "tidegate_test", long, debug = ?long, "long");
+                tracing::info!(target: CONTENT, long, "asked for");
+            });
+            let text = String::from_utf8(sink.0.lock().unwrap().clone()).unwrap();
+            let lengths: Vec<usize> = text.lines().map(str::len).collect();
+            assert_eq!(lengths.len(), 2, "{format}");
+            assert!(lengths[0] > LONGEST_TEXT && lengths[0] < 3 * LONGEST_TEXT, "{format}: {lengths:?}");
+            assert!(lengths[1] > long.len(), "{format}: {lengths:?}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::{cut, longest_text};
 use crate::scope::current_ids;
 
 /// Formats events as JSON.
@@ -30,7 +31,7 @@ where
     ) -> fmt::Result {
         let mut time = String::new();
         SystemTime.format_time(&mut Writer::new(&mut time))?;
-        let mut line = Line::default();
+        let mut line = Line { bytes: Vec::new(), longest: longest_text(event.metadata().target()) };
         line.put("timestamp", &time);
         line.put("level", event.metadata().level().as_str());
         event.record(&mut line);
@@ -46,36 +47,40 @@ where
 }
 
 /// A JSON object under construction.
-#[derive(Default)]
-struct Line(Vec<u8>);
+struct Line {
+    bytes: Vec<u8>,
+    /// Bytes of a text that are written.
+    longest: usize,
+}
 
 impl Line {
     /// Adds a member; writing into memory cannot fail, and numbers, truths and text always serialise.
     fn put(&mut self, name: &str, value: &(impl Serialize + ?Sized)) {
-        self.0.push(if self.0.is_empty() { b'{' } else { b',' });
-        let written = serde_json::to_writer(&mut self.0, name).and_then(|()| {
-            self.0.push(b':');
-            serde_json::to_writer(&mut self.0, value)
+        self.bytes.push(if self.bytes.is_empty() { b'{' } else { b',' });
+        let written = serde_json::to_writer(&mut self.bytes, name).and_then(|()| {
+            self.bytes.push(b':');
+            serde_json::to_writer(&mut self.bytes, value)
         });
         if written.is_err() {
-            self.0.extend_from_slice(b"null");
+            self.bytes.extend_from_slice(b"null");
         }
     }
 
     /// The whole line.
     fn end(&mut self) -> Result<&str, fmt::Error> {
-        self.0.write_all(b"}\n").map_err(|_| fmt::Error)?;
-        std::str::from_utf8(&self.0).map_err(|_| fmt::Error)
+        self.bytes.write_all(b"}\n").map_err(|_| fmt::Error)?;
+        std::str::from_utf8(&self.bytes).map_err(|_| fmt::Error)
     }
 }
 
 impl Visit for Line {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field.name(), &format!("{value:?}"));
+        let text = format!("{value:?}");
+        self.put(field.name(), &*cut(&text, self.longest));
     }
 
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field.name(), value);
+        self.put(field.name(), &*cut(value, self.longest));
     }
 
     fn record_f64(&mut self, field: &Field, value: f64) {

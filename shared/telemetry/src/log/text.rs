@@ -8,6 +8,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 
+use super::{cut, longest_text};
 use crate::scope::current_ids;
 
 /// Formats events as text, coloured where the writer says that colours can be shown.
@@ -29,7 +30,14 @@ where
         let level = event.metadata().level();
         let colour = if writer.has_ansi_escapes() { colour(level) } else { "" };
         write!(writer, "{plain} {colour}{level:>5}{plain} {dim}{}:{plain} ", event.metadata().target())?;
-        context.field_format().format_fields(writer.by_ref(), event)?;
+        if writer.has_ansi_escapes() {
+            // A terminal, where nobody's disk fills up.
+            context.field_format().format_fields(writer.by_ref(), event)?;
+        } else {
+            let mut fields = String::new();
+            context.field_format().format_fields(Writer::new(&mut fields), event)?;
+            writer.write_str(&cut(&fields, longest_text(event.metadata().target())))?;
+        }
         if let Some(ids) = current_ids() {
             write!(writer, " {dim}request_id={}", ids.request())?;
             if let Some(trace) = ids.trace() {
