@@ -129,10 +129,9 @@ pub(crate) fn load(
     let (device, chosen) = options.device.open()?;
     let dtype = device::dtype_for(&device, options.dtype)?;
     let safetensors = Safetensors::open(files)?;
-    let names = safetensors.names();
-    let weights = Weights::Safetensors(safetensors);
-    let placement = Placement { dtype, device: &device };
-    let mut intake = Intake::new(&weights, placement, options.quantization).until(&options.stop);
+    let (names, weights) = (safetensors.names(), Weights::Safetensors(safetensors));
+    let to = Placement { dtype, device: &device };
+    let mut intake = Intake::new(&weights, to, options.quantization).until(&options.stop);
     let encoder = encoder::encoder(&mut intake, &config, |name| names.contains(name))?;
     let (mut parameters, quantization) = (intake.parameters(), intake.quantization());
     let dense = modules.dense.iter().map(|dense| load_dense(files, dense, &device, &mut parameters));
