@@ -2,7 +2,9 @@
 
 use super::scene::{Besieged, rest};
 use http::StatusCode;
+use std::collections::BTreeSet;
 use tidegate_tests::client::Client;
+use tidegate_tests::redis::RedisServer;
 use tidegate_tests::wait;
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
@@ -100,6 +102,14 @@ async fn bodies_without_an_end_are_refused() {
     router.has_held().await;
 }
 
+/// Whose keys there are in Redis. What a pool has comes and goes; its own name stands in braces.
+async fn pools_in(redis: &RedisServer) -> BTreeSet<String> {
+    let client = redis::Client::open(redis.url.as_str()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
+    keys.iter().map(|key| key.split_once('}').map_or(key.as_str(), |(pool, _)| pool).to_owned()).collect()
+}
+
 #[tokio::test]
 async fn names_that_strangers_make_up_are_kept_nowhere() {
     let node = tidegate_tests::fake_node::FakeNode::start(
@@ -107,25 +117,16 @@ async fn names_that_strangers_make_up_are_kept_nowhere() {
         tidegate_tests::fake_node::Plan::Answer(std::time::Duration::ZERO),
     )
     .await;
-    let redis = tidegate_tests::redis::RedisServer::start().await;
+    let redis = RedisServer::start().await;
     let flags = ["--redis-url", redis.url.as_str(), "--backend", &node.url];
     let router = tidegate_tests::router::TestRouter::start(&flags).await.with_backends(1).await;
-    let kept = async || {
-        let client = redis::Client::open(redis.url.as_str()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let keys: Vec<String> = redis::cmd("KEYS").arg("*").query_async(&mut connection).await.unwrap();
-        // What a pool has comes and goes; whose it is stands in braces.
-        keys.iter()
-            .map(|key| key.split_once('}').map_or(key.as_str(), |(pool, _)| pool).to_owned())
-            .collect::<std::collections::BTreeSet<_>>()
-    };
     assert_eq!(router.client.chat(tidegate_tests::fake_node::MODEL, "x").await.status, StatusCode::OK);
     // A router that has just started does not say yet that there is no such model.
     wait::until("it knows what the fleet serves", || async {
         (router.client.chat("made-up", "x").await.status == StatusCode::NOT_FOUND).then_some(())
     })
     .await;
-    let (keys, series) = (kept().await, router.admin.get("/metrics").await.text.lines().count());
+    let (keys, series) = (pools_in(&redis).await, router.admin.get("/metrics").await.text.lines().count());
     let long = "m".repeat(1 << 20);
     for number in 0..200 {
         let client = Client::new(&router.base);
@@ -141,5 +142,5 @@ async fn names_that_strangers_make_up_are_kept_nowhere() {
     let metrics = router.admin.get("/metrics").await.text;
     assert!(!metrics.contains("made-up") && !metrics.contains("MADEUP"), "{metrics}");
     assert!(metrics.lines().count() < series + 60, "{} lines became {}", series, metrics.lines().count());
-    assert_eq!(kept().await, keys, "pools in Redis");
+    assert_eq!(pools_in(&redis).await, keys, "pools in Redis");
 }
