@@ -46,6 +46,13 @@ class Fleet:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port + 30 + router}/fleet", timeout=5) as answer:
             return dict(json.load(answer))
 
+    def answers(self, router: int) -> float:
+        """How many completions it has answered in this life."""
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port + 30 + router}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        counts = [line for line in lines if line.startswith("tidegate:requests_total{") and "completions" in line]
+        return sum(float(line.split("}")[1].split()[0]) for line in counts)
+
     def account(self, router: int = 1) -> dict[str, Any]:
         """What it says of the demo model's pool."""
         return next(iter(self.view(router)["pools"]))

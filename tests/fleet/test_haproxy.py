@@ -13,6 +13,7 @@ from pathlib import Path
 
 from conftest import ROOT, Fleet
 from load import Callers
+from test_fleet import until
 
 ROUTERS = 2
 
@@ -61,6 +62,8 @@ def test_no_request_fails_while_routers_restart_behind_haproxy(start: Callable[.
             for n in range(1, ROUTERS + 1):
                 callers.further(20)
                 fleet.ok("restart", "router", str(n))
+                # HAProxy asks once a second: the next one must not go before this one is taken back.
+                until(f"router {n} serves again", lambda n=n: fleet.answers(n) >= 5)
         callers.further(20)
     print(f"{callers.answered} answers during four restarts behind HAProxy")
     assert callers.failures == []
