@@ -46,10 +46,10 @@ const UNMEASURED_ANSWERS: u32 = 8;
 /// Seconds that a request should take. The demo model gives an answer in so little time that the requests which a burst may have
 /// would not fill three slots: each asks for several answers.
 const REQUEST_SECONDS: f64 = 0.25;
-/// The longest that a first request, whose time tells the pace, is waited for.
-const FIRST_TAKES: Duration = Duration::from_secs(5);
-/// Between two looks for what it told.
-const RELEASE_TAKES: Duration = Duration::from_millis(20);
+/// Requests whose time tells the pace: the first one is often slow.
+const FIRST_REQUESTS: u32 = 3;
+/// The longest that they are waited for.
+const FIRST_TAKE: Duration = Duration::from_secs(5);
 /// How many of ten requests have high, normal and low priority.
 const MIX: [(Priority, u32); 3] = [(Priority::High, 2), (Priority::Normal, 5), (Priority::Low, 3)];
 
@@ -180,24 +180,28 @@ async fn begin(shared: Shared, demo: Arc<DemoLoad>, wanted: &Wanted) -> Response
     (StatusCode::ACCEPTED, Json(plan)).into_response()
 }
 
-/// The pace, after a first request where nothing has been measured yet: a burst of a guessed rate would show nothing on a machine
-/// that is faster.
+/// The pace, by what is known and by requests made for it, whichever is faster: a burst that follows from one request that was slow by chance,
+/// or from long chats of others, would show nothing.
 async fn learn_pace(shared: &Shared, demo: &DemoLoad) -> Option<Pace> {
     let known = pace(shared, demo).await;
-    if known.is_some() {
-        return known;
-    }
-    let first = async {
-        ask(client_paths(Shared { keys: None, ..shared.clone() }), demo.request(1)).await;
-        loop {
-            if let Some(measured) = pace(shared, demo).await {
-                return measured;
-            }
-            // The slot is given back a moment after the last byte.
-            tokio::time::sleep(RELEASE_TAKES).await;
+    let measured = tokio::time::timeout(FIRST_TAKE, quickest(shared, demo)).await.ok().flatten();
+    let answer = known.map(|pace| pace.answer).into_iter().chain(measured).reduce(f64::min)?;
+    let slots = pool(shared, demo).await.map(|(slots, _)| slots).filter(|slots| *slots > 0.0)?;
+    Some(Pace { slots, answer })
+}
+
+/// Seconds of the quickest of some requests for one answer, one after the other; none where none was served.
+async fn quickest(shared: &Shared, demo: &DemoLoad) -> Option<f64> {
+    let service = client_paths(Shared { keys: None, ..shared.clone() });
+    let mut quickest: Option<f64> = None;
+    for _ in 0..FIRST_REQUESTS {
+        let begun = Instant::now();
+        if ask(service.clone(), demo.request(1)).await.is_success() {
+            let took = begun.elapsed().as_secs_f64();
+            quickest = Some(quickest.map_or(took, |best| best.min(took)));
         }
-    };
-    tokio::time::timeout(FIRST_TAKES, first).await.ok()
+    }
+    quickest
 }
 
 fn refuse(status: StatusCode, body: &ErrorBody) -> Response {
@@ -206,10 +210,16 @@ fn refuse(status: StatusCode, body: &ErrorBody) -> Response {
 
 /// How fast the pool of the demo's model works; `None` until a service time is known.
 async fn pace(shared: &Shared, demo: &DemoLoad) -> Option<Pace> {
+    let (slots, mean) = pool(shared, demo).await?;
+    let answer = mean / f64::from(demo.answers.load(Ordering::Relaxed));
+    (answer > 0.0 && slots > 0.0).then_some(Pace { slots, answer })
+}
+
+/// Slots of the pool, and the mean service time of its requests in seconds, 0 while it is unknown.
+async fn pool(shared: &Shared, demo: &DemoLoad) -> Option<(f64, f64)> {
     let fleet = shared.fleet.look().await;
     let pool = fleet.pools.iter().find(|pool| pool.model == demo.model)?;
-    let answer = pool.service_mean / f64::from(demo.answers.load(Ordering::Relaxed));
-    (answer > 0.0 && pool.slots > 0).then(|| Pace { slots: f64::from(pool.slots), answer })
+    Some((f64::from(pool.slots), pool.service_mean))
 }
 
 impl Wanted {
@@ -279,11 +289,12 @@ async fn burst(shared: Shared, demo: Arc<DemoLoad>, plan: Plan, place: OwnedSema
     drop(place);
 }
 
-/// One request, read to its end as a client does.
-async fn ask(service: axum::Router, request: Request<Body>) {
+/// One request, read to its end as a client does; its answer's status.
+async fn ask(service: axum::Router, request: Request<Body>) -> StatusCode {
     let Ok(response) = service.oneshot(request).await;
-    let mut body = response.into_body();
+    let (head, mut body) = response.into_parts();
     while let Some(Ok(_)) = body.frame().await {}
+    head.status
 }
 
 #[cfg(test)]
