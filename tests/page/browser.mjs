@@ -62,11 +62,11 @@ export function shows(page, host, name) {
   }, [host, `--${name}`]);
 }
 
-/** Waits until `check` gives true; gives the milliseconds that it took since `begun`. */
-export async function until(what, check, { limit = 20_000, begun = Date.now() } = {}) {
+/** Waits until `check`, asked every so many milliseconds, gives true; gives the milliseconds that it took since `begun`. */
+export async function until(what, check, { limit = 20_000, begun = Date.now(), every = 20 } = {}) {
   while (Date.now() - begun < limit) {
     if (await check()) return Date.now() - begun;
-    await new Promise((resolve) => setTimeout(resolve, 20));
+    await new Promise((resolve) => setTimeout(resolve, every));
   }
   throw new assert.AssertionError({ message: `not within ${limit} ms: ${what}` });
 }

@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { createServer } from "node:net";
-import { mkdtempSync, openSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { setTimeout as pause } from "node:timers/promises";
@@ -16,6 +16,19 @@ const NICE = 15;
 /** Nothing of this machine configures what is tested. */
 const ENVIRONMENT = Object.fromEntries(Object.entries(process.env).filter(([name]) => !/^(TIDEGATE_|OTEL_|RUST_LOG)/.test(name)));
 
+/**
+ * Gives a process and its session a low priority: models that compute on all cores would leave Chromium none. Where the system
+ * shares cores between sessions first (autogroups, sched(7)), the priority of a process counts within its session only.
+ */
+function stepBack(pid) {
+  os.setPriority(pid, NICE);
+  const group = `/proc/${pid}/autogroup`;
+  if (existsSync(group)) writeFileSync(group, String(NICE));
+}
+
+// Signals would end this process without its children.
+for (const signal of ["SIGINT", "SIGTERM"]) process.once(signal, () => process.exit(1));
+
 /** Processes that end together. */
 export class Fleet {
   #children = new Map();
@@ -26,10 +39,11 @@ export class Fleet {
     const file = path.join(this.#logs, `${name}.log`);
     const log = openSync(file, "a");
     const command = program.startsWith("tidegate-") ? path.join(BIN, program) : program;
-    const child = spawn(command, flags, { stdio: ["ignore", log, log], env: ENVIRONMENT });
+    // In a session of its own, as Chromium is: see `stepBack`.
+    const child = spawn(command, flags, { stdio: ["ignore", log, log], env: ENVIRONMENT, detached: true });
     child.on("error", (error) => (child.failed = error));
-    // Chromium draws at a low priority: models that compute on all cores would leave it none.
-    if (child.pid) os.setPriority(child.pid, NICE);
+    process.once("exit", () => child.kill("SIGKILL"));
+    if (child.pid) stepBack(child.pid);
     this.#children.set(name, { child, file });
     return child;
   }
