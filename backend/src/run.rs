@@ -38,7 +38,7 @@ pub async fn run(
     let Security { tls, gate, connections } = config.security.clone();
     config.security.follow();
     let paths = gate.guard(loading::following(current));
-    let entrance = Entrance { listener, tls, limits: connections };
+    let entrance = Entrance { tls, limits: connections, ..Entrance::from(listener) };
     let server = tokio::spawn(serve(entrance, paths, Patience::default(), stop.clone(), CLOSE_TIME));
     let ended = live(&config, address, &service, shutdown).await;
     stop.cancel();

@@ -20,11 +20,14 @@ use crate::shared::{Shared, unix_seconds};
 use crate::upstream::{EMBEDDED_URL, Upstream};
 use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt};
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread;
 use std::time::Duration;
 use tidegate_serve::crowd::ConnectionLimits;
 use tidegate_serve::listen::{self, Entrance, Patience};
 use tidegate_serve::supervisor;
+use tidegate_serve::workers::Workers;
 use tidegate_store::{Address, Connection, Terms};
 use tidegate_telemetry::metrics::{LedgerMetrics, RouterMetrics};
 use tokio::net::TcpListener;
@@ -75,8 +78,11 @@ pub async fn run(
         Some(Local { service, demo, broken }) => (Some(service), Some(demo), broken),
         None => (None, None, std::future::pending().boxed()),
     };
+    let workers = Workers::start(thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN))
+        .context("the threads that serve requests could not be started")?;
+    let upstream = Upstream::new(service, &config.proxy.backends, &config.security, &workers);
     let shared =
-        Shared { demo_load: demo.map(Arc::new), ..assemble(config.clone(), service, shutdown).await? };
+        Shared { demo_load: demo.map(Arc::new), ..assemble(config.clone(), upstream, shutdown).await? };
     let discovery = Discovery::new(&shared);
     let mut watchers = watch(&config, embedded, &discovery).await?;
     if let Some(keys) = shared.keys.clone() {
@@ -91,7 +97,7 @@ pub async fn run(
     let closing = CancellationToken::new();
     watchers.spawn(begin_drain(shared.clone(), closing.clone()));
     let desk = shared.desk.clone();
-    let ended = serve(shared, listeners, closing, broken).await;
+    let ended = serve(shared, listeners, workers, closing, broken).await;
     // What was cut gives its place back: the account must not wait for leases to expire.
     desk.settle(LAST_WORDS).await;
     if let Some(pushing) = pushing {
@@ -105,6 +111,7 @@ pub async fn run(
 async fn serve(
     shared: Shared,
     listeners: Listeners,
+    workers: Workers,
     closing: CancellationToken,
     broken: BoxFuture<'static, anyhow::Error>,
 ) -> anyhow::Result<()> {
@@ -115,7 +122,7 @@ async fn serve(
     let admin_end = CancellationToken::new();
     let security = &shared.config.security;
     security.follow();
-    let (client, operators) = entrances(listeners, security);
+    let (client, operators) = entrances(listeners, workers, security);
     let admin = admin_paths(shared.clone());
     let in_haste = Patience { farewell: Duration::ZERO, ..patience };
     let admin = listen::serve(operators, admin, in_haste, admin_end.clone(), ADMIN_CLOSE);
@@ -133,23 +140,26 @@ async fn serve(
 }
 
 /// Both sockets with those who may come in.
-fn entrances(listeners: Listeners, security: &Security) -> (Entrance, Entrance) {
-    let client =
-        Entrance { listener: listeners.client, tls: security.tls.clone(), limits: security.connections };
+fn entrances(listeners: Listeners, workers: Workers, security: &Security) -> (Entrance, Entrance) {
+    let client = Entrance {
+        listener: listeners.client,
+        tls: security.tls.clone(),
+        limits: security.connections,
+        workers,
+    };
     let limits = ConnectionLimits { total: MAX_OPERATORS, per_address: MAX_OPERATORS };
-    (client, Entrance { listener: listeners.admin, tls: security.admin_tls(), limits })
+    (client, Entrance { tls: security.admin_tls(), limits, ..Entrance::from(listeners.admin) })
 }
 
 async fn assemble(
     config: Arc<Config>,
-    local: Option<axum::Router>,
+    upstream: Upstream,
     leaving: CancellationToken,
 ) -> anyhow::Result<Shared> {
     let keys = config.api_keys_file.as_deref().map(KeyStore::open).transpose()?;
     let router_id = format!("r{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
     let metrics = Arc::new(RouterMetrics::new());
     let ledger = open_ledger(&config, router_id.clone(), metrics.ledger().clone()).await?;
-    let upstream = Upstream::new(local, &config.proxy.backends, &config.security);
     let drained = open_drained(&config).await?;
     let confirmer = Confirmer { upstream: upstream.clone(), grace: config.abandon_grace };
     let balance = Balance::new(config.balance, config.session_header.clone());

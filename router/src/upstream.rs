@@ -12,6 +12,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::time::Duration;
 use tidegate_serve::from_files::FromFiles;
 use tidegate_serve::token::Tokens;
+use tidegate_serve::workers::{PerWorker, Workers};
 use tower::ServiceExt;
 
 /// The address under which the ledger knows the backend in this very process.
@@ -50,7 +51,8 @@ pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 /// All connections of this router to backends. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    client: Client<Connector, Body>,
+    /// A pool of connections for each worker: one that is used again stands on the thread of the request.
+    clients: PerWorker<Client<Connector, Body>>,
     /// What backends get as `Authorization`, where they have no key of their own.
     keys: Option<FromFiles<Tokens>>,
     embedded: Option<axum::Router>,
@@ -58,7 +60,13 @@ pub struct Upstream {
 
 impl Upstream {
     /// Connections to backends that have addresses, and to the one in this process if there is one.
-    pub fn new(embedded: Option<axum::Router>, patience: &BackendPatience, security: &Security) -> Self {
+    /// Each of `workers` opens its own.
+    pub fn new(
+        embedded: Option<axum::Router>,
+        patience: &BackendPatience,
+        security: &Security,
+        workers: &Workers,
+    ) -> Self {
         let mut connector = HttpConnector::new();
         // Small writes of a stream must not wait for each other.
         connector.set_nodelay(true);
@@ -67,11 +75,13 @@ impl Upstream {
         connector.set_keepalive_interval(Some(PROBE_AFTER));
         connector.set_keepalive_retries(Some(PROBES));
         let connector = Connector::new(connector, security.backend_tls.clone());
-        let client = Client::builder(TokioExecutor::new())
-            .pool_idle_timeout(patience.keep_alive)
-            .pool_timer(TokioTimer::new())
-            .build(connector);
-        Self { client, keys: security.backend_keys.clone(), embedded }
+        let client = || {
+            Client::builder(TokioExecutor::new())
+                .pool_idle_timeout(patience.keep_alive)
+                .pool_timer(TokioTimer::new())
+                .build(connector.clone())
+        };
+        Self { clients: PerWorker::new(workers, client), keys: security.backend_keys.clone(), embedded }
     }
 
     /// Sends one request to the backend at `url` (the request's own target must lie under it). Where it redirects to is not
@@ -82,7 +92,7 @@ impl Upstream {
             if let Some(key) = own.or_else(|| self.keys.as_ref().map(|keys| keys.get().header())) {
                 request.headers_mut().insert(header::AUTHORIZATION, key);
             }
-            return Ok(self.client.request(request).await?.map(Body::new));
+            return Ok(self.clients.get().request(request).await?.map(Body::new));
         }
         let Some(embedded) = &self.embedded else { return Err(UpstreamError::NotEmbedded) };
         match embedded.clone().oneshot(request).await {

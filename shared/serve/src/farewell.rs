@@ -7,9 +7,9 @@
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, header::CONNECTION};
 use hyper_util::server::graceful::GracefulShutdown;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tower::{Service, ServiceExt};
 
@@ -22,10 +22,7 @@ pub fn last_connections(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     // The bare socket says at once whether anybody waits; the runtime's knows only what its last poll has seen.
     let Ok(listener) = listener.into_std() else { return Vec::new() };
     std::iter::from_fn(|| listener.accept().ok())
-        .filter_map(|(stream, address)| {
-            stream.set_nonblocking(true).ok()?;
-            Some((TcpStream::from_std(stream).ok()?, address))
-        })
+        .filter(|(stream, _)| stream.set_nonblocking(true).is_ok())
         .collect()
 }
 

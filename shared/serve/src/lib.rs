@@ -4,7 +4,8 @@
 //!
 //! 1. [`signal`]: what asks a process to end, and what a second asking does.
 //! 2. [`listen`]: binding an address, taking connections, letting them finish; [`farewell`]: so that none is lost.
-//!    [`crowd`]: how many connections there may be. [`tls`]: what they show and ask of each other.
+//!    [`crowd`]: how many connections there may be. [`workers`]: the threads that serve them. [`tls`]: what they show and ask of
+//!    each other.
 //! 3. [`door`]: the layers that every request passes before a handler sees it.
 //! 4. [`body`]: reading a request's body whole, up to a limit.
 //! 5. [`from_files`]: values that stand in files and change; [`token`]: who holds one may come in, through a [`gate`].
@@ -27,3 +28,4 @@ pub mod supervisor;
 pub mod tls;
 pub mod token;
 pub mod version;
+pub mod workers;

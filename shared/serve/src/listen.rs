@@ -6,6 +6,7 @@
 use crate::crowd::{ConnectionLimits, Crowd, Room};
 use crate::farewell::{self, FAREWELL};
 use crate::tls::{Handshake, KnownClient, ServerTls};
+use crate::workers::{Place, Workers};
 use axum::{BoxError, Router};
 use http::Request;
 use hyper::body::Incoming;
@@ -14,7 +15,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, TcpStream as BareStream};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -102,11 +103,13 @@ pub struct Entrance {
     pub tls: Option<ServerTls>,
     /// How many may come in.
     pub limits: ConnectionLimits,
+    /// Who serves them.
+    pub workers: Workers,
 }
 
 impl From<TcpListener> for Entrance {
     fn from(listener: TcpListener) -> Self {
-        Self { listener, tls: None, limits: ConnectionLimits::default() }
+        Self { listener, tls: None, limits: ConnectionLimits::default(), workers: Workers::here() }
     }
 }
 
@@ -120,20 +123,22 @@ pub async fn serve(
     shutdown: CancellationToken,
     drain_timeout: Duration,
 ) -> bool {
-    let Entrance { listener, tls, limits } = entrance.into();
+    let Entrance { listener, tls, limits, workers } = entrance.into();
     let host = Host { app, tls, patience, leaving: shutdown.clone() };
-    let (graceful, crowd) = (GracefulShutdown::new(), Crowd::new(limits));
-    let mut connections = JoinSet::new();
+    let mut hall = Hall {
+        host,
+        crowd: Crowd::new(limits),
+        workers,
+        graceful: GracefulShutdown::new(),
+        connections: JoinSet::new(),
+    };
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
             // Ended ones are taken out, or the set would grow.
-            Some(_ended) = connections.join_next() => {}
-            accepted = listener.accept() => match accepted {
-                // Without room the connection closes at once: that is the cheapest answer there is.
-                Ok((stream, peer)) => if let Some(room) = crowd.enter(peer.ip()) {
-                    connections.spawn(host.clone().attend(stream, peer, room, graceful.watcher()));
-                },
+            Some(_ended) = hall.connections.join_next() => {}
+            accepted = listener.accept() => match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+                Ok((stream, peer)) => hall.enter(stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -142,14 +147,32 @@ pub async fn serve(
         }
     }
     for (stream, peer) in farewell::last_connections(listener) {
-        if let Some(room) = crowd.enter(peer.ip()) {
-            connections.spawn(host.clone().attend(stream, peer, room, graceful.watcher()));
-        }
+        hall.enter(stream, peer);
     }
+    let Hall { graceful, mut connections, .. } = hall;
     let drained =
         tokio::time::timeout(drain_timeout, farewell::part(graceful, patience.farewell)).await.is_ok();
     connections.shutdown().await;
     drained
+}
+
+/// The connections that are there.
+struct Hall {
+    host: Host,
+    crowd: Crowd,
+    workers: Workers,
+    graceful: GracefulShutdown,
+    connections: JoinSet<()>,
+}
+
+impl Hall {
+    /// Lets a connection in. Without room it closes at once: that is the cheapest answer there is.
+    fn enter(&mut self, stream: BareStream, peer: SocketAddr) {
+        let Some(room) = self.crowd.enter(peer.ip()) else { return };
+        let (worker, place) = self.workers.engage();
+        let attended = self.host.clone().attend(stream, peer, (room, place), self.graceful.watcher());
+        self.connections.spawn_on(attended, worker);
+    }
 }
 
 /// What is said on one connection, to its end. On the heap, so that whoever waits for it has room for no more than a pointer.
@@ -166,8 +189,12 @@ struct Host {
 }
 
 impl Host {
-    /// Serves one connection to its end; `_room` is held as long.
-    async fn attend(self, stream: TcpStream, address: SocketAddr, _room: Room, watcher: Watcher) {
+    /// Serves one connection to its end, on the thread that does it; `_held` is held as long.
+    async fn attend(self, stream: BareStream, address: SocketAddr, _held: (Room, Place), watcher: Watcher) {
+        let stream = match TcpStream::from_std(stream) {
+            Ok(stream) => stream,
+            Err(error) => return tracing::warn!(%error, "a connection could not be taken"),
+        };
         prepare(&stream, self.patience);
         let begun = Arc::new(Notify::new());
         let Some(tls) = &self.tls else {

@@ -25,7 +25,7 @@ impl Server {
         let patience = Patience { head: Duration::from_millis(300), ..Patience::default() };
         let app = Router::new().route("/", get(async || "here"));
         let end = CancellationToken::new();
-        let entrance = Entrance { listener, tls: None, limits };
+        let entrance = Entrance { limits, ..Entrance::from(listener) };
         tokio::spawn(serve(entrance, app, patience, end.clone(), Duration::ZERO));
         Self { address, _end: end.drop_guard() }
     }
