@@ -13,7 +13,9 @@ use crate::ledger::OnLoss;
 use http::{HeaderName, StatusCode};
 use std::fmt;
 use std::net::IpAddr;
+use std::num::NonZero;
 use std::path::PathBuf;
+use std::thread;
 use std::time::Duration;
 use tidegate_admission::{Limits, Priority};
 use tidegate_store::Address;
@@ -51,6 +53,8 @@ pub struct Config {
     pub security: Security,
     /// Largest request body, in bytes.
     pub max_body_size: usize,
+    /// Threads that serve clients.
+    pub worker_threads: NonZero<usize>,
     /// Silence in a stream after which a comment is sent.
     pub keep_alive: Duration,
     /// Time that running requests get to end after a signal.
@@ -109,6 +113,7 @@ impl Config {
             admin_host,
             admin_port: checks.whole("admin-port", &flags.admin_port, 0..=u16::MAX),
             max_body_size: checks.whole("max-body-size", &flags.max_body_size, 1024..=1 << 30),
+            worker_threads: worker_threads(&mut checks, flags.worker_threads.as_deref()),
             keep_alive: checks.seconds("keep-alive", &flags.keep_alive, 0.1..=3600.0),
             drain_timeout: checks.seconds("drain-timeout", &flags.drain_timeout, 0.0..=86_400.0),
             request_timeout: checks.seconds("request-timeout", &flags.request_timeout, 0.1..=86_400.0),
@@ -215,6 +220,11 @@ fn backends_file(checks: &mut FlagChecks, flags: &Flags) -> Option<BackendsFile>
             checks.refuse("backends-file", path, format_args!("a TOML list of backends ({error})"));
         })
         .ok()
+}
+
+fn worker_threads(checks: &mut FlagChecks, text: Option<&str>) -> NonZero<usize> {
+    let threads = text.and_then(|text| NonZero::new(checks.whole("worker-threads", text, 1..=1024)));
+    threads.or_else(|| thread::available_parallelism().ok()).unwrap_or(NonZero::<usize>::MIN)
 }
 
 fn balance(checks: &mut FlagChecks, text: &str) -> Policy {

@@ -99,6 +99,9 @@ pub struct Flags {
     /// Largest request body, in bytes.
     #[arg(long, env = "TIDEGATE_MAX_BODY_SIZE", default_value = "10485760", help_heading = "Listening")]
     pub max_body_size: String,
+    /// Threads that serve clients; each has connections to backends of its own [default: one for each core].
+    #[arg(long, env = "TIDEGATE_WORKER_THREADS", help_heading = "Listening")]
+    pub worker_threads: Option<String>,
     /// Seconds of silence in a stream after which a comment keeps it open.
     #[arg(long, env = "TIDEGATE_KEEP_ALIVE", default_value = "15", help_heading = "Listening")]
     pub keep_alive: String,

@@ -15,7 +15,8 @@ use tidegate_wire::flags::normalise_flags;
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
-#[tokio::main]
+// For all but clients' requests: those have threads of their own.
+#[tokio::main(worker_threads = 2)]
 async fn main() -> ExitCode {
     let flags = Flags::parse_from(normalise_flags(std::env::args_os()));
     let ended = match &flags.command {

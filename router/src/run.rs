@@ -20,9 +20,7 @@ use crate::shared::{Shared, unix_seconds};
 use crate::upstream::{EMBEDDED_URL, Upstream};
 use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt};
-use std::num::NonZero;
 use std::sync::Arc;
-use std::thread;
 use std::time::Duration;
 use tidegate_serve::crowd::ConnectionLimits;
 use tidegate_serve::listen::{self, Entrance, Patience};
@@ -78,7 +76,7 @@ pub async fn run(
         Some(Local { service, demo, broken }) => (Some(service), Some(demo), broken),
         None => (None, None, std::future::pending().boxed()),
     };
-    let workers = Workers::start(thread::available_parallelism().unwrap_or(NonZero::<usize>::MIN))
+    let workers = Workers::start(config.worker_threads)
         .context("the threads that serve requests could not be started")?;
     let upstream = Upstream::new(service, &config.proxy.backends, &config.security, &workers);
     let shared =

@@ -21,6 +21,8 @@ use tidegate_wire::header as names;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+/// Bytes of a body from which on reading it takes so long that the other connections of this thread would wait for it.
+const LARGE: usize = 128 * 1024;
 /// Bytes that a model's name may have: it stands in log lines, spans and errors.
 const MAX_MODEL_NAME: usize = 512;
 
@@ -65,7 +67,8 @@ impl Intake {
         }
         timeout?;
         check_content_type(&parts.headers)?;
-        self.job(parts, body, (arrived, deadline), notes.clone())
+        let envelope = Envelope::read(&body).await?;
+        self.job(parts, body, envelope, (arrived, deadline), notes.clone())
     }
 
     /// What a request that was read whole asks for.
@@ -73,10 +76,10 @@ impl Intake {
         &self,
         mut parts: Parts,
         body: Bytes,
+        envelope: Envelope,
         (arrived, deadline): (Instant, Instant),
         notes: Notes,
     ) -> Result<Job, Error> {
-        let envelope = Envelope::parse(&body)?;
         let (to, others) = self
             .names
             .destinations(&self.catalogue, &envelope.model)
@@ -159,6 +162,16 @@ struct RawEnvelope {
 }
 
 impl Envelope {
+    /// Reads `body`, a large one on a thread beside.
+    async fn read(body: &Bytes) -> Result<Self, Error> {
+        if body.len() < LARGE {
+            return Self::parse(body);
+        }
+        let body = body.clone();
+        let read = tokio::task::spawn_blocking(move || Self::parse(&body)).await;
+        read.unwrap_or_else(|_| Err(Error::new(ErrorKind::Internal, "the request's body could not be read")))
+    }
+
     pub(super) fn parse(body: &[u8]) -> Result<Self, Error> {
         let invalid = |message: String| Error::new(ErrorKind::InvalidRequest, message);
         let text = std::str::from_utf8(body).map_err(|error| {
