@@ -79,8 +79,7 @@ pub async fn run(
     let workers = Workers::start(config.worker_threads)
         .context("the threads that serve requests could not be started")?;
     let upstream = Upstream::new(service, &config.proxy.backends, &config.security, &workers);
-    let shared =
-        Shared { demo_load: demo.map(Arc::new), ..assemble(config.clone(), upstream, shutdown).await? };
+    let shared = assemble(config.clone(), upstream, demo, shutdown).await?;
     let discovery = Discovery::new(&shared);
     let mut watchers = watch(&config, embedded, &discovery).await?;
     if let Some(keys) = shared.keys.clone() {
@@ -152,6 +151,7 @@ fn entrances(listeners: Listeners, workers: Workers, security: &Security) -> (En
 async fn assemble(
     config: Arc<Config>,
     upstream: Upstream,
+    demo: Option<DemoLoad>,
     leaving: CancellationToken,
 ) -> anyhow::Result<Shared> {
     let keys = config.api_keys_file.as_deref().map(KeyStore::open).transpose()?;
@@ -170,7 +170,7 @@ async fn assemble(
         metrics,
         heard: Heard::default(),
         live: Arc::default(),
-        demo_load: None,
+        demo_load: demo.map(Arc::new),
         draining: CancellationToken::new(),
         leaving,
         drained,

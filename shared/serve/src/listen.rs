@@ -125,19 +125,14 @@ pub async fn serve(
 ) -> bool {
     let Entrance { listener, tls, limits, workers } = entrance.into();
     let host = Host { app, tls, patience, leaving: shutdown.clone() };
-    let mut hall = Hall {
-        host,
-        crowd: Crowd::new(limits),
-        workers,
-        graceful: GracefulShutdown::new(),
-        connections: JoinSet::new(),
-    };
+    let (crowd, graceful, connections) = (Crowd::new(limits), GracefulShutdown::new(), JoinSet::new());
+    let mut hall = Hall { host, crowd, workers, graceful, connections };
     loop {
         tokio::select! {
             () = shutdown.cancelled() => break,
             // Ended ones are taken out, or the set would grow.
             Some(_ended) = hall.connections.join_next() => {}
-            accepted = listener.accept() => match accepted.and_then(|(stream, peer)| Ok((stream.into_std()?, peer))) {
+            accepted = accept(&listener) => match accepted {
                 Ok((stream, peer)) => hall.enter(stream, peer),
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be taken");
@@ -154,6 +149,12 @@ pub async fn serve(
         tokio::time::timeout(drain_timeout, farewell::part(graceful, patience.farewell)).await.is_ok();
     connections.shutdown().await;
     drained
+}
+
+/// The next connection, bound to no runtime.
+async fn accept(listener: &TcpListener) -> std::io::Result<(BareStream, SocketAddr)> {
+    let (stream, peer) = listener.accept().await?;
+    Ok((stream.into_std()?, peer))
 }
 
 /// The connections that are there.

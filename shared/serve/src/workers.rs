@@ -63,7 +63,10 @@ impl Workers {
     /// Outside a runtime.
     #[must_use]
     pub fn here() -> Self {
-        Self { all: Arc::new([Worker { runtime: Handle::current(), connections: Arc::default() }]), _end: None }
+        Self {
+            all: Arc::new([Worker { runtime: Handle::current(), connections: Arc::default() }]),
+            _end: None,
+        }
     }
 
     /// How many there are.
