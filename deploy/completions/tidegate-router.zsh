@@ -20,6 +20,7 @@ _tidegate-router() {
 '--admin-host=[Address to listen on for operators\: /metrics, /fleet, /live, /livez, /readyz]:ADMIN_HOST:_default' \
 '--admin-port=[Port for operators; 0 takes a free one]:ADMIN_PORT:_default' \
 '--max-body-size=[Largest request body, in bytes]:MAX_BODY_SIZE:_default' \
+'--worker-threads=[Threads that serve clients; each has connections to backends of its own \[default\: one for each core\]]:WORKER_THREADS:_default' \
 '--keep-alive=[Seconds of silence in a stream after which a comment keeps it open]:KEEP_ALIVE:_default' \
 '--drain-timeout=[Seconds that running requests get to end after SIGTERM or Ctrl-C; a second signal exits at once]:DRAIN_TIMEOUT:_default' \
 '--request-timeout=[Seconds from a request'\''s arrival to its last byte, waiting included; clients can shorten it with the header x-request-timeout-ms]:REQUEST_TIMEOUT:_default' \
