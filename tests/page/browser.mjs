@@ -46,27 +46,41 @@ export async function violations(page) {
 }
 
 /** Whether a canvas under `host` shows a pixel of the page's colour `name`. */
-export function shows(page, host, name) {
-  return page.evaluate(([selector, variable]) => {
-    const canvas = document.querySelector(`${selector} canvas`);
-    const hex = getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
-    const wanted = [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
-    // From a copy: reading the canvas itself would change how the browser keeps it.
-    const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
-    copy.drawImage(canvas, 0, 0);
-    const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
-    for (let at = 0; at < data.length; at += 4) {
-      if (data[at] === wanted[0] && data[at + 1] === wanted[1] && data[at + 2] === wanted[2] && data[at + 3] === 255) return true;
-    }
-    return false;
-  }, [host, `--${name}`]);
+export async function shows(page, host, name) {
+  return (await page.evaluate(shown, [host, `--${name}`])) !== false;
 }
 
-/** Waits until `check`, asked every so many milliseconds, gives true; gives the milliseconds that it took since `begun`. */
-export async function until(what, check, { limit = 20_000, begun = Date.now(), every = 20 } = {}) {
+/**
+ * Milliseconds from the next answer to a call of `path` until that is so. The page itself looks: what drives it may be late on a
+ * busy machine.
+ */
+export async function shownAfter(page, path, host, name) {
+  const found = await page.waitForFunction(shown, [host, `--${name}`, path], { polling: 100, timeout: 20_000 });
+  return Math.round(await found.jsonValue());
+}
+
+/** Runs in the page: the milliseconds since the last answer to a call of `path`, once there is one and the pixel is there. */
+function shown([selector, variable, path]) {
+  const answers = performance.getEntriesByType("resource").filter(({ name }) => path && name.endsWith(path));
+  if (path && answers.length === 0) return false;
+  const canvas = document.querySelector(`${selector} canvas`);
+  const hex = getComputedStyle(document.documentElement).getPropertyValue(variable).trim();
+  const wanted = [1, 3, 5].map((at) => Number.parseInt(hex.slice(at, at + 2), 16));
+  // From a copy: reading the canvas itself would change how the browser keeps it.
+  const copy = new OffscreenCanvas(canvas.width, canvas.height).getContext("2d", { willReadFrequently: true });
+  copy.drawImage(canvas, 0, 0);
+  const { data } = copy.getImageData(0, 0, canvas.width, canvas.height);
+  for (let at = 0; at < data.length; at += 4) {
+    if (data[at] === wanted[0] && data[at + 1] === wanted[1] && data[at + 2] === wanted[2] && data[at + 3] === 255) return performance.now() - (answers.at(-1)?.responseStart ?? 0);
+  }
+  return false;
+}
+
+/** Waits until `check` gives true; gives the milliseconds that it took since `begun`. */
+export async function until(what, check, { limit = 20_000, begun = Date.now() } = {}) {
   while (Date.now() - begun < limit) {
     if (await check()) return Date.now() - begun;
-    await new Promise((resolve) => setTimeout(resolve, every));
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
   throw new assert.AssertionError({ message: `not within ${limit} ms: ${what}` });
 }
