@@ -61,7 +61,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Verdict> {
     fresh(&options.folder)?;
     say(format_args!("seed {}: {}; logs in {}", options.seed, plan.in_words(), options.folder.display()));
     let scene = Scene::start(&plan, options.seed, &options.folder).await?;
-    let facts = Arc::new(Facts::learn(scene.demo).await?);
+    let facts = Arc::new(Facts::learn(scene.demo, facts::TRIED).await?);
     say(format_args!("the fleet is up; the demo model knows {} answers", facts.count()));
     let desk = Desk { seed: options.seed, rotation: scene.rotation.clone(), facts };
     let watch = Watch::new(&scene.redis_url, &[FAKE_MODEL, DEMO_MODEL], MAX_QUEUE_SIZE);
@@ -129,7 +129,10 @@ async fn trouble(scene: &Scene, faults: &[Fault], start: Instant) {
 }
 
 /// An empty folder.
-fn fresh(folder: &Path) -> anyhow::Result<()> {
+///
+/// # Errors
+/// One that cannot be made, or that holds something else than an earlier run's logs.
+pub fn fresh(folder: &Path) -> anyhow::Result<()> {
     if folder.exists() {
         let ours = folder.join("redis.log").exists() || folder.read_dir()?.next().is_none();
         ensure!(ours, "{} holds something else than an earlier run's logs", folder.display());

@@ -10,7 +10,8 @@
 //! 7. [`cost`]: what the account costs Redis.
 //! 8. [`trace_cost`]: what tracing costs a router.
 //! 9. [`chaos`]: a fleet whose processes are killed and stopped under load, and what it promised.
-//! 10. [`peers`]: a backend and clients for proxies of every make.
+//! 10. [`soak`]: a fleet above its capacity for a long time, and whether anything grows, is lost or is wrong.
+//! 11. [`peers`]: a backend and clients for proxies of every make.
 
 #![expect(
     clippy::unwrap_used,
@@ -33,4 +34,5 @@ pub mod peers;
 pub mod report;
 pub mod retry;
 pub mod service;
+pub mod soak;
 pub mod trace_cost;

@@ -31,13 +31,32 @@ pub enum Judged {
     Wrong(String),
 }
 
-/// Judges an answer to a question whose right answer is `expected`.
+/// Where an API puts what the model says.
+#[derive(Debug, Clone, Copy)]
+pub struct Places {
+    /// In a whole answer.
+    whole: &'static str,
+    /// In an event of a stream.
+    piece: &'static str,
+}
+
+/// Chat completions.
+pub const CHAT: Places = Places { whole: "/choices/0/message/content", piece: "/choices/0/delta/content" };
+/// Completions.
+pub const COMPLETIONS: Places = Places { whole: "/choices/0/text", piece: "/choices/0/text" };
+
+/// Judges an answer to a question in a chat whose right answer is `expected`.
 pub fn judge(answer: &Answer, expected: &str) -> Judged {
+    judge_at(answer, expected, CHAT)
+}
+
+/// The same of any API.
+pub fn judge_at(answer: &Answer, expected: &str, places: Places) -> Judged {
     let judged = match answer.header("content-type") {
         Some(kind) if kind.starts_with("text/event-stream") && answer.status == 200 => {
-            stream(answer, expected)
+            stream(answer, expected, places.piece)
         }
-        _ if answer.status == 200 => whole(answer, expected),
+        _ if answer.status == 200 => whole(answer, expected, places.whole),
         _ => error_of(&answer.body)
             .and_then(|code| expected_status(&code, answer.status).map(|()| error(code))),
     };
@@ -51,13 +70,13 @@ fn error(code: String) -> Judged {
     Judged::Error { code, begun: false }
 }
 
-fn whole(answer: &Answer, expected: &str) -> Result<Judged, String> {
+fn whole(answer: &Answer, expected: &str, place: &str) -> Result<Judged, String> {
     let body = json(&answer.body)?;
-    same(text_at(&body, "/choices/0/message/content"), expected).map(|()| Judged::Right)
+    same(text_at(&body, place), expected).map(|()| Judged::Right)
 }
 
 /// One stream: pieces of one run under one id, one end, nothing behind it.
-fn stream(answer: &Answer, expected: &str) -> Result<Judged, String> {
+fn stream(answer: &Answer, expected: &str, place: &str) -> Result<Judged, String> {
     let text = std::str::from_utf8(&answer.body).map_err(|error| error.to_string())?;
     let events: Vec<&str> = text.split_terminator("\n\n").filter(|event| !event.starts_with(':')).collect();
     let (last, pieces) = events.split_last().ok_or("a stream without an event")?;
@@ -69,7 +88,7 @@ fn stream(answer: &Answer, expected: &str) -> Result<Judged, String> {
         if piece.get("error").is_some() {
             return Err("an error in the midst of a stream".to_owned());
         }
-        said.push_str(text_at(&piece, "/choices/0/delta/content"));
+        said.push_str(text_at(&piece, place));
         ids.push(text_at(&piece, "/id").to_owned());
     }
     ids.dedup();
@@ -101,7 +120,10 @@ fn text_at<'a>(value: &'a Value, pointer: &str) -> &'a str {
 }
 
 /// The code of an error in OpenAI's form.
-fn error_of(body: &[u8]) -> Result<String, String> {
+///
+/// # Errors
+/// Anything else.
+pub fn error_of(body: &[u8]) -> Result<String, String> {
     let body = json(body)?;
     match (text_at(&body, "/error/message"), text_at(&body, "/error/code")) {
         ("", _) | (_, "") => Err(format!("no error in the promised form: {body:.120}")),
@@ -144,6 +166,16 @@ mod tests {
         let body =
             [": keep-alive\n\n", &piece("x", "a"), ": keep-alive\n\n", &piece("x", "b"), DONE].concat();
         assert_eq!(stream(&body), Judged::Right);
+    }
+
+    #[test]
+    fn a_completion_has_its_text_in_another_place() {
+        let completion = |kind, body: &str| judge_at(&answer(200, kind, body), "ab", COMPLETIONS);
+        let whole = "{\"choices\":[{\"text\":\"ab\"}]}";
+        assert_eq!(completion("application/json", whole), Judged::Right);
+        assert!(matches!(judge(&answer(200, "application/json", whole), "ab"), Judged::Wrong(_)));
+        let pieces = ["data: ", whole, "\n\n", DONE].concat();
+        assert_eq!(completion("text/event-stream", &pieces), Judged::Right);
     }
 
     #[test]

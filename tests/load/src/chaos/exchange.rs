@@ -8,6 +8,11 @@ use std::net::SocketAddr;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+/// The end of a body in chunks.
+const LAST_CHUNK: &[u8] = b"0\r\n\r\n";
+/// Bytes in which the head of an answer lies.
+const LONGEST_HEAD: usize = 1024;
+
 /// What came back over one connection.
 #[derive(Debug, Clone, Default)]
 pub struct Exchange {
@@ -44,24 +49,48 @@ pub enum Defect {
 impl Exchange {
     /// Sends a request and reads until the other side closes.
     pub async fn run(mut connection: TcpStream, request: &[u8], into: &mut Exchange) {
+        into.send(&mut connection, request, |_| false).await;
+    }
+
+    /// Sends a request over a connection that may serve others after it, and reads until its answer is there, or until `enough` says
+    /// of the bytes so far that the client leaves.
+    pub async fn run_one(
+        connection: &mut TcpStream,
+        request: &[u8],
+        into: &mut Exchange,
+        enough: impl Fn(&[u8]) -> bool,
+    ) {
+        into.send(connection, request, |so_far| so_far.is_over() || enough(&so_far.bytes)).await;
+    }
+
+    /// Sends a request and reads until the other side closes or `done` says so.
+    async fn send(&mut self, connection: &mut TcpStream, request: &[u8], done: impl Fn(&Exchange) -> bool) {
         if let Err(error) = connection.write_all(request).await {
-            into.broken = Some(error.to_string());
+            self.broken = Some(error.to_string());
             return;
         }
         let mut piece = vec![0; 16 * 1024];
-        loop {
+        while !done(self) {
             match connection.read(&mut piece).await {
                 Ok(0) => return,
                 Ok(count) => {
-                    into.bytes.extend_from_slice(&piece[..count]);
-                    into.pieces.push((into.bytes.len(), now()));
+                    self.bytes.extend_from_slice(&piece[..count]);
+                    self.pieces.push((self.bytes.len(), now()));
                 }
                 Err(error) => {
-                    into.broken = Some(error.to_string());
+                    self.broken = Some(error.to_string());
                     return;
                 }
             }
         }
+    }
+
+    /// Whether nothing more is to come. Reading an answer in chunks costs its length, so that is left until it can be whole.
+    fn is_over(&self) -> bool {
+        let head = &self.bytes[..self.bytes.len().min(LONGEST_HEAD)];
+        let goes_on =
+            find(head, b"transfer-encoding: chunked").is_some() && !self.bytes.ends_with(LAST_CHUNK);
+        !goes_on && self.answer() != Err(Defect::Short)
     }
 
     /// When the byte at `index` came.
@@ -182,6 +211,19 @@ mod tests {
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n",
         ] {
             assert_eq!(answer(text), Err(Defect::Short), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_answer_is_over_with_its_last_byte() {
+        for text in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 3\r\n\r\nabc",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+        ] {
+            let over = |length| {
+                Exchange { bytes: text.as_bytes()[..length].to_vec(), ..Exchange::default() }.is_over()
+            };
+            assert!(over(text.len()) && !(0..text.len()).any(over), "{text}");
         }
     }
 

@@ -160,7 +160,11 @@ impl Keeping {
 }
 
 impl Recipe {
-    fn spawn(&self) -> anyhow::Result<Child> {
+    /// Starts it; it ends when the child is dropped.
+    ///
+    /// # Errors
+    /// The program or its log cannot be opened.
+    pub fn spawn(&self) -> anyhow::Result<Child> {
         let log =
             || -> std::io::Result<File> { OpenOptions::new().create(true).append(true).open(self.log()) };
         Command::new(&self.program)
@@ -185,7 +189,7 @@ pub fn log(folder: &Path, name: &str) -> PathBuf {
 }
 
 /// Sends a signal to a child that has not been waited for, so that the id is still its own.
-async fn signal(child: &Child, name: &str) {
+pub async fn signal(child: &Child, name: &str) {
     let Some(id) = child.id() else { return };
     // A signal that is not delivered shows in what follows: the process does not stop, or does not go on.
     let _ = Command::new("kill").args(["-s", name, &id.to_string()]).status().await;

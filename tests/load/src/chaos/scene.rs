@@ -180,17 +180,22 @@ async fn is_ready(admin: SocketAddr) -> bool {
     timeout(LOOK, get(admin, "/readyz")).await.ok().flatten().is_some_and(|answer| answer.status == 200)
 }
 
-fn loopback(port: u16) -> SocketAddr {
+/// An address on this machine.
+pub fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
 /// A binary of this workspace, beside this one.
-fn program_of(name: &str) -> anyhow::Result<PathBuf> {
+///
+/// # Errors
+/// This program's own place is not known.
+pub fn program_of(name: &str) -> anyhow::Result<PathBuf> {
     let here = std::env::current_exe()?;
     Ok(here.parent().context("this program lies in no folder")?.join(name))
 }
 
-fn flags(flags: &[&str]) -> Vec<String> {
+/// Arguments of a program.
+pub fn flags(flags: &[&str]) -> Vec<String> {
     flags.iter().map(|flag| (*flag).to_owned()).collect()
 }
 
