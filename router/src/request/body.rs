@@ -82,6 +82,8 @@ impl GuardedBody {
         self.call.broken(error.kind);
         self.permit.abandon(end);
         match &self.stream {
+            // A backend may tell the same just before, such as the deadline: two last events are one too many.
+            Some(_) if self.call.told_its_end() => None,
             Some(stream) if stream.position.is_between_events() => Some(Ok(Frame::data(error.event()))),
             // In the middle of an event: the error's own must not be taken for the rest of it.
             Some(_) => Some(Ok(Frame::data([&b"\n\n"[..], &error.event()].concat().into()))),

@@ -104,6 +104,11 @@ impl Call {
         self.usage.or_else(|| self.end.usage())
     }
 
+    /// Whether a stream has told its end, although more may seem to come.
+    pub(super) fn told_its_end(&self) -> bool {
+        self.end.is_last_word()
+    }
+
     /// The whole answer has passed, which is what the client asked for or the backend's own error.
     pub(super) fn finished(&mut self) {
         let succeeded = self.status.is_none_or(|status| status.is_success());

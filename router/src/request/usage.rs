@@ -1,4 +1,4 @@
-//! What an answer has cost, read from the answer as it passes: from a trailer of our own backends, else from the member `usage` at
+//! The end of an answer: what it has cost, read from the answer as it passes: from a trailer of our own backends, else from the member `usage` at
 //! its end, which OpenAI's API has in whole answers and, where the client asks for it, in the last event of a stream.
 
 use bytes::Bytes;
@@ -6,7 +6,7 @@ use serde::Deserialize;
 use tidegate_wire::openai::{Usage, answer::PromptTokensDetails};
 
 /// Bytes of an answer's end that are kept: what servers write behind `usage` fits many times.
-const KEPT: usize = 2048;
+const KEPT: usize = 1024;
 /// The member's name as it stands in JSON. Inside a text the quotes would be escaped, so that no answer can feign it.
 const MEMBER: &[u8] = b"\"usage\":";
 
@@ -37,6 +37,13 @@ impl AnswerEnd {
             self.bytes.drain(..surplus.min(self.bytes.len()));
         }
         self.bytes.extend_from_slice(piece);
+    }
+
+    /// Whether a stream has said its last word: that it is whole, or what went wrong.
+    pub(super) fn is_last_word(&self) -> bool {
+        let last = self.bytes.trim_ascii_end().rsplit(|byte| matches!(byte, b'\n' | b'\r')).next();
+        let said = last.and_then(|line| line.strip_prefix(b"data:")).unwrap_or_default().trim_ascii_start();
+        said == b"[DONE]" || said.starts_with(b"{\"error\"")
     }
 
     /// What the whole answer says of its cost.
@@ -89,6 +96,21 @@ mod tests {
         let quoted = r#"{"content":"\"usage\":{\"prompt_tokens\":1}"}"#;
         assert_eq!(usage(&[quoted]), None);
         assert_eq!(usage(&["data: {\"usage\":null}\n\n", "data: [DONE]\n\n"]), None);
+    }
+
+    #[test]
+    fn the_last_word_of_a_stream_is_known() {
+        let told = |pieces: &[&str]| {
+            let mut end = AnswerEnd::default();
+            pieces.iter().for_each(|piece| end.passed(&Bytes::copy_from_slice(piece.as_bytes())));
+            end.is_last_word()
+        };
+        for end in ["\n\n", "\r\n\r\n"] {
+            assert!(told(&["data: {}\n\ndata: [DO", &format!("NE]{end}")]));
+            assert!(told(&[&format!("data: {{\"error\":{{\"code\":1}}}}{end}")]));
+            assert!(!told(&[&format!("data: {{\"choices\":[\"[DONE]\"]}}{end}")]));
+        }
+        assert!(!told(&["data: {\"error\":1}\n\ndata: {}\n\n"]) && !told(&[]));
     }
 
     #[test]

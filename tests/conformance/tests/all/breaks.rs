@@ -90,6 +90,22 @@ async fn the_error_event_is_not_glued_to_half_an_event() {
     }
 }
 
+/// A backend that has told how its stream ends, and then does not close it or breaks off: the client hears of one end.
+#[tokio::test]
+async fn a_stream_has_one_end() {
+    let (upstream, router) = Router::one(&["--abandon-grace", "0"]).await;
+    for last in ["data: {\"error\":{\"code\":\"timeout\"}}\n\n", "data: [DONE]\n\n"] {
+        let said = format!("{EVENT}{last}");
+        for ending in [Step::Hold, Step::Reset] {
+            upstream.script(scripted(vec![Step::send(STREAM), Step::Send(chunk(said.as_bytes())), ending]));
+            let request = chat(MODEL, "x-break: 1\r\nx-request-timeout-ms: 400\r\n", true);
+            assert_eq!(router.ask(request).await.text(), said);
+            is_well(&router).await;
+        }
+    }
+    router.until_idle().await;
+}
+
 #[tokio::test]
 async fn what_is_no_http_is_a_broken_backend() {
     let (upstream, router) = Router::one(&[]).await;
