@@ -96,11 +96,12 @@ impl Invalid {
         !matches!(self.body, Body::Endless)
     }
 
-    /// What an answer to it comes to. One that a backend would have to look at may be refused like any other.
+    /// What an answer to it comes to. One that a backend would have to look at may be refused, or wait too long, like any other.
     pub fn judge(&self, answer: &Answer) -> Outcome {
         match error_of(&answer.body) {
             Ok(code) if answer.status == self.status && code == self.code => Outcome::Rejected,
             Ok(code) if answer.status == 429 => Outcome::Refused(code),
+            Ok(code) if answer.status == 504 && code == "timeout" => Outcome::TimedOut,
             found => {
                 let (status, code) = (self.status, self.code);
                 Outcome::Fault(format!("{} {found:?} where {status} '{code}' is right", answer.status))
@@ -122,6 +123,7 @@ mod tests {
         };
         assert_eq!(judge(404, "model_not_found"), Outcome::Rejected);
         assert_eq!(judge(429, "capacity"), Outcome::Refused("capacity".to_owned()));
+        assert_eq!(judge(504, "timeout"), Outcome::TimedOut);
         assert!(matches!(judge(400, "model_not_found"), Outcome::Fault(_)));
         assert!(matches!(judge(404, "unknown_url"), Outcome::Fault(_)));
     }
