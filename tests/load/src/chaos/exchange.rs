@@ -19,7 +19,7 @@ pub struct Exchange {
     /// All bytes.
     pub bytes: Vec<u8>,
     /// After how many bytes which instant was, for each piece that came.
-    pieces: Vec<(usize, Micros)>,
+    pub pieces: Vec<(usize, Micros)>,
     /// What broke the connection, where it did not simply end.
     pub broken: Option<String>,
 }
