@@ -68,7 +68,7 @@ impl Intake {
         timeout?;
         check_content_type(&parts.headers)?;
         let envelope = Envelope::read(&body).await?;
-        self.job(parts, body, envelope, (arrived, deadline), notes.clone())
+        self.job(parts, body, &envelope, (arrived, deadline), notes.clone())
     }
 
     /// What a request that was read whole asks for.
@@ -76,7 +76,7 @@ impl Intake {
         &self,
         mut parts: Parts,
         body: Bytes,
-        envelope: Envelope,
+        envelope: &Envelope,
         (arrived, deadline): (Instant, Instant),
         notes: Notes,
     ) -> Result<Job, Error> {

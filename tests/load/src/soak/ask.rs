@@ -140,7 +140,7 @@ fn outcome(request: &Request, exchange: &Exchange, ended: bool, expected: &str) 
             Outcome::Left(true)
         }
         (Err(Defect::Short), _) if !ended => {
-            Outcome::Fault(format!("no end within {:?} after its time", SLACK))
+            Outcome::Fault(format!("no end within {SLACK:?} after its time"))
         }
         (Err(Defect::Short), _) => {
             let why = exchange.broken.as_deref().unwrap_or("closed");
@@ -207,7 +207,7 @@ mod tests {
     #[test]
     fn who_leaves_is_told_from_who_is_cut_off() {
         let after = Some(Leaves::After(Duration::from_millis(5)));
-        let begun = format!("{HEAD}transfer-encoding: chunked\r\n\r\n9\r\ndata: {{}}\n\n\r\n");
+        let begun = format!("{HEAD}transfer-encoding: chunked\r\n\r\na\r\ndata: {{}}\n\n\r\n");
         assert_eq!(what(after, "", false), Outcome::Left(false));
         assert_eq!(what(after, &begun, false), Outcome::Left(true));
         assert_eq!(what(Some(Leaves::AtEvent(1)), &begun, true), Outcome::Left(true));
