@@ -158,7 +158,9 @@ async fn under_load(
         async move {
             let request = Request::draw(desk.seed, number);
             let (outcome, took) = desk.ask(&request).await;
-            locked(&tally).note(&request, &outcome, took);
+            if let Some(what) = locked(&tally).note(&request, &outcome, took) {
+                say(format_args!("{what}"));
+            }
         }
     });
     let fired = tokio::select! {

@@ -66,7 +66,8 @@ impl Findings {
         let counts = forms.map(|form| (form, tally.right.get(form).copied().unwrap_or_default()));
         let others = [
             ("refused", tally.all_refused()),
-            ("time over", tally.timed_out),
+            // Few are let in whose time is then over, and in a short load it may be none.
+            ("short of time", tally.timed_out + tally.refused.get("deadline").copied().unwrap_or_default()),
             ("invalid requests", tally.rejected),
             ("left while queued", self.left_queued()),
             ("left while it ran, before a first byte", tally.left_before.saturating_sub(self.left_queued())),

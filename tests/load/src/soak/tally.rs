@@ -43,8 +43,8 @@ pub struct Marred {
 }
 
 impl Tally {
-    /// Takes a request's outcome in, and how long it took.
-    pub fn note(&mut self, request: &Request, outcome: &Outcome, took: Duration) {
+    /// Takes a request's outcome in, and how long it took: what went wrong with it, if it is one of the first few.
+    pub fn note(&mut self, request: &Request, outcome: &Outcome, took: Duration) -> Option<&str> {
         self.asked += 1;
         match outcome {
             Outcome::Right => {
@@ -56,9 +56,10 @@ impl Tally {
             Outcome::Rejected => self.rejected += 1,
             Outcome::Left(false) => self.left_before += 1,
             Outcome::Left(true) => self.left_amid += 1,
-            Outcome::Wrong(why) => self.wrong.note(request, why, took),
-            Outcome::Fault(what) => self.faults.note(request, what, took),
+            Outcome::Wrong(why) => return self.wrong.note(request, why, took),
+            Outcome::Fault(what) => return self.faults.note(request, what, took),
         }
+        None
     }
 
     /// Right answers to all that can be sent.
@@ -73,10 +74,12 @@ impl Tally {
 }
 
 impl Marred {
-    fn note(&mut self, request: &Request, what: &str, took: Duration) {
+    fn note(&mut self, request: &Request, what: &str, took: Duration) -> Option<&str> {
         self.count += 1;
-        if self.examples.len() < SHOWN {
-            self.examples.push(format!("{what}; after {took:?}: {request:?}"));
+        if self.examples.len() == SHOWN {
+            return None;
         }
+        self.examples.push(format!("{what}; after {took:?}: {request:?}"));
+        self.examples.last().map(String::as_str)
     }
 }
