@@ -84,6 +84,8 @@ pub struct Findings {
     pub after: Rest,
     /// Waits that ended because the client left, by the routers' own count.
     pub given_up: f64,
+    /// Times that a router went on alone because Redis answered too late, by their own count.
+    pub alone: f64,
     /// How each process ended.
     pub ended: Vec<(String, String)>,
 }
@@ -116,7 +118,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Findings> {
     let (fired, tally, samples, mut sampler) = under_load(&desk, &scene, rate, load).await?;
     say(format_args!("the load is over; its latest request was late by {} ms", fired.most_late.as_millis()));
     let after = rest(&scene, &connections, &mut sampler).await?;
-    let given_up = given_up(&scene).await;
+    let [given_up, alone] = said(&scene).await;
     let names = scene.processes.iter().map(|process| process.name.clone()).collect();
     let ended = scene.end().await;
     let (options, unfired) = (options.clone(), fired.unfired);
@@ -132,6 +134,7 @@ pub async fn run(options: &Options) -> anyhow::Result<Findings> {
         before,
         after,
         given_up,
+        alone,
         ended,
     })
 }
@@ -189,10 +192,11 @@ async fn tell(tally: &Mutex<Tally>) {
     }
 }
 
-/// Waits that ended because the client left, over all routers.
-async fn given_up(scene: &Scene) -> f64 {
-    let pages = scene.metrics().await.into_iter().filter_map(|(_, page)| page);
-    pages.map(|page| counted(&page, "tidegate:admission_waits_total", "outcome=\"given_up\"")).sum()
+/// What all routers say of [`Findings::given_up`] and [`Findings::alone`].
+async fn said(scene: &Scene) -> [f64; 2] {
+    let pages: Vec<String> = scene.metrics().await.into_iter().filter_map(|(_, page)| page).collect();
+    [("tidegate:admission_waits_total", "outcome=\"given_up\""), ("tidegate:ledger_losses_total", "pool")]
+        .map(|(name, label)| pages.iter().map(|page| counted(page, name, label)).sum())
 }
 
 fn locked(tally: &Mutex<Tally>) -> MutexGuard<'_, Tally> {

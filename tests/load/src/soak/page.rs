@@ -100,6 +100,7 @@ impl Findings {
         row("answered wrongly", tally.wrong.count);
         row("faults", tally.faults.count);
         let keys = |samples: &super::sample::Samples| samples.stocks.last().map_or(0, |stock| stock.keys);
+        row("times that a router went on alone, as Redis was late", self.alone as u64);
         row("keys in Redis at rest before", keys(&self.before.samples));
         row("keys in Redis at rest after", keys(&self.after.samples));
         table

@@ -8,6 +8,8 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 
 /// Time between two samples.
 pub const EVERY: Duration = Duration::from_secs(2);
+/// How long Redis may take to answer: as long as a busy machine makes it wait.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// What a process holds at an instant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,11 +63,9 @@ impl Sampler {
     pub async fn new(scene: &Scene) -> anyhow::Result<Sampler> {
         let client = redis::Client::open(scene.redis_url.as_str())?;
         let processes = scene.processes.iter().map(|process| (process.name.clone(), process.id)).collect();
-        Ok(Sampler {
-            origin: Instant::now(),
-            processes,
-            redis: client.get_multiplexed_async_connection().await?,
-        })
+        let mut redis = client.get_multiplexed_async_connection().await?;
+        redis.set_response_timeout(PATIENCE);
+        Ok(Sampler { origin: Instant::now(), processes, redis })
     }
 
     /// Adds samples until it is dropped. Does not end but by an error.
@@ -89,9 +89,11 @@ impl Sampler {
         for ((name, id), taken) in self.processes.iter().zip(&mut samples.processes) {
             taken.push(sample(*id, self.origin.elapsed()).with_context(|| format!("{name} is gone"))?);
         }
-        let info: String = redis::cmd("INFO").arg("memory").query_async(&mut self.redis).await?;
+        let silent = "Redis does not answer";
+        let info: String =
+            redis::cmd("INFO").arg("memory").query_async(&mut self.redis).await.context(silent)?;
         let used = info.lines().find_map(|line| line.strip_prefix("used_memory:")?.trim().parse().ok());
-        let keys = redis::cmd("DBSIZE").query_async(&mut self.redis).await?;
+        let keys = redis::cmd("DBSIZE").query_async(&mut self.redis).await.context(silent)?;
         samples.stocks.push(Stock {
             at: self.origin.elapsed(),
             used: used.context("Redis does not say how much memory it uses")?,
