@@ -94,8 +94,8 @@ pub async fn run(
     let closing = CancellationToken::new();
     watchers.spawn(begin_drain(shared.clone(), closing.clone()));
     let desk = shared.desk.clone();
-    let ended = serve(shared, listeners, workers, closing, broken).await;
-    // What was cut gives its place back: the account must not wait for leases to expire.
+    let ended = serve(shared, listeners, workers.clone(), closing, broken).await;
+    // What was cut gives its place back, on the workers' threads: the account must not wait for leases to expire.
     desk.settle(LAST_WORDS).await;
     if let Some(pushing) = pushing {
         pushing.finish().await;

@@ -1,7 +1,7 @@
 //! Two routers, one Redis, backends that register themselves: one queue, one limit.
 
 use http::StatusCode;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tidegate_tests::fake_node::{FakeNode, MODEL, Plan};
 use tidegate_tests::redis::RedisServer;
 use tidegate_tests::router::TestRouter;
@@ -56,6 +56,24 @@ async fn a_slot_that_frees_on_one_router_serves_a_ticket_of_the_other() {
     assert_eq!(answers, vec![StatusCode::OK; 20]);
     assert_eq!(node.most_running(), 1);
     two.until_counts(&[("running", 0), ("abandoned", 0), ("queued", 0)]).await;
+}
+
+/// A router that ends says what becomes of all that it cuts: nobody waits for its lease, which is ten seconds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_drain_cuts_is_free_for_the_other_router_at_once() {
+    let redis = RedisServer::start().await;
+    let node = FakeNode::start(8, Plan::Stream(1000, Duration::from_millis(20))).await;
+    node.register(&redis.url, "tidegate").await;
+    let [one, two] = routers(&redis, &["--drain-timeout", "0.2"]).await;
+    let streams: Vec<_> = (0..8).map(|_| one.client.open_stream(MODEL, "x")).collect();
+    let streams = futures_util::future::join_all(streams).await;
+    two.until_counts(&[("running", 8)]).await;
+    one.begin_drain();
+    assert!(one.ended().await.is_err(), "streams had to be cut");
+    let cut = Instant::now();
+    two.until_counts(&[("running", 0), ("abandoned", 0)]).await;
+    assert!(cut.elapsed() < Duration::from_secs(4), "free after {:?}", cut.elapsed());
+    drop(streams);
 }
 
 /// Where Redis has come back empty, a router that starts just then meets the backends one by one.

@@ -1,8 +1,10 @@
-//! The end of an answer: what it has cost, read from the answer as it passes: from a trailer of our own backends, else from the member `usage` at
-//! its end, which OpenAI's API has in whole answers and, where the client asks for it, in the last event of a stream.
+//! The end of an answer as it passes: whether a stream has told its own, and what the answer has cost, from a trailer of our own backends
+//! or else from the member `usage`, which OpenAI's API has in whole answers and, where the client asks for it, in the last event of a
+//! stream.
 
 use bytes::Bytes;
 use serde::Deserialize;
+use serde_json::Value;
 use tidegate_wire::openai::{Usage, answer::PromptTokensDetails};
 
 /// Bytes of an answer's end that are kept: what servers write behind `usage` fits many times.
@@ -43,7 +45,8 @@ impl AnswerEnd {
     pub(super) fn is_last_word(&self) -> bool {
         let last = self.bytes.trim_ascii_end().rsplit(|byte| matches!(byte, b'\n' | b'\r')).next();
         let said = last.and_then(|line| line.strip_prefix(b"data:")).unwrap_or_default().trim_ascii_start();
-        said == b"[DONE]" || said.starts_with(b"{\"error\"")
+        let event: Value = serde_json::from_slice(said).unwrap_or_default();
+        said == b"[DONE]" || event.get("error").is_some_and(|error| !error.is_null())
     }
 
     /// What the whole answer says of its cost.
@@ -111,6 +114,7 @@ mod tests {
             assert!(!told(&[&format!("data: {{\"choices\":[\"[DONE]\"]}}{end}")]));
         }
         assert!(!told(&["data: {\"error\":1}\n\ndata: {}\n\n"]) && !told(&[]));
+        assert!(!told(&["data: {\"error\":null,\"choices\":[]}\n\n"]) && told(&["data:{ \"error\": 1 }\n\n"]));
     }
 
     #[test]
