@@ -6,6 +6,7 @@
 mod admission;
 mod bad_input;
 mod balance;
+mod changing_names;
 mod drain;
 mod ejection;
 mod failover;

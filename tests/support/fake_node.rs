@@ -15,6 +15,7 @@ use account::Node;
 use http::HeaderMap;
 use serde_json::Value;
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 use tidegate_sim::chance::Chance;
@@ -53,6 +54,8 @@ pub struct Setup {
     pub own: bool,
     /// Whether it takes any number of requests and runs them first in, first out, instead of refusing those beyond its slots.
     pub queues: bool,
+    /// Its address on this machine.
+    pub host: Ipv4Addr,
     /// Its port; 0 takes a free one.
     pub port: u16,
     /// Names this life of the node.
@@ -71,6 +74,7 @@ impl Setup {
             plan,
             own: true,
             queues: false,
+            host: Ipv4Addr::LOCALHOST,
             port: 0,
             epoch: "1".to_owned(),
             stop_takes: Duration::ZERO,
@@ -108,7 +112,7 @@ impl FakeNode {
 
     /// A node as it is set up.
     pub async fn start_with(setup: Setup) -> Self {
-        let listener = tokio::net::TcpListener::bind(("127.0.0.1", setup.port)).await.unwrap();
+        let listener = tokio::net::TcpListener::bind((setup.host, setup.port)).await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let node = Node::new(setup);
         let paths = answers::paths(node.clone());

@@ -48,7 +48,8 @@ pub struct Upstream {
 }
 
 struct State {
-    model: String,
+    /// Its whole answer to who asks for its models.
+    models: String,
     key: Option<String>,
     script: Mutex<Script>,
     /// False for one that answers before it has read a request's body.
@@ -67,12 +68,18 @@ impl Upstream {
 
     /// The same, which lists its model only to those who know its key.
     pub async fn start_with(model: &str, key: Option<&str>) -> Self {
+        let models = json(&format!("{{\"object\":\"list\",\"data\":[{{\"id\":\"{model}\"}}]}}"));
+        Self::listing(models, key).await
+    }
+
+    /// A server that gives this whole answer to who asks for its models, and may want a key for it.
+    pub async fn listing(models: String, key: Option<&str>) -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
         let listener = socket.listen(LINE).unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(State {
-            model: model.to_owned(),
+            models,
             key: key.map(str::to_owned),
             script: Mutex::new(Arc::new(|_| vec![Step::send(json("{}"))])),
             reads: AtomicBool::new(true),
@@ -198,8 +205,7 @@ fn own(request: &Message, state: &State) -> String {
         return "HTTP/1.1 401 Unauthorized\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".to_owned();
     }
     if request.start.starts_with("GET /v1/models ") {
-        let models = json(&format!("{{\"object\":\"list\",\"data\":[{{\"id\":\"{}\"}}]}}", state.model));
-        return models.replacen("\r\n", "\r\nconnection: close\r\n", 1);
+        return state.models.replacen("\r\n", "\r\nconnection: close\r\n", 1);
     }
     "HTTP/1.1 404 Not Found\r\nconnection: close\r\ncontent-length: 0\r\n\r\n".to_owned()
 }

@@ -13,3 +13,4 @@ mod http2;
 mod models;
 mod smuggling;
 mod timeouts;
+mod vllm;
