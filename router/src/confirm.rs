@@ -5,8 +5,11 @@ use crate::upstream::Upstream;
 use axum::body::Body;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Limited};
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 use tidegate_wire::node::{NODE_PATH, NodeReport};
+use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 /// The first pause between two looks at a backend; it doubles up to [`MAX_PAUSE`]. One decode step is of this order.
@@ -17,16 +20,24 @@ const REPORT_TIMEOUT: Duration = Duration::from_secs(2);
 /// A node report is small; more than this is no report.
 const MAX_REPORT: usize = 4 * 1024 * 1024;
 
-/// Asks backends for their node report. Clones share connections.
+/// Asks backends for their node report. Clones share connections, and what a backend has said.
 #[derive(Debug, Clone)]
 pub struct Confirmer {
     /// Connections to backends.
     pub upstream: Upstream,
-    /// `--abandon-grace`: after it, work on a server that reports nothing counts as stopped.
-    pub grace: Duration,
+    grace: Duration,
+    looks: Arc<std::sync::Mutex<HashMap<String, Look>>>,
 }
 
+/// The last look at one backend, locked while one is under way: when it began and what came of it.
+type Look = Arc<Mutex<Option<(Instant, Option<Arc<NodeReport>>)>>>;
+
 impl Confirmer {
+    /// Asks through these connections. After `grace` (`--abandon-grace`) work on a server that reports nothing counts as stopped.
+    pub fn new(upstream: Upstream, grace: Duration) -> Self {
+        Self { upstream, grace, looks: Arc::default() }
+    }
+
     /// Returns once the attempt's work has stopped: the backend's report no longer names it, or the backend reports
     /// nothing and the grace has passed.
     pub async fn wait_until_stopped(&self, grant: &Grant) {
@@ -55,8 +66,31 @@ impl Confirmer {
         }
     }
 
-    /// The report of the backend at `url`; `None` where it cannot be had, as from servers of another make.
-    pub async fn report(&self, url: &str) -> Option<NodeReport> {
+    /// The report of the backend at `url`, as it is now or later; `None` where it cannot be had, as from servers of another make.
+    /// All who ask at the same time share one, because thousands of clients may leave in one moment.
+    pub async fn report(&self, url: &str) -> Option<Arc<NodeReport>> {
+        let asked = Instant::now();
+        let look = self.looks().entry(url.to_owned()).or_default().clone();
+        let mut last = look.lock().await;
+        let report = match &*last {
+            Some((begun, report)) if *begun >= asked => report.clone(),
+            _ => {
+                let begun = Instant::now();
+                let report = self.ask(url).await.map(Arc::new);
+                *last = Some((begun, report.clone()));
+                report
+            }
+        };
+        drop(last);
+        let mut looks = self.looks();
+        // Nobody else waits for it: this handle and the map's.
+        if Arc::strong_count(&look) == 2 {
+            looks.remove(url);
+        }
+        report
+    }
+
+    async fn ask(&self, url: &str) -> Option<NodeReport> {
         let uri = format!("{}{NODE_PATH}", url.trim_end_matches('/'));
         let request = Request::get(uri).body(Body::empty()).ok()?;
         let read = async {
@@ -68,6 +102,10 @@ impl Confirmer {
             serde_json::from_slice(&body.to_bytes()).ok()
         };
         tokio::time::timeout(REPORT_TIMEOUT, read).await.ok()?
+    }
+
+    fn looks(&self) -> std::sync::MutexGuard<'_, HashMap<String, Look>> {
+        self.looks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

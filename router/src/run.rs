@@ -159,7 +159,7 @@ async fn assemble(
     let metrics = Arc::new(RouterMetrics::new());
     let ledger = open_ledger(&config, router_id.clone(), metrics.ledger().clone()).await?;
     let drained = open_drained(&config).await?;
-    let confirmer = Confirmer { upstream: upstream.clone(), grace: config.abandon_grace };
+    let confirmer = Confirmer::new(upstream.clone(), config.abandon_grace);
     let balance = Balance::new(config.balance, config.session_header.clone());
     Ok(Shared {
         desk: Arc::new(Desk::new(ledger.clone(), confirmer, metrics.clone(), router_id, balance)),

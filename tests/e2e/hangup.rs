@@ -20,6 +20,22 @@ async fn a_client_that_hangs_up_in_a_stream_frees_its_slot() {
     router.until_counts(&NOTHING).await;
 }
 
+/// A backend is asked what it still runs, but not once for each.
+#[tokio::test]
+async fn many_clients_that_hang_up_at_once_cost_their_backend_few_questions() {
+    const MANY: usize = 200;
+    let node = FakeNode::start(MANY as u32, Plan::Stream(1000, Duration::from_millis(20))).await;
+    let router = TestRouter::start(&["--backend", &node.url]).await.with_backends(1).await;
+    let streams: Vec<_> = (0..MANY).map(|_| router.client.open_stream(MODEL, "x")).collect();
+    let streams = futures_util::future::join_all(streams).await;
+    router.until_counts(&[("running", MANY as u64)]).await;
+    let before = node.reported();
+    drop(streams);
+    router.until_counts(&NOTHING).await;
+    let asked = node.reported() - before;
+    assert!(asked < MANY as u64 / 4, "asked {asked} times");
+}
+
 #[tokio::test]
 async fn clients_that_hang_up_while_they_wait_leave_the_queue() {
     let node = FakeNode::start(1, Plan::Answer(Duration::from_secs(20))).await;

@@ -145,6 +145,11 @@ impl FakeNode {
         self.node.account().listed
     }
 
+    /// How often it was asked for its report.
+    pub fn reported(&self) -> u64 {
+        self.node.account().reported
+    }
+
     /// Ends every numbered stream with its next event, as if it had come to its end.
     pub fn end_streams(&self) {
         self.node.account().closing = true;

@@ -52,7 +52,7 @@ async fn missed(discovery: &Discovery, target: &Target, failures: u32, why: &str
 pub(super) async fn look(discovery: &Discovery, target: &Target) -> Result<(), String> {
     if let Some(report) = discovery.confirmer.report(&target.url).await {
         discovery.heard.answered(&target.url);
-        enter_reported(discovery, target, report).await;
+        enter_reported(discovery, target, &report).await;
         return Ok(());
     }
     let listed = list_models(discovery, target).await;
@@ -68,11 +68,11 @@ pub(super) async fn look(discovery: &Discovery, target: &Target) -> Result<(), S
 }
 
 /// A backend of our own says everything itself.
-async fn enter_reported(discovery: &Discovery, target: &Target, report: NodeReport) {
+async fn enter_reported(discovery: &Discovery, target: &Target, report: &NodeReport) {
     let draining = report.draining || !report.ready;
     let backend = Backend {
         id: target.url.clone(),
-        epoch: report.epoch,
+        epoch: report.epoch.clone(),
         url: target.url.clone(),
         slots: target.most_slots.map_or(report.slots, |most| most.min(report.slots)),
         draining,
@@ -81,7 +81,7 @@ async fn enter_reported(discovery: &Discovery, target: &Target, report: NodeRepo
     discovery.put_target(models, backend, target).await;
     let Some(pool) = models.first() else { return };
     let held: Vec<AttemptId> =
-        report.running.into_iter().chain(report.abandoned).map(AttemptId::from).collect();
+        report.running.iter().chain(&report.abandoned).cloned().map(AttemptId::from).collect();
     if let Err(error) = discovery.ledger.reconcile_backend(pool, &target.url, &held).await {
         tracing::warn!(%error, url = %target.url, "a backend's report could not be entered in the ledger");
     }

@@ -101,6 +101,7 @@ impl Dispatch {
         let is_stream = parts.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
         if is_stream {
             parts.headers.insert(names::ACCEL_BUFFERING, HeaderValue::from_static("no"));
+            parts.headers = compact(parts.headers);
         } else if let Some(length) = http_body::Body::size_hint(&body).exact() {
             parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
@@ -265,6 +266,15 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     }
 }
 
+/// The same in no more room than they need: the client library reads an answer's head into the map in which the request's stood,
+/// and the server library keeps the map as long as the connection is open.
+fn compact(headers: HeaderMap) -> HeaderMap {
+    // With room for the request's id.
+    let mut all = HeaderMap::with_capacity(headers.len() + 1);
+    all.extend(headers);
+    all
+}
+
 /// The headers that `connection` says belong to it. Those that say who asked are not the client's to take away.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
     let values = headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes);
@@ -306,6 +316,17 @@ mod tests {
         strip(&mut headers);
         assert_eq!(headers["x-forwarded-for"], "192.0.2.7");
         assert!(!headers.contains_key(header::CONNECTION));
+    }
+
+    #[test]
+    fn headers_of_a_stream_take_no_more_room_than_they_need() {
+        let mut headers = HeaderMap::with_capacity(48);
+        for (name, value) in [("x-one", "1"), ("x-two", "1"), ("x-two", "2"), ("x-three", "3")] {
+            headers.append(HeaderName::from_static(name), HeaderValue::from_static(value));
+        }
+        let small = compact(headers.clone());
+        assert_eq!(small, headers);
+        assert!(small.capacity() < 12, "{}", small.capacity());
     }
 
     #[test]

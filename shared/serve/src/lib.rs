@@ -23,6 +23,7 @@ pub mod from_files;
 pub mod gate;
 pub mod listen;
 pub mod pages;
+mod protocol;
 pub mod signal;
 pub mod supervisor;
 pub mod tls;

@@ -5,6 +5,7 @@
 
 use crate::crowd::{ConnectionLimits, Crowd, Room};
 use crate::farewell::{self, FAREWELL};
+use crate::protocol::Protocol;
 use crate::tls::{Handshake, KnownClient, ServerTls};
 use crate::workers::{Place, Workers};
 use axum::{BoxError, Router};
@@ -199,8 +200,9 @@ impl Host {
         prepare(&stream, self.patience);
         let begun = Arc::new(Notify::new());
         let Some(tls) = &self.tls else {
-            let (builder, peer) = (builder(self.patience), Peer { address, proto: "http" });
-            let conversation = self.converse(stream, &builder, peer, None, watcher, begun.clone());
+            let Some(protocol) = self.protocol(&stream).await else { return };
+            let peer = Peer { address, proto: "http" };
+            let conversation = self.converse(stream, protocol, peer, None, watcher, begun.clone());
             return self.follow(conversation, &begun).await;
         };
         let handshake = Box::pin(tls.accept(stream));
@@ -210,18 +212,26 @@ impl Host {
             Err(_) => return tracing::debug!("a TLS handshake took too long"),
         };
         let Handshake { http_2, known } = Handshake::of(&stream);
-        let builder = builder(self.patience);
-        let builder = if http_2 { builder.http2_only() } else { builder.http1_only() };
+        let protocol = if http_2 { Protocol::Http2 } else { Protocol::Http1 };
         let peer = Peer { address, proto: "https" };
-        let conversation = self.converse(stream, &builder, peer, known, watcher, begun.clone());
+        let conversation = self.converse(stream, protocol, peer, known, watcher, begun.clone());
         self.follow(conversation, &begun).await;
+    }
+
+    /// What a connection in the clear begins with; none where it does not begin in time.
+    async fn protocol(&self, stream: &TcpStream) -> Option<Protocol> {
+        tokio::select! {
+            protocol = tokio::time::timeout(self.patience.head, Protocol::of(stream)) => protocol.ok(),
+            // The last clients of a port that closes are waited for as one conversation.
+            () = self.leaving.cancelled() => Some(Protocol::Unknown),
+        }
     }
 
     /// HTTP on a connection that is open; `begun` is told of requests.
     fn converse(
         &self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-        builder: &Builder<TokioExecutor>,
+        protocol: Protocol,
         peer: Peer,
         known: Option<KnownClient>,
         watcher: Watcher,
@@ -237,14 +247,15 @@ impl Host {
         });
         let app = farewell::last_answers(self.app.clone().into_service::<Incoming>(), self.leaving.clone());
         let service = tower::Layer::layer(&noting, app);
+        let builder = protocol.only(builder(self.patience));
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         Box::pin(watcher.watch(connection.into_owned()))
     }
 
     /// Follows a conversation to its end, if it begins in time.
     async fn follow(&self, mut conversation: Conversation, begun: &Notify) {
-        // Which protocol it is, the first bytes say. The builder waits for them without a limit, and so does HTTP/2 for the
-        // first request.
+        // A builder that does not know the protocol waits for its first bytes without a limit, and so does HTTP/2 for the first
+        // request.
         let ended = tokio::select! {
             ended = &mut conversation => Some(ended),
             begun = tokio::time::timeout(self.patience.head, begun.notified()) => match begun {

@@ -225,7 +225,7 @@ def main() -> None:
     print(block)
     if REPORT.exists() and not args.only:
         page = REPORT.read_text()
-        REPORT.write_text(re.sub(r"<!-- table -->.*<!-- end -->", lambda _: block, page, flags=re.DOTALL))
+        REPORT.write_text(re.sub(r"<!-- table -->.*?<!-- end -->", lambda _: block, page, flags=re.DOTALL))
 
 
 if __name__ == "__main__":

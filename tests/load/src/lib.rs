@@ -12,6 +12,7 @@
 //! 9. [`chaos`]: a fleet whose processes are killed and stopped under load, and what it promised.
 //! 10. [`soak`]: a fleet above its capacity for a long time, and whether anything grows, is lost or is wrong.
 //! 11. [`peers`]: a backend and clients for proxies of every make.
+//! 12. [`streams`]: thousands of slow streams through one router, and what each takes.
 
 #![expect(
     clippy::unwrap_used,
@@ -35,4 +36,5 @@ pub mod report;
 pub mod retry;
 pub mod service;
 pub mod soak;
+pub mod streams;
 pub mod trace_cost;

@@ -31,6 +31,8 @@ pub(super) struct Account {
     pub(super) reports: bool,
     /// How often its models were asked for.
     pub(super) listed: u64,
+    /// How often it was asked for its report.
+    pub(super) reported: u64,
     pub(super) most: usize,
     pub(super) seen: u64,
     pub(super) headers: HeaderMap,
@@ -67,6 +69,7 @@ impl Node {
             closing: false,
             reports: true,
             listed: 0,
+            reported: 0,
             most: 0,
             seen: 0,
             headers: HeaderMap::new(),

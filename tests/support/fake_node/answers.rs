@@ -35,6 +35,7 @@ async fn models(State(node): State<Node>) -> Json<Value> {
 }
 
 async fn report(State(node): State<Node>) -> Result<Json<NodeReport>, StatusCode> {
+    node.account().reported += 1;
     if node.account().reports { Ok(Json(node.report())) } else { Err(StatusCode::INTERNAL_SERVER_ERROR) }
 }
 

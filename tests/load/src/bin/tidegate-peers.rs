@@ -80,6 +80,8 @@ impl Clients {
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
+    // Each connection is a file.
+    tidegate_serve::files::raise_limit();
     match Flags::parse().part {
         Part::Mock { port } => {
             let listener = TcpListener::bind(("127.0.0.1", port)).await?;

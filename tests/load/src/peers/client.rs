@@ -111,18 +111,26 @@ impl Client {
         }
     }
 
-    /// Sends a request and reads until so many events have come.
+    /// Sends a request and reads until so many events have come: the answer so far.
     ///
     /// # Errors
     /// When the connection ends before.
-    pub async fn begin(&mut self, request: &[u8], events: usize) -> io::Result<()> {
+    pub async fn begin(&mut self, request: &[u8], events: usize) -> io::Result<Answer> {
         self.stream.write_all(request).await?;
         let mut answer = Answer::default();
-        while answer.events < events {
+        self.go_on(&mut answer, events).await?;
+        Ok(answer)
+    }
+
+    /// Reads on until so many events of an answer have come, or all of it.
+    ///
+    /// # Errors
+    /// When the connection ends before.
+    pub async fn go_on(&mut self, answer: &mut Answer, events: usize) -> io::Result<()> {
+        while answer.look(&self.buffer) == Progress::Partial && answer.events < events {
             if self.stream.read_buf(&mut self.buffer).await? == 0 {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
-            answer.look(&self.buffer);
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! The backend: canned answers, as fast as a socket takes them.
 //!
-//! What the last message of a chat says is what happens: `slow` streams a chunk a second, `wait` answers never, anything else at
-//! once, or with `"stream": true` in 64 chunks, 5 ms apart. `GET /dropped` tells when the last unfinished answer lost its client.
+//! What the last message of a chat says is what happens: `slow` streams a chunk a second until `GET /end` ends all such streams,
+//! `wait` answers never, anything else at once, or with `"stream": true` in 64 chunks, 5 ms apart. `GET /dropped` tells when the last
+//! unfinished answer lost its client.
 
 use std::io;
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::machine::unix_micros;
 
@@ -17,14 +19,16 @@ use crate::machine::unix_micros;
 pub const CHUNKS: usize = 64;
 /// Time between two chunks.
 pub const PAUSE: Duration = Duration::from_millis(5);
-/// Chunks of a slow stream, a second apart.
-const SLOW_CHUNKS: usize = 60;
+/// Time between two chunks of a slow stream.
+const SLOW_PAUSE: Duration = Duration::from_secs(1);
 
 /// The backend's account of clients that left.
 #[derive(Debug, Default)]
 struct Account {
     /// Microseconds since 1970.
     dropped: AtomicU64,
+    /// Told to end the slow streams.
+    end: watch::Sender<()>,
 }
 
 /// Serves until the process ends.
@@ -59,6 +63,10 @@ async fn connection(mut stream: TcpStream, account: &Account) -> io::Result<()> 
 async fn answer(stream: &mut TcpStream, request: &Request, account: &Account) -> io::Result<()> {
     if request.head.starts_with("GET /dropped") {
         return whole(stream, &account.dropped.load(Ordering::Relaxed).to_string()).await;
+    }
+    if request.head.starts_with("GET /end") {
+        account.end.send_replace(());
+        return whole(stream, "").await;
     }
     if request.head.starts_with("GET") {
         let models =
@@ -96,14 +104,19 @@ async fn chunks(stream: &mut TcpStream, slow: bool, account: &Account) -> io::Re
     stream.write_all(head.as_bytes()).await?;
     let event = event();
     let chunk = format!("{:x}\r\n{event}\r\n", event.len());
-    let (count, pause) = if slow { (SLOW_CHUNKS, Duration::from_secs(1)) } else { (CHUNKS, PAUSE) };
+    let (count, pause) = if slow { (usize::MAX, SLOW_PAUSE) } else { (CHUNKS, PAUSE) };
+    let mut end = account.end.subscribe();
     for _ in 0..count {
         stream.write_all(chunk.as_bytes()).await?;
         let mut none = [0; 1];
-        // Nothing comes but the end of the connection.
-        if let Ok(read) = tokio::time::timeout(pause, stream.read(&mut none)).await {
-            account.dropped.store(unix_micros(), Ordering::Relaxed);
-            return Err(read.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()));
+        tokio::select! {
+            // Nothing comes but the end of the connection.
+            read = stream.read(&mut none) => {
+                account.dropped.store(unix_micros(), Ordering::Relaxed);
+                return Err(read.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()));
+            }
+            _ = end.changed(), if slow => break,
+            () = tokio::time::sleep(pause) => {}
         }
     }
     let done = "data: [DONE]\n\n";
