@@ -18,7 +18,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tidegate_admission::Reason;
 use tidegate_telemetry::metrics::WaitEnd;
-use tokio::time::Instant;
+use tokio::time::error::Elapsed;
+use tokio::time::{Instant, timeout_at};
 
 /// How often a request is tried on backends that cannot be reached before it fails.
 const MAX_UNREACHABLE: u32 = 3;
@@ -135,8 +136,8 @@ async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
         caller: job.caller.clone(),
     };
     let mut decision = Decision::begin(job, 0);
-    let asked = desk.ledger.admit(&job.pool, ask);
-    let permit = decide(desk, job, claim, asked, &decision).await;
+    let verdict = timeout_at(job.deadline, desk.ledger.admit(&job.pool, ask)).await;
+    let permit = decided(desk, job, claim, verdict, &decision).await;
     decision.ended(&permit);
     if let Some(grant) = permit.as_ref().ok().and_then(Permit::grant) {
         desk.balance.served(&wish, &grant.backend);
@@ -147,15 +148,15 @@ async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
     permit
 }
 
-/// Awaits the ledger's verdict, and the grant where that is a ticket.
-async fn decide(
+/// What follows from the ledger's verdict, where it came before the deadline: a permit, at once or after a wait, or an error.
+async fn decided(
     desk: &Arc<Desk>,
     job: &Job,
     mut claim: Claim,
-    asked: impl Future<Output = Result<Verdict, LedgerError>>,
+    verdict: Result<Result<Verdict, LedgerError>, Elapsed>,
     decision: &Decision,
 ) -> Result<Permit, Error> {
-    let verdict = before_deadline(job, &mut claim, asked).await?;
+    let verdict = verdict.map_err(|_| expired(&mut claim))?;
     decision.decided(&verdict);
     if let Some(allowance) = allowance(&verdict) {
         job.notes.facts().allowance = Some(allowance);
@@ -183,7 +184,8 @@ async fn next_permit(
         }
         verdict
     };
-    let permit = decide(desk, job, claim, asked, &decision).await;
+    let verdict = timeout_at(job.deadline, asked).await;
+    let permit = decided(desk, job, claim, verdict, &decision).await;
     decision.ended(&permit);
     permit
 }
@@ -199,7 +201,8 @@ async fn settle(
         Ok(Verdict::Granted(grant)) => permit_of(claim, grant),
         Ok(Verdict::Queued(ticket)) => {
             let mut waiting = desk.metrics.waiting(&job.pool, job.priority.as_str());
-            let waited = wait(job, claim, ticket).await;
+            // Boxed, so that a request that need not wait has no room for it.
+            let waited = Box::pin(wait(job, claim, ticket)).await;
             waiting.ended(wait_end(&waited));
             waited
         }
@@ -217,7 +220,7 @@ async fn settle(
 }
 
 async fn wait(job: &Job, mut claim: Claim, ticket: Ticket) -> Result<Permit, Error> {
-    match before_deadline(job, &mut claim, ticket.grant).await? {
+    match timeout_at(job.deadline, ticket.grant).await.map_err(|_| expired(&mut claim))? {
         Ok(Waited::Granted(grant)) => permit_of(claim, *grant),
         Ok(Waited::Dropped(Reason::Deadline)) => {
             claim.refused();
@@ -246,16 +249,10 @@ fn wait_end(waited: &Result<Permit, Error>) -> WaitEnd {
     }
 }
 
-/// Awaits `future` until the job's deadline; past it the claim's drop gives the place back.
-async fn before_deadline<T>(
-    job: &Job,
-    claim: &mut Claim,
-    future: impl Future<Output = T>,
-) -> Result<T, Error> {
-    tokio::time::timeout_at(job.deadline, future).await.map_err(|_| {
-        claim.expired();
-        timed_out()
-    })
+/// The deadline has passed: the claim's drop gives the place back.
+fn expired(claim: &mut Claim) -> Error {
+    claim.expired();
+    timed_out()
 }
 
 /// The error of a request whose deadline passed before its answer began.

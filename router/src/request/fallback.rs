@@ -13,7 +13,7 @@ use tidegate_admission::Reason;
 use tidegate_wire::header as names;
 
 /// Tries the pools one after the other. Where all refuse, the first one's word is the client's.
-pub(super) async fn try_each(way: &Way, mut job: Job) -> Result<Response<Body>, Error> {
+pub(super) async fn try_each(way: &Way, mut job: Box<Job>) -> Result<Response<Body>, Error> {
     let others = std::mem::take(&mut job.others);
     let spare = job.clone();
     let refused = match attempt(way, job).await {
@@ -29,7 +29,7 @@ pub(super) async fn try_each(way: &Way, mut job: Job) -> Result<Response<Body>, 
     Err(refused)
 }
 
-async fn attempt(way: &Way, job: Job) -> Result<Response<Body>, Error> {
+async fn attempt(way: &Way, job: Box<Job>) -> Result<Response<Body>, Error> {
     let instead = job.fallback.then(|| HeaderValue::try_from(&job.model).ok()).flatten();
     let mut response = way.admit(job).await?;
     if let Some(model) = instead {
@@ -47,7 +47,7 @@ fn leads_elsewhere(kind: ErrorKind) -> bool {
 
 impl Job {
     /// The same request to another model.
-    fn sent_to(mut self, to: Destination) -> Self {
+    fn sent_to(mut self: Box<Self>, to: Destination) -> Box<Self> {
         self.body = model::renamed(&self.body, &to.model);
         (self.model, self.pool, self.fallback) = (to.model, to.pool, to.fallback);
         // The first draw was low enough to be refused, most likely: another pool gets one of its own.

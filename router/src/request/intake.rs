@@ -50,7 +50,7 @@ impl Intake {
         request: Request<Body>,
         arrived: Instant,
         notes: &Notes,
-    ) -> Result<Job, Error> {
+    ) -> Result<Box<Job>, Error> {
         let (parts, body) = request.into_parts();
         let timeout = self.timeout(&parts.headers);
         let deadline = arrived + timeout.as_ref().copied().unwrap_or(self.request_timeout);
@@ -79,7 +79,7 @@ impl Intake {
         envelope: &Envelope,
         (arrived, deadline): (Instant, Instant),
         notes: Notes,
-    ) -> Result<Job, Error> {
+    ) -> Result<Box<Job>, Error> {
         let (to, others) = self
             .names
             .destinations(&self.catalogue, &envelope.model)
@@ -89,7 +89,7 @@ impl Intake {
         let (priority, caller) = tenant::rights(&parts.extensions, &envelope.model, priority, reserved)?;
         notes.asked(&envelope.model, priority, envelope.stream);
         forwarded::note(&mut parts.headers, &parts.uri, parts.extensions.get());
-        Ok(Job {
+        Ok(Box::new(Job {
             target: parts.uri,
             headers: parts.headers,
             body: if to.model == envelope.model { body } else { model::renamed(&body, &to.model) },
@@ -107,7 +107,7 @@ impl Intake {
             jitter: rand::random(),
             caller,
             notes,
-        })
+        }))
     }
 
     /// The smaller of `--request-timeout` and the client's `x-request-timeout-ms`.

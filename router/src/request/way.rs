@@ -124,7 +124,7 @@ impl Way {
     }
 
     /// From a job to the head of its answer. A pool that refuses may have another one that serves instead.
-    async fn deliver(&self, job: Job) -> Result<Response<Body>, Error> {
+    async fn deliver(&self, job: Box<Job>) -> Result<Response<Body>, Error> {
         if job.others.is_empty() && !job.fallback {
             return self.admit(job).await;
         }
@@ -132,7 +132,7 @@ impl Way {
     }
 
     /// A slot, a ticket or a refusal by the job's pool; the permit goes down with the job and ends inside the answer's body.
-    pub(super) async fn admit(&self, job: Job) -> Result<Response<Body>, Error> {
+    pub(super) async fn admit(&self, job: Box<Job>) -> Result<Response<Body>, Error> {
         admission::deliver_admitted(&self.desk, &self.dispatch, &job).await
     }
 }
