@@ -13,7 +13,7 @@ use tidegate_sim::table::Table;
 #[derive(Debug, Parser)]
 struct Args {
     /// Streams at once; with commas between, one run after the other.
-    #[arg(long, value_delimiter = ',', default_value = "1000,5000")]
+    #[arg(long, value_delimiter = ',', default_value = "5000")]
     streams: Vec<usize>,
     /// Seconds for which they are held once all flow.
     #[arg(long, default_value_t = 10.0)]
