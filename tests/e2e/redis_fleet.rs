@@ -1,7 +1,7 @@
 //! Two routers, one Redis, backends that register themselves: one queue, one limit.
 
 use http::StatusCode;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tidegate_tests::fake_node::{FakeNode, MODEL, Plan};
 use tidegate_tests::redis::RedisServer;
 use tidegate_tests::router::TestRouter;
@@ -70,7 +70,7 @@ async fn what_a_drain_cuts_is_free_for_the_other_router_at_once() {
     two.until_counts(&[("running", 8)]).await;
     one.begin_drain();
     assert!(one.ended().await.is_err(), "streams had to be cut");
-    let cut = Instant::now();
+    let cut = tokio::time::Instant::now();
     two.until_counts(&[("running", 0), ("abandoned", 0)]).await;
     assert!(cut.elapsed() < Duration::from_secs(4), "free after {:?}", cut.elapsed());
     drop(streams);

@@ -1,7 +1,5 @@
 //! Some hundred slow streams through one router.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot set up its scene should stop at once, loudly")]
-
 use std::time::Duration;
 use tidegate_load::streams::run;
 
