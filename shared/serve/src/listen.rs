@@ -24,6 +24,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
+use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tower::util::MapRequestLayer;
 
@@ -199,11 +200,12 @@ impl Host {
         };
         prepare(&stream, self.patience);
         let begun = Arc::new(Notify::new());
+        let until = Instant::now() + self.patience.head;
         let Some(tls) = &self.tls else {
-            let Some(protocol) = self.protocol(&stream).await else { return };
+            let Some(protocol) = self.protocol(&stream, until).await else { return };
             let peer = Peer { address, proto: "http" };
             let conversation = self.converse(stream, protocol, peer, None, watcher, begun.clone());
-            return self.follow(conversation, &begun).await;
+            return follow(conversation, &begun, until).await;
         };
         let handshake = Box::pin(tls.accept(stream));
         let stream = match tokio::time::timeout(self.patience.head.min(HANDSHAKE), handshake).await {
@@ -215,13 +217,13 @@ impl Host {
         let protocol = if http_2 { Protocol::Http2 } else { Protocol::Http1 };
         let peer = Peer { address, proto: "https" };
         let conversation = self.converse(stream, protocol, peer, known, watcher, begun.clone());
-        self.follow(conversation, &begun).await;
+        follow(conversation, &begun, Instant::now() + self.patience.head).await;
     }
 
     /// What a connection in the clear begins with; none where it does not begin in time.
-    async fn protocol(&self, stream: &TcpStream) -> Option<Protocol> {
+    async fn protocol(&self, stream: &TcpStream, until: Instant) -> Option<Protocol> {
         tokio::select! {
-            protocol = tokio::time::timeout(self.patience.head, Protocol::of(stream)) => protocol.ok(),
+            protocol = timeout_at(until, Protocol::of(stream)) => protocol.ok(),
             // The last clients of a port that closes are waited for as one conversation.
             () = self.leaving.cancelled() => Some(Protocol::Unknown),
         }
@@ -251,25 +253,25 @@ impl Host {
         let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
         Box::pin(watcher.watch(connection.into_owned()))
     }
+}
 
-    /// Follows a conversation to its end, if it begins in time.
-    async fn follow(&self, mut conversation: Conversation, begun: &Notify) {
-        // A builder that does not know the protocol waits for its first bytes without a limit, and so does HTTP/2 for the first
-        // request.
-        let ended = tokio::select! {
-            ended = &mut conversation => Some(ended),
-            begun = tokio::time::timeout(self.patience.head, begun.notified()) => match begun {
-                Ok(()) => None,
-                Err(_) => return,
-            },
-        };
-        let ended = match ended {
-            Some(ended) => ended,
-            None => conversation.await,
-        };
-        if let Err(error) = ended {
-            tracing::debug!(%error, "a connection ended early");
-        }
+/// Follows a conversation to its end, if its first request has come by `until`.
+async fn follow(mut conversation: Conversation, begun: &Notify, until: Instant) {
+    // A builder that does not know the protocol waits for its first bytes without a limit, and so does HTTP/2 for the first
+    // request.
+    let ended = tokio::select! {
+        ended = &mut conversation => Some(ended),
+        begun = timeout_at(until, begun.notified()) => match begun {
+            Ok(()) => None,
+            Err(_) => return,
+        },
+    };
+    let ended = match ended {
+        Some(ended) => ended,
+        None => conversation.await,
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 

@@ -12,6 +12,9 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+/// How long the server waits for a head.
+const HEAD: Duration = Duration::from_millis(300);
+
 /// A server that waits a short while for its clients.
 struct Server {
     address: SocketAddr,
@@ -22,7 +25,7 @@ impl Server {
     async fn start(limits: ConnectionLimits) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let patience = Patience { head: Duration::from_millis(300), ..Patience::default() };
+        let patience = Patience { head: HEAD, ..Patience::default() };
         let app = Router::new().route("/", get(async || "here"));
         let end = CancellationToken::new();
         let entrance = Entrance { limits, ..Entrance::from(listener) };
@@ -67,6 +70,21 @@ async fn who_says_nothing_or_half_of_it_is_not_waited_for() {
         rest(&mut socket).await;
     }
     server.answers().await;
+}
+
+/// The time for a head runs from the connection's beginning, not anew from its first byte.
+#[tokio::test]
+async fn a_first_byte_that_comes_late_buys_no_time() {
+    let server = Server::start(WIDE).await;
+    let mut first = server.connect().await;
+    tokio::time::sleep(HEAD / 2).await;
+    let mut second = server.connect().await;
+    tokio::time::sleep(HEAD / 3).await;
+    first.write_all(b"GET / HTTP/1.1\r\n").await.unwrap();
+    tokio::select! {
+        _ = rest(&mut first) => {}
+        _ = rest(&mut second) => panic!("who came first, and said a little late, was waited for longer"),
+    }
 }
 
 #[tokio::test]
