@@ -215,7 +215,7 @@ fn backends_file(checks: &mut FlagChecks, flags: &Flags) -> Option<BackendsFile>
     let path = flags.backends_file.as_ref()?;
     // A number of slots that is none is said beside this.
     let slots = flags.backend_slots.trim().parse().unwrap_or(1);
-    BackendsFile::open(path.into(), slots)
+    BackendsFile::open(path.into(), slots, flags.proxy.backend_http2)
         .map_err(|error| {
             checks.refuse("backends-file", path, format_args!("a TOML list of backends ({error})"));
         })

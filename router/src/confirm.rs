@@ -40,11 +40,11 @@ impl Confirmer {
 
     /// Returns once the attempt's work has stopped: the backend's report no longer names it, or the backend reports
     /// nothing and the grace has passed.
-    pub async fn wait_until_stopped(&self, grant: &Grant) {
+    pub async fn wait_until_stopped(&self, grant: &Grant, http2: bool) {
         let given_up = Instant::now();
         let mut pause = FIRST_PAUSE;
         loop {
-            match self.report(&grant.url).await {
+            match self.report(&grant.url, http2).await {
                 Some(report) if !holds(&report, grant.attempt.as_str()) => return,
                 Some(_) => {}
                 None if given_up.elapsed() >= self.grace => return,
@@ -56,11 +56,11 @@ impl Confirmer {
     }
 
     /// Returns at the backend's next report, or once the grace has passed for one that reports nothing.
-    pub async fn wait_for_report(&self, grant: &Grant) {
+    pub async fn wait_for_report(&self, grant: &Grant, http2: bool) {
         let begun = Instant::now();
         loop {
             tokio::time::sleep(MAX_PAUSE).await;
-            if self.report(&grant.url).await.is_some() || begun.elapsed() >= self.grace {
+            if self.report(&grant.url, http2).await.is_some() || begun.elapsed() >= self.grace {
                 return;
             }
         }
@@ -68,7 +68,7 @@ impl Confirmer {
 
     /// The report of the backend at `url`, as it is now or later; `None` where it cannot be had, as from servers of another make.
     /// All who ask at the same time share one, because thousands of clients may leave in one moment.
-    pub async fn report(&self, url: &str) -> Option<Arc<NodeReport>> {
+    pub async fn report(&self, url: &str, http2: bool) -> Option<Arc<NodeReport>> {
         let asked = Instant::now();
         let look = self.looks().entry(url.to_owned()).or_default().clone();
         let mut last = look.lock().await;
@@ -76,7 +76,7 @@ impl Confirmer {
             Some((begun, report)) if *begun >= asked => report.clone(),
             _ => {
                 let begun = Instant::now();
-                let report = self.ask(url).await.map(Arc::new);
+                let report = self.ask(url, http2).await.map(Arc::new);
                 *last = Some((begun, report.clone()));
                 report
             }
@@ -90,11 +90,11 @@ impl Confirmer {
         report
     }
 
-    async fn ask(&self, url: &str) -> Option<NodeReport> {
+    async fn ask(&self, url: &str, http2: bool) -> Option<NodeReport> {
         let uri = format!("{}{NODE_PATH}", url.trim_end_matches('/'));
         let request = Request::get(uri).body(Body::empty()).ok()?;
         let read = async {
-            let response = self.upstream.send(url, request).await.ok()?;
+            let response = self.upstream.send(url, http2, request).await.ok()?;
             if response.status() != StatusCode::OK {
                 return None;
             }

@@ -22,7 +22,6 @@ use crate::ledger::{Backend, Ledger};
 use crate::roster::{Membership, Roster};
 use crate::shared::Shared;
 use heard::Heard;
-use http::HeaderValue;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use tidegate_telemetry::metrics::RouterMetrics;
@@ -72,15 +71,12 @@ impl Discovery {
 
     /// Enters a backend that registered itself, or renews it. The first of its `models` names its pool.
     pub async fn put(&self, models: &[String], backend: Backend) {
-        self.enter(models, backend, 1, None).await;
+        let target = Target::new(backend.url.clone(), backend.slots, self.confirmer.upstream.http2());
+        self.put_target(models, backend, &target).await;
     }
 
     /// The same for a backend that the router was told of.
-    async fn put_target(&self, models: &[String], backend: Backend, target: &Target) {
-        self.enter(models, backend, target.weight, target.key.clone()).await;
-    }
-
-    async fn enter(&self, models: &[String], mut backend: Backend, weight: u32, key: Option<HeaderValue>) {
+    async fn put_target(&self, models: &[String], mut backend: Backend, target: &Target) {
         let Some(pool) = models.first() else { return };
         backend.draining |= self.drained.holds(&backend.id);
         if let Err(conflict) = self.catalogue.put(&backend.id, models) {
@@ -89,7 +85,8 @@ impl Discovery {
         }
         let (slots, draining) = (backend.slots, backend.draining);
         let (pool_name, epoch) = (pool.clone(), backend.epoch.clone());
-        let membership = Membership { pool: pool_name, epoch, slots, weight, draining, key };
+        let (weight, key, http2) = (target.weight, target.key.clone(), target.http2);
+        let membership = Membership { pool: pool_name, epoch, slots, weight, draining, key, http2 };
         self.roster.enter(&backend.id, membership);
         if !self.tell_ledger(pool, &backend).await {
             return;

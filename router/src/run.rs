@@ -78,7 +78,7 @@ pub async fn run(
     };
     let workers = Workers::start(config.worker_threads)
         .context("the threads that serve requests could not be started")?;
-    let upstream = Upstream::new(service, &config.proxy.backends, &config.security, &workers);
+    let upstream = Upstream::new(service, &config.proxy, &config.security, &workers);
     let shared = assemble(config.clone(), upstream, demo, shutdown).await?;
     let discovery = Discovery::new(&shared);
     let mut watchers = watch(&config, embedded, &discovery).await?;
@@ -225,12 +225,14 @@ async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics)
 
 /// Where the backends that this router was told of stand.
 fn sources(config: &Config, embedded: bool) -> Sources {
+    let http2 = config.proxy.backend_http2;
     let urls = config.backends.iter().cloned().chain(embedded.then(|| EMBEDDED_URL.to_owned()));
     Sources {
-        fixed: urls.map(|url| Target::new(url, config.backend_slots)).collect(),
+        fixed: urls.map(|url| Target::new(url, config.backend_slots, http2)).collect(),
         file: config.backends_file.clone(),
         names: config.backend_dns.clone(),
         slots: config.backend_slots,
+        http2,
     }
 }
 

@@ -1,14 +1,18 @@
-//! Connections to backends: pooled HTTP for those with an address, a direct call for the embedded one.
+//! Connections to backends: pooled HTTP/1.1 or HTTP/2 for those with an address, a direct call for the embedded one.
 
 pub mod connector;
+mod http2;
+mod whole;
 
-use crate::config::{BackendPatience, Security};
+use crate::config::{Proxy, Security};
 use axum::body::Body;
 use connector::Connector;
 use http::{HeaderValue, Request, Response, header};
+use http2::{Http2, Sent};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate_serve::from_files::FromFiles;
 use tidegate_serve::token::Tokens;
@@ -34,6 +38,12 @@ pub enum UpstreamError {
     /// Connecting, sending or reading the head failed.
     #[error("{}", innermost(.0))]
     Http(#[from] hyper_util::client::legacy::Error),
+    /// No HTTP/2 connection could be opened.
+    #[error("{0}")]
+    Connect(Arc<str>),
+    /// An HTTP/2 connection or stream broke before the head.
+    #[error("{}", innermost(.0))]
+    Http2(hyper::Error),
     /// The ledger names the embedded backend, but this process has none.
     #[error("this router embeds no backend")]
     NotEmbedded,
@@ -48,11 +58,20 @@ pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
     cause.to_string()
 }
 
+/// The connections of one worker.
+#[derive(Debug)]
+struct Clients {
+    http1: Client<Connector, Body>,
+    http2: Http2,
+}
+
 /// All connections of this router to backends. Clones share them.
 #[derive(Debug, Clone)]
 pub struct Upstream {
-    /// A pool of connections for each worker: one that is used again stands on the thread of the request.
-    clients: PerWorker<Client<Connector, Body>>,
+    /// Pools of connections for each worker: one that is used again stands on the thread of the request.
+    clients: PerWorker<Arc<Clients>>,
+    /// `--backend-http2`: what is spoken to backends of which nothing else is known.
+    http2: bool,
     /// What backends get as `Authorization`, where they have no key of their own.
     keys: Option<FromFiles<Tokens>>,
     embedded: Option<axum::Router>,
@@ -63,10 +82,11 @@ impl Upstream {
     /// Each of `workers` opens its own.
     pub fn new(
         embedded: Option<axum::Router>,
-        patience: &BackendPatience,
+        proxy: &Proxy,
         security: &Security,
         workers: &Workers,
     ) -> Self {
+        let patience = &proxy.backends;
         let mut connector = HttpConnector::new();
         // Small writes of a stream must not wait for each other.
         connector.set_nodelay(true);
@@ -75,29 +95,60 @@ impl Upstream {
         connector.set_keepalive_interval(Some(PROBE_AFTER));
         connector.set_keepalive_retries(Some(PROBES));
         let connector = Connector::new(connector, security.backend_tls.clone());
-        let client = || {
-            Client::builder(TokioExecutor::new())
+        let clients = || {
+            let http1 = Client::builder(TokioExecutor::new())
                 .pool_idle_timeout(patience.keep_alive)
                 .pool_timer(TokioTimer::new())
-                .build(connector.clone())
+                .build(connector.clone());
+            let http2 = Http2::new(connector.clone().offering_http2(), patience.keep_alive);
+            Arc::new(Clients { http1, http2 })
         };
-        Self { clients: PerWorker::new(workers, client), keys: security.backend_keys.clone(), embedded }
+        Self {
+            clients: PerWorker::new(workers, clients),
+            http2: proxy.backend_http2,
+            keys: security.backend_keys.clone(),
+            embedded,
+        }
     }
 
-    /// Sends one request to the backend at `url` (the request's own target must lie under it). Where it redirects to is not
-    /// followed: no backend can make a router call another host.
-    pub async fn send(&self, url: &str, mut request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+    /// Whether HTTP/2 is spoken to backends of which nothing else is known.
+    pub fn http2(&self) -> bool {
+        self.http2
+    }
+
+    /// Sends one request to the backend at `url` (the request's own target must lie under it), over HTTP/2 where that is wanted of
+    /// it. Where it redirects to is not followed: no backend can make a router call another host.
+    pub async fn send(
+        &self,
+        url: &str,
+        http2: bool,
+        mut request: Request<Body>,
+    ) -> Result<Response<Body>, UpstreamError> {
         if url != EMBEDDED_URL {
             let own = request.extensions_mut().remove::<OwnKey>().map(|OwnKey(key)| key);
             if let Some(key) = own.or_else(|| self.keys.as_ref().map(|keys| keys.get().header())) {
                 request.headers_mut().insert(header::AUTHORIZATION, key);
             }
-            return Ok(self.clients.get().request(request).await?.map(Body::new));
+            let clients = self.clients.get();
+            if http2 {
+                return Box::pin(clients.over_http2(url, request)).await;
+            }
+            return Ok(clients.http1.request(request).await?.map(Body::new));
         }
         let Some(embedded) = &self.embedded else { return Err(UpstreamError::NotEmbedded) };
         match embedded.clone().oneshot(request).await {
             Ok(response) => Ok(response),
             Err(never) => match never {},
+        }
+    }
+}
+
+impl Clients {
+    /// Speaks HTTP/2, unless a backend with TLS has chosen HTTP/1.1.
+    async fn over_http2(&self, url: &str, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+        match self.http2.send(url, request).await? {
+            Sent::Answered(response) => Ok(response),
+            Sent::SpeaksHttp1(request) => Ok(self.http1.request(request).await?.map(Body::new)),
         }
     }
 }

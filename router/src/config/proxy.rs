@@ -17,6 +17,8 @@ pub struct Proxy {
     pub names: Names,
     /// Patience with backends.
     pub backends: BackendPatience,
+    /// `--backend-http2`: HTTP/2 is spoken to every backend whose entry in a file says nothing else.
+    pub backend_http2: bool,
     /// Patience with clients.
     pub clients: Patience,
     /// Whose pages may call from a browser; none where it is empty.
@@ -55,6 +57,7 @@ impl Proxy {
         Self {
             names: Names::check(checks, &flags.model_alias, &flags.fallback),
             backends,
+            backend_http2: flags.backend_http2,
             clients,
             origins: flags.cors_origin.iter().filter_map(|text| origin(checks, text)).collect(),
             drain_delay: checks.seconds("drain-delay", &flags.drain_delay, 0.0..=DAY),

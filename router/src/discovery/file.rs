@@ -17,6 +17,8 @@ pub struct BackendsFile {
     pub path: PathBuf,
     /// `--backend-slots`, for entries without slots of their own.
     pub slots: u32,
+    /// `--backend-http2`, for entries that do not say.
+    pub http2: bool,
     /// What it said when it was opened.
     pub listed: Vec<Target>,
 }
@@ -48,6 +50,7 @@ struct Entry {
     models: Option<Vec<String>>,
     weight: Option<u32>,
     api_key_file: Option<PathBuf>,
+    http2: Option<bool>,
 }
 
 impl BackendsFile {
@@ -55,8 +58,8 @@ impl BackendsFile {
     ///
     /// # Errors
     /// As [`Self::read`].
-    pub fn open(path: PathBuf, slots: u32) -> Result<Self, BadFile> {
-        let mut file = Self { path, slots, listed: Vec::new() };
+    pub fn open(path: PathBuf, slots: u32, http2: bool) -> Result<Self, BadFile> {
+        let mut file = Self { path, slots, http2, listed: Vec::new() };
         file.listed = file.read()?;
         Ok(file)
     }
@@ -90,7 +93,7 @@ impl BackendsFile {
     }
 
     fn target(&self, entry: Entry, folder: &Path) -> Result<Target, String> {
-        let Entry { url, slots, models, weight, api_key_file } = entry;
+        let Entry { url, slots, models, weight, api_key_file, http2 } = entry;
         let url = base_url(&url).ok_or("'url' must be a base URL such as http://127.0.0.1:8100")?;
         if slots.is_some_and(|slots| !(1..=100_000).contains(&slots)) {
             return Err("'slots' must be a whole number from 1 to 100000".to_owned());
@@ -103,7 +106,9 @@ impl BackendsFile {
             return Err("'weight' must be a whole number from 1 to 1000".to_owned());
         }
         let key = api_key_file.map(|path| read_key(&folder.join(path))).transpose()?;
-        Ok(Target { url, slots: slots.unwrap_or(self.slots), most_slots: slots, models, weight, key })
+        let (most_slots, slots) = (slots, slots.unwrap_or(self.slots));
+        let http2 = http2.unwrap_or(self.http2);
+        Ok(Target { url, slots, most_slots, models, weight, key, http2 })
     }
 }
 
@@ -125,7 +130,11 @@ mod tests {
     use super::*;
 
     fn parse(text: &str) -> Result<Vec<Target>, BadFile> {
-        BackendsFile { path: PathBuf::from("backends.toml"), slots: 8, listed: Vec::new() }
+        parse_with(text, false)
+    }
+
+    fn parse_with(text: &str, http2: bool) -> Result<Vec<Target>, BadFile> {
+        BackendsFile { path: PathBuf::from("backends.toml"), slots: 8, http2, listed: Vec::new() }
             .parse(text, Path::new("/nowhere"))
     }
 
@@ -141,9 +150,19 @@ mod tests {
             models: Some(vec!["m".to_owned(), "alias".to_owned()]),
             weight: 3,
             key: None,
+            http2: false,
         };
-        assert_eq!(targets, Ok(vec![Target::new("http://h:1".to_owned(), 8), second]));
+        assert_eq!(targets, Ok(vec![Target::new("http://h:1".to_owned(), 8, false), second]));
         assert_eq!(parse(""), Ok(vec![]));
+    }
+
+    #[test]
+    fn an_entry_says_for_itself_whether_http_2_is_spoken() {
+        let text = "[[backend]]\nurl = \"http://h:1\"\n[[backend]]\nurl = \"http://h:2\"\nhttp2 = true\n[[backend]]\nurl = \"http://h:3\"\nhttp2 = false\n";
+        for (flag, expected) in [(false, [false, true, false]), (true, [true, true, false])] {
+            let said: Vec<bool> = parse_with(text, flag).unwrap().iter().map(|target| target.http2).collect();
+            assert_eq!(said, expected);
+        }
     }
 
     #[test]
@@ -154,6 +173,7 @@ mod tests {
             ("[[backend]]\nurl = \"http://h\"\nmodels = []", "'models' must name at least one"),
             ("[[backend]]\nurl = \"http://h\"\nweight = 0", "'weight' must be a whole number from 1"),
             ("[[backend]]\nurl = \"http://h\"\nslot = 3", "unknown field `slot`"),
+            ("[[backend]]\nurl = \"http://h\"\nhttp2 = \"yes\"", "expected a boolean"),
             ("[[backend]]\nslots = 3", "missing field `url`"),
             ("[[backend]\n", "line 1"),
             ("[[backend]]\nurl = \"http://h\"\n[[backend]]\nurl = \"http://h/\"", "stands twice"),
@@ -170,7 +190,7 @@ mod tests {
         std::fs::write(folder.path().join("key"), "secret-1\n").unwrap();
         let path = folder.path().join("backends.toml");
         std::fs::write(&path, "[[backend]]\nurl = \"http://h\"\napi_key_file = \"key\"").unwrap();
-        let targets = BackendsFile::open(path, 8).unwrap().listed;
+        let targets = BackendsFile::open(path, 8, false).unwrap().listed;
         assert_eq!(targets[0].key.as_ref().unwrap(), "Bearer secret-1");
         assert!(!format!("{targets:?}").contains("secret-1"), "{targets:?}");
     }

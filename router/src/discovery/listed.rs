@@ -50,7 +50,7 @@ async fn missed(discovery: &Discovery, target: &Target, failures: u32, why: &str
 /// # Errors
 /// Why the backend cannot be used.
 pub(super) async fn look(discovery: &Discovery, target: &Target) -> Result<(), String> {
-    if let Some(report) = discovery.confirmer.report(&target.url).await {
+    if let Some(report) = discovery.confirmer.report(&target.url, target.http2).await {
         discovery.heard.answered(&target.url);
         enter_reported(discovery, target, &report).await;
         return Ok(());
@@ -106,7 +106,7 @@ async fn list_models(discovery: &Discovery, target: &Target) -> Result<Option<Ve
         request.extensions_mut().insert(OwnKey(key.clone()));
     }
     let read = async {
-        let sent = discovery.confirmer.upstream.send(&target.url, request).await;
+        let sent = discovery.confirmer.upstream.send(&target.url, target.http2, request).await;
         read_list(sent.map_err(|error| error.to_string())?).await
     };
     let in_time = tokio::time::timeout(LIST_TIMEOUT, read).await;

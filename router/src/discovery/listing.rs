@@ -23,6 +23,8 @@ pub struct Sources {
     pub names: Vec<String>,
     /// Slots of a backend behind a name.
     pub slots: u32,
+    /// Whether HTTP/2 is spoken to it.
+    pub http2: bool,
 }
 
 /// The listed backends under watch.
@@ -88,8 +90,8 @@ impl Listing {
 
     /// What is to be watched, by URL. A backend that stands in several places is taken as the first one has it: flags, file, DNS.
     fn targets(&self) -> BTreeMap<String, Target> {
-        let slots = self.sources.slots;
-        let resolved = self.names.iter().flat_map(DnsName::urls).map(|url| Target::new(url, slots));
+        let (slots, http2) = (self.sources.slots, self.sources.http2);
+        let resolved = self.names.iter().flat_map(DnsName::urls).map(|url| Target::new(url, slots, http2));
         let all = self.sources.fixed.iter().chain(&self.from_file).cloned().chain(resolved);
         let mut targets = BTreeMap::new();
         for target in all {

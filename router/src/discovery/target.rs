@@ -17,12 +17,14 @@ pub struct Target {
     pub weight: u32,
     /// What it is sent as `authorization`.
     pub key: Option<HeaderValue>,
+    /// Whether HTTP/2 is spoken to it.
+    pub http2: bool,
 }
 
 impl Target {
     /// A backend of which nothing but its address is known.
-    pub fn new(url: String, slots: u32) -> Self {
-        Self { url, slots, most_slots: None, models: None, weight: 1, key: None }
+    pub fn new(url: String, slots: u32, http2: bool) -> Self {
+        Self { url, slots, most_slots: None, models: None, weight: 1, key: None, http2 }
     }
 }
 

@@ -11,6 +11,10 @@ pub struct ProxyFlags {
     /// x-tidegate-fallback. Repeated for one model, they are tried in their order.
     #[arg(long, env = "TIDEGATE_FALLBACK", value_delimiter = ',', help_heading = "Fleet")]
     pub fallback: Vec<String>,
+    /// Speaks HTTP/2 to backends: over TLS where they choose it, else by prior knowledge. An entry of --backends-file can say
+    /// otherwise.
+    #[arg(long, env = "TIDEGATE_BACKEND_HTTP2", help_heading = "Fleet")]
+    pub backend_http2: bool,
 
     /// Seconds that a connection to a backend may take to open.
     #[arg(long, env = "TIDEGATE_CONNECT_TIMEOUT", default_value = "2", help_heading = "Timeouts")]

@@ -76,7 +76,8 @@ impl Dispatch {
         };
         let until =
             self.patience.first_byte.map_or(job.deadline, |most| job.deadline.min(Instant::now() + most));
-        let answer = tokio::time::timeout_at(until, self.upstream.send(&grant.url, request)).await;
+        let answer =
+            tokio::time::timeout_at(until, self.upstream.send(&grant.url, permit.http2(), request)).await;
         match answer {
             Err(_) if until < job.deadline => {
                 permit.backend_failed();

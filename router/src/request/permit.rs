@@ -192,6 +192,14 @@ struct Held {
     _running: InFlight,
 }
 
+impl Held {
+    /// As the router was told; of a backend that it knows from the account alone it was told nothing.
+    fn http2(&self) -> bool {
+        let unknown = || self.place.desk.confirmer.upstream.http2();
+        self.on.as_ref().map_or_else(unknown, OnBackend::http2)
+    }
+}
+
 /// The right to run on one backend. Dropped before [`Permit::finish`], it marks the slot abandoned: the backend may
 /// still work, and the slot counts until that is known to have stopped.
 #[derive(Debug)]
@@ -250,6 +258,11 @@ impl Permit {
         self.held.as_deref()?.on.as_ref()?.key()
     }
 
+    /// Whether HTTP/2 is spoken to the backend of this slot.
+    pub fn http2(&self) -> bool {
+        self.held.as_deref().is_some_and(Held::http2)
+    }
+
     /// The work has ended and the slot is free.
     pub fn finish(mut self, end: End) {
         self.release(end);
@@ -272,9 +285,9 @@ impl Permit {
 
     /// The request is given up while the backend may still work on it.
     pub fn abandon(&mut self, end: End) {
-        let Some(Held { place, grant, since, meter, .. }) = self.held.take().map(|held| *held) else {
-            return;
-        };
+        let Some(held) = self.held.take() else { return };
+        let http2 = held.http2();
+        let Held { place, grant, since, meter, .. } = *held;
         let tokens = meter.map(|meter| meter.tokens());
         if end == End::TimedOut {
             place.desk.lengths.ran_out(&place.pool, place.class, since.elapsed());
@@ -284,7 +297,7 @@ impl Permit {
                 tracing::warn!(%error, attempt = %place.attempt, "an abandoned slot could not be reported; its lease will");
             }
             let confirmer = place.desk.confirmer.clone();
-            confirmer.wait_until_stopped(&grant).await;
+            confirmer.wait_until_stopped(&grant, http2).await;
             place.confirm().await;
         });
     }
@@ -299,10 +312,12 @@ impl Permit {
     /// The ledger has moved the ticket to the next attempt: this one holds nothing any more. Where the backend said that it is
     /// full, the slot counts as abandoned until its next report.
     pub fn handed_back(mut self, why: HandBack) {
-        let Some(Held { place, grant, .. }) = self.held.take().map(|held| *held) else { return };
+        let Some(held) = self.held.take() else { return };
+        let http2 = held.http2();
+        let Held { place, grant, .. } = *held;
         if why == HandBack::Concurrency {
             place.tell(move |place| async move {
-                place.desk.confirmer.clone().wait_for_report(&grant).await;
+                place.desk.confirmer.clone().wait_for_report(&grant, http2).await;
                 place.confirm().await;
             });
         }

@@ -3,7 +3,7 @@
 use super::Candidate;
 use super::standing::{Stance, Standing};
 use http::HeaderValue;
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::time::Instant;
 
@@ -22,6 +22,8 @@ pub struct Membership {
     pub draining: bool,
     /// What it is sent as `authorization`, in place of the client's.
     pub key: Option<HeaderValue>,
+    /// Whether HTTP/2 is spoken to it.
+    pub http2: bool,
 }
 
 /// A backend, shared with the guards of the requests that run on it.
@@ -30,6 +32,8 @@ pub(super) struct Member {
     id: String,
     /// Requests of this router that run on it.
     running: AtomicU32,
+    /// Beside the state, because each request asks.
+    http2: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -49,10 +53,15 @@ pub(super) struct State {
 
 impl Member {
     pub(super) fn new(id: &str, membership: Membership) -> Self {
-        let Membership { pool, epoch, slots, weight, draining, key } = membership;
+        let Membership { pool, epoch, slots, weight, draining, key, http2 } = membership;
         let state =
             State { pool, epoch, slots, weight, draining, key, standing: Standing::default(), turn: 0 };
-        Self { id: id.to_owned(), running: AtomicU32::new(0), state: Mutex::new(state) }
+        Self {
+            id: id.to_owned(),
+            running: AtomicU32::new(0),
+            http2: AtomicBool::new(http2),
+            state: Mutex::new(state),
+        }
     }
 
     pub(super) fn id(&self) -> &str {
@@ -61,7 +70,8 @@ impl Member {
 
     /// Takes over what discovery says. True where another life of it is no longer left out.
     pub(super) fn renew(&self, membership: Membership) -> bool {
-        let Membership { pool, epoch, slots, weight, draining, key } = membership;
+        let Membership { pool, epoch, slots, weight, draining, key, http2 } = membership;
+        self.http2.store(http2, Ordering::Relaxed);
         let mut state = self.state();
         let back = state.epoch != epoch && state.standing.verdict().is_some();
         if state.epoch != epoch {
@@ -118,6 +128,11 @@ impl OnBackend {
     /// What the backend is sent as `authorization`, where it has a key of its own.
     pub fn key(&self) -> Option<HeaderValue> {
         self.0.state().key.clone()
+    }
+
+    /// Whether HTTP/2 is spoken to it.
+    pub fn http2(&self) -> bool {
+        self.0.http2.load(Ordering::Relaxed)
     }
 }
 

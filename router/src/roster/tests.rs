@@ -4,7 +4,8 @@ use super::standing::{FIRST_PAUSE, IN_A_ROW, Stance};
 use super::*;
 
 fn member(weight: u32) -> Membership {
-    Membership { pool: "m".to_owned(), epoch: "1".to_owned(), slots: 4, weight, draining: false, key: None }
+    let (pool, epoch) = ("m".to_owned(), "1".to_owned());
+    Membership { pool, epoch, slots: 4, weight, draining: false, key: None, http2: false }
 }
 
 fn roster(ids: &[&str]) -> Roster {

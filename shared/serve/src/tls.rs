@@ -32,7 +32,7 @@ pub struct ServerFiles {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct KnownClient;
 
-/// The protocols that a listener speaks, by their names in ALPN (RFC 7301); the one it likes most first.
+/// The protocols that are spoken, by their names in ALPN (RFC 7301); the one it likes most first.
 const PROTOCOLS: [&[u8]; 2] = [HTTP_2, b"http/1.1"];
 /// HTTP/2 in ALPN.
 const HTTP_2: &[u8] = b"h2";
@@ -107,6 +107,14 @@ pub fn open_client(files: ClientFiles) -> Result<ClientTls, FileError> {
     // Read once: a system's authorities change with its packages, and then processes are started anew.
     let system = if own_roots { RootCertStore::empty() } else { system_roots() };
     FromFiles::open(paths, move |files| client_config(files, own_roots, shown, &system))
+}
+
+/// The same, of a client that speaks HTTP/2 where the server chooses it, and else HTTP/1.1.
+#[must_use]
+pub fn offering_http2(config: &ClientConfig) -> Arc<ClientConfig> {
+    let mut config = config.clone();
+    config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
+    Arc::new(config)
 }
 
 /// One provider, chosen here: what the build's features come to must not decide it.
