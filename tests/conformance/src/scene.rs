@@ -25,9 +25,15 @@ pub struct Router {
 impl Router {
     /// A router in front of these upstreams, once it knows them all.
     pub async fn start(upstreams: &[&Upstream], flags: &[&str]) -> Self {
+        let urls: Vec<&str> = upstreams.iter().map(|upstream| upstream.url.as_str()).collect();
+        Self::start_at(&urls, flags).await
+    }
+
+    /// The same in front of backends at these URLs.
+    pub async fn start_at(urls: &[&str], flags: &[&str]) -> Self {
         let mut arguments = vec!["--port", "0", "--admin-port", "0", "--log-format", "json"];
-        for upstream in upstreams {
-            arguments.extend(["--backend", upstream.url.as_str()]);
+        for url in urls {
+            arguments.extend(["--backend", url]);
         }
         arguments.extend_from_slice(flags);
         let process = Process::start("tidegate-router", &arguments);
@@ -38,7 +44,7 @@ impl Router {
             let fleet = router.fleet().await;
             let live = fleet["pools"].as_array()?.iter().flat_map(|pool| pool["backends"].as_array());
             let live = live.flatten().filter(|backend| backend["state"] == "live").count();
-            (live == upstreams.len()).then_some(())
+            (live == urls.len()).then_some(())
         })
         .await;
         router

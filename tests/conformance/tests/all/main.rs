@@ -10,6 +10,7 @@ mod drain;
 mod events;
 mod headers;
 mod http2;
+mod http2_backends;
 mod models;
 mod smuggling;
 mod timeouts;
