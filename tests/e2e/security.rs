@@ -5,6 +5,8 @@
 
 #[path = "security/admin.rs"]
 mod admin;
+#[path = "security/alpn.rs"]
+mod alpn;
 #[path = "security/floods.rs"]
 mod floods;
 #[path = "security/http2.rs"]

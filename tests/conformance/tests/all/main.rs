@@ -12,6 +12,7 @@ mod headers;
 mod http2;
 mod http2_backends;
 mod models;
+mod own_backend;
 mod smuggling;
 mod timeouts;
 mod vllm;
