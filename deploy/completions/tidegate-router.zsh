@@ -81,6 +81,7 @@ _tidegate-router() {
 '--max-batch-tokens=[Tokens that one step computes\: one for each running answer, the rest from prompts, which get at least 16 \[default\: 256 on the CPU, 4096 on a GPU\]]:N:_default' \
 '--engine-stall-timeout=[Seconds without a step after which a busy engine counts as broken\: the backend turns unready and exits]:SECONDS:_default' \
 '--log-content[Writes prompts and answers into the log and into spans. Without it neither ever holds any of them]' \
+'--backend-http2[Speaks HTTP/2 to backends\: over TLS where they choose it, else by prior knowledge. An entry of --backends-file can say otherwise]' \
 '-h[Print help (see more with '\''--help'\'')]' \
 '--help[Print help (see more with '\''--help'\'')]' \
 '-V[Print version]' \

@@ -1,7 +1,7 @@
 //! A backend of our own over HTTP/2: its answers are those that it gives over HTTP/1.1, and their cost is counted alike.
 
 use serde_json::{Value, json};
-use tidegate_conformance::client::post;
+use tidegate_conformance::client::{Client, post};
 use tidegate_conformance::scene::Router;
 use tidegate_tests::process::Process;
 use tidegate_tests::wait;
@@ -48,6 +48,10 @@ async fn its_answers_are_those_of_http_1() {
             let body = json!({"model": "tidegate-demo", "temperature": 0, "stream": stream, "max_tokens": 12,
                 "messages": [{"role": "user", "content": prompt}]});
             let request = post(CHAT, "", &body.to_string());
+            // From now on it knows the prompt, and says so alike.
+            let mut direct = Client::connect(&url).await;
+            direct.send(&request).await;
+            direct.answer().await;
             let (expected, found) = (one.ask(&request).await, two.ask(&request).await);
             assert_eq!((expected.status(), found.status()), (200, 200), "{}", found.text());
             assert_eq!(masked(&expected.text()), masked(&found.text()));
