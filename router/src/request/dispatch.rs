@@ -74,8 +74,7 @@ impl Dispatch {
                 return Err(Undelivered::Failed(error));
             }
         };
-        let until =
-            self.patience.first_byte.map_or(job.deadline, |most| job.deadline.min(Instant::now() + most));
+        let until = self.head_due(job);
         let answer =
             tokio::time::timeout_at(until, self.upstream.send(&grant.url, permit.http2(), request)).await;
         match answer {
@@ -93,6 +92,11 @@ impl Dispatch {
                 Ok(self.guard(job, permit, call, response))
             }
         }
+    }
+
+    /// When the head of an answer must be there.
+    fn head_due(&self, job: &Job) -> Instant {
+        self.patience.first_byte.map_or(job.deadline, |most| job.deadline.min(Instant::now() + most))
     }
 
     /// Puts the slot into the body, so that it is held to the last byte.

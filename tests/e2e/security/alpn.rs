@@ -14,6 +14,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::{Value, json};
 use std::sync::Arc;
+use std::time::Duration;
 use tidegate_tests::certificates::{Authority, Identity};
 use tidegate_tests::process::Process;
 use tidegate_tests::router::TestRouter;
@@ -24,6 +25,11 @@ const MODEL: &str = "m";
 
 /// A server that tells how it was asked, and chooses among these protocols.
 async fn server(identity: &Identity, protocols: &[&str]) -> String {
+    slow_server(identity, protocols, Duration::ZERO).await
+}
+
+/// The same, which takes so long to answer each handshake.
+async fn slow_server(identity: &Identity, protocols: &[&str], slow: Duration) -> String {
     let acceptor = acceptor(identity, protocols);
     let models = || async { Json(json!({"object": "list", "data": [{"id": MODEL}]})) };
     let paths = Router::new().route("/v1/models", get(models)).route("/v1/chat/completions", post(told));
@@ -34,6 +40,7 @@ async fn server(identity: &Identity, protocols: &[&str]) -> String {
             let (stream, acceptor, paths) =
                 (listener.accept().await.unwrap().0, acceptor.clone(), paths.clone());
             tokio::spawn(async move {
+                tokio::time::sleep(slow).await;
                 let Ok(stream) = acceptor.accept(stream).await else { return };
                 let server = auto::Builder::new(TokioExecutor::new());
                 // A router that ends may break its connections.
@@ -86,6 +93,31 @@ async fn a_backend_with_tls_chooses_what_is_spoken() {
         }
         router.until_counts(&[("running", 0), ("abandoned", 0)]).await;
     }
+}
+
+/// A connection is opened for all who wait for it, whoever of them leaves.
+#[tokio::test]
+async fn a_client_that_leaves_while_a_connection_is_opened_takes_nobody_along() {
+    let authority = Authority::new();
+    let (identity, ca) = (authority.issue("server"), authority.ca());
+    let url = slow_server(&identity, &["h2"], Duration::from_millis(400)).await;
+    let flags =
+        ["--backend", url.as_str(), "--backend-ca-file", &ca, "--backend-http2", "--worker-threads", "1"];
+    let router = TestRouter::start(&flags).await.with_backends(1).await;
+    let ask = || {
+        let client = router.client.clone();
+        tokio::spawn(async move { client.chat(MODEL, "x").await.status })
+    };
+    let leaves = ask();
+    router.until_counts(&[("running", 1)]).await;
+    let stay = [ask(), ask()];
+    router.until_counts(&[("running", 3)]).await;
+    leaves.abort();
+    for stays in stay {
+        assert_eq!(stays.await.unwrap(), StatusCode::OK);
+    }
+    let metrics = router.admin.get("/metrics").await.text;
+    assert!(!metrics.contains("\ntidegate:backend_errors_total{"), "{metrics}");
 }
 
 #[tokio::test]

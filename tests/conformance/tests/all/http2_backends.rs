@@ -43,6 +43,22 @@ async fn is_well(router: &Router) {
     assert_eq!((answer.status(), answer.text().as_str()), (200, "{}"));
 }
 
+/// All chunks that are still to come.
+async fn rest(client: &mut Client) -> Vec<u8> {
+    let mut rest = Vec::new();
+    loop {
+        match client.chunk().await {
+            chunk if chunk.is_empty() => return rest,
+            chunk => rest.extend_from_slice(&chunk),
+        }
+    }
+}
+
+fn on_one_connection(upstream: &Upstream2) {
+    let connections: Vec<usize> = upstream.seen().iter().map(|seen| seen.connection).collect();
+    assert!(connections.iter().all(|connection| *connection == connections[0]), "{connections:?}");
+}
+
 /// Nothing was counted against a backend.
 async fn without_fault(router: &Router) {
     let metrics = router.admin.get("/metrics").await.text;
@@ -112,17 +128,9 @@ async fn a_client_that_leaves_resets_its_own_stream_and_no_other() {
         tell(way, reset.saturating_duration_since(left));
         assert_eq!(reason, Reason::CANCEL);
     }
-    let mut text = Vec::new();
-    loop {
-        match stays.chunk().await {
-            chunk if chunk.is_empty() => break,
-            chunk => text.extend_from_slice(&chunk),
-        }
-    }
-    let text = String::from_utf8(text).unwrap();
+    let text = String::from_utf8(rest(&mut stays).await).unwrap();
     assert!(text.matches("data: 1").count() == 60 && text.ends_with("data: [DONE]\n\n"), "{text}");
-    let connections: Vec<usize> = upstream.seen().iter().map(|seen| seen.connection).collect();
-    assert!(connections.iter().all(|connection| *connection == connections[0]), "{connections:?}");
+    on_one_connection(&upstream);
     router.until_idle().await;
     without_fault(&router).await;
 }
@@ -155,16 +163,8 @@ async fn a_stalled_reader_waits_for_nobody_and_loses_nothing() {
         }
     }
     assert!(upstream.taken() < SIZE, "all was taken of a stream that nobody reads");
-    let mut read = 0;
-    loop {
-        match stalled.chunk().await.len() {
-            0 => break,
-            length => read += length,
-        }
-    }
-    assert_eq!(read, SIZE);
-    let connections: Vec<usize> = upstream.seen().iter().map(|seen| seen.connection).collect();
-    assert!(connections.iter().all(|connection| *connection == connections[0]), "{connections:?}");
+    assert_eq!(rest(&mut stalled).await.len(), SIZE);
+    on_one_connection(&upstream);
     router.until_idle().await;
 }
 
