@@ -69,7 +69,7 @@ struct Clients {
 #[derive(Debug, Clone)]
 pub struct Upstream {
     /// Pools of connections for each worker: one that is used again stands on the thread of the request.
-    clients: PerWorker<Arc<Clients>>,
+    clients: PerWorker<Clients>,
     /// `--backend-http2`: what is spoken to backends of which nothing else is known.
     http2: bool,
     /// What backends get as `Authorization`, where they have no key of their own.
@@ -101,7 +101,7 @@ impl Upstream {
                 .pool_timer(TokioTimer::new())
                 .build(connector.clone());
             let http2 = Http2::new(connector.clone().offering_http2(), patience.keep_alive);
-            Arc::new(Clients { http1, http2 })
+            Clients { http1, http2 }
         };
         Self {
             clients: PerWorker::new(workers, clients),

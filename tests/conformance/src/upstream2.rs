@@ -75,6 +75,8 @@ struct State {
     resets: Mutex<Vec<(Instant, Reason)>>,
     /// Bytes of floods that the router has let it send.
     taken: AtomicUsize,
+    /// Connections that are open.
+    open: AtomicUsize,
     orders: broadcast::Sender<Order>,
 }
 
@@ -89,13 +91,18 @@ impl Upstream2 {
             seen: Mutex::default(),
             resets: Mutex::default(),
             taken: AtomicUsize::new(0),
+            open: AtomicUsize::new(0),
             orders: broadcast::channel(4).0,
         });
         let serving = state.clone();
         tokio::spawn(async move {
             for number in 0.. {
-                let stream = listener.accept().await.unwrap().0;
-                tokio::spawn(serve(stream, number, streams, serving.clone()));
+                let (stream, state) = (listener.accept().await.unwrap().0, serving.clone());
+                tokio::spawn(async move {
+                    state.open.fetch_add(1, Ordering::SeqCst);
+                    serve(stream, number, streams, state.clone()).await;
+                    state.open.fetch_sub(1, Ordering::SeqCst);
+                });
             }
         });
         Self { url, state }
@@ -137,6 +144,11 @@ impl Upstream2 {
             self.state.resets.lock().unwrap().get(number - 1).copied()
         })
         .await
+    }
+
+    /// Connections that are open now.
+    pub fn open(&self) -> usize {
+        self.state.open.load(Ordering::SeqCst)
     }
 
     /// Bytes of floods that the router has let it send so far.

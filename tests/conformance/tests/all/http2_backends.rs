@@ -7,6 +7,7 @@ use tidegate_conformance::client::{Client, body, chat};
 use tidegate_conformance::scene::{MODEL, Router};
 use tidegate_conformance::upstream::now;
 use tidegate_conformance::upstream2::{Move, Reason, Seen, Upstream2, whole};
+use tidegate_tests::wait;
 
 /// Headers that belong to one connection, or that HTTP/2 says in another way.
 const NEVER: [&str; 7] =
@@ -215,6 +216,28 @@ async fn a_connection_that_ends_is_no_fault_of_what_comes_after_it() {
     assert_eq!(&client.chunk().await[..], b"data: [DONE]\n\n");
     assert!(client.chunk().await.is_empty());
     router.until_idle().await;
+    without_fault(&router).await;
+}
+
+/// Those of the looks included, which come each second.
+#[tokio::test]
+async fn connections_that_are_not_used_are_closed() {
+    let (upstream, router) = one(100, &["--backend-keep-alive", "0.2"]).await;
+    upstream.script(|seen| {
+        if !asks(seen, "long") {
+            return whole("{}");
+        }
+        let long = Move::Pause(Duration::from_millis(1500));
+        vec![Move::Head(STREAM), data("data: 1\n\n"), long, data("data: [DONE]\n\n"), Move::End]
+    });
+    for _ in 0..2 {
+        is_well(&router).await;
+        wait::until("all connections are closed", || async { (upstream.open() == 0).then_some(()) }).await;
+    }
+    let mut client = begin(&router, "long").await;
+    client.head().await;
+    assert_eq!(rest(&mut client).await, b"data: 1\n\ndata: [DONE]\n\n", "it carried a stream all the time");
+    wait::until("all connections are closed", || async { (upstream.open() == 0).then_some(()) }).await;
     without_fault(&router).await;
 }
 
