@@ -3,9 +3,11 @@
 //! Counters of `/metrics` only grow and their histograms are coarse; here each second stands for itself, with exact
 //! percentiles of as many requests as are kept.
 
+use foldhash::fast::RandomState;
+use memchr::memmem::FinderRev;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 /// Durations of one kind that a second keeps: the newest ones. 2,048 a second are more than percentiles need.
@@ -14,7 +16,7 @@ const MOST_KEPT: usize = 2048;
 /// The running second of every pool. The pools are those that served a request: as many as there are models.
 #[derive(Debug, Default)]
 pub struct Tally {
-    pools: RwLock<HashMap<String, Arc<PoolTally>>>,
+    pools: RwLock<HashMap<String, Arc<PoolTally>, RandomState>>,
 }
 
 /// The running second of one pool.
@@ -144,7 +146,7 @@ pub fn tokens_in(piece: &[u8], is_stream: bool) -> u64 {
     }
     // Usage stands behind the choices: the end of the piece is enough.
     let tail = piece.get(piece.len().saturating_sub(USAGE_TAIL)..).unwrap_or_default();
-    let at = memchr::memmem::rfind(tail, USAGE);
+    let at = FINDER.rfind(tail);
     let digits = at.and_then(|at| tail.get(at + USAGE.len()..)).unwrap_or_default().trim_ascii_start();
     digits
         .iter()
@@ -155,6 +157,8 @@ pub fn tokens_in(piece: &[u8], is_stream: bool) -> u64 {
 
 /// What stands before the number of tokens in a whole answer.
 const USAGE: &[u8] = b"\"completion_tokens\":";
+/// Finds it, from the end.
+static FINDER: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(USAGE));
 /// Bytes at the end of a piece that are looked through for it.
 const USAGE_TAIL: usize = 768;
 

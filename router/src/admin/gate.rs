@@ -109,8 +109,8 @@ async fn login(State(shared): State<Shared>, request: Request) -> Response {
     let security = &shared.config.security;
     let Some(tokens) = &security.admin_tokens else { return home(None) };
     let (parts, body) = request.into_parts();
-    let Ok(body) = body::read(&parts.headers, body, MAX_LOGIN).await else { return page(WRONG) };
-    let given = std::str::from_utf8(&body).unwrap_or_default().trim();
+    let Ok(body) = body::read(&parts.headers, body, MAX_LOGIN, None).await else { return page(WRONG) };
+    let given = std::str::from_utf8(&body.bytes).unwrap_or_default().trim();
     let given = given.strip_prefix("token=").unwrap_or_default();
     let tokens = tokens.get();
     if !tokens.are(given) {

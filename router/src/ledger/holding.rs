@@ -13,6 +13,7 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use tidegate_admission::{
     Action, AttemptId, Caller, Granted, HandBack, Held, Numbers, Place, Refusal, Reply, Seat,
     Stage as HeldStage,
@@ -47,7 +48,7 @@ struct Holding {
 /// Everything that this router holds.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
-    attempts: Mutex<HashMap<AttemptId, Holding>>,
+    attempts: Mutex<HashMap<AttemptId, Holding, RandomState>>,
     /// Pools whose account this router keeps itself for now: what is pushed for them is of another account.
     deaf: Mutex<HashSet<String>>,
     /// How often this router has said something of itself as a whole.
@@ -272,7 +273,7 @@ impl Holdings {
         sender
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<AttemptId, Holding>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<AttemptId, Holding, RandomState>> {
         lock(&self.attempts)
     }
 }
@@ -338,7 +339,7 @@ mod tests {
         let place = Place { priority: Priority::Normal, arrival: 1, entered: Time(0), deadline: Time(9) };
         let word = |text: &str| text.to_owned();
         let granted = |attempt: &str| Granted {
-            attempt: AttemptId(word(attempt)),
+            attempt: AttemptId::from(word(attempt)),
             router: word("r"),
             backend: word("b"),
             url: word("http://b"),
@@ -347,7 +348,7 @@ mod tests {
             place,
         };
         let holdings = Arc::new(Holdings::default());
-        let (first, second) = (AttemptId(word("r-1")), AttemptId(word("r-2")));
+        let (first, second) = (AttemptId::from(word("r-1")), AttemptId::from(word("r-2")));
         let asking = holdings.open("m", &first, None);
         let wrong = asking.answered(Reply::Granted(granted("r-2"), None));
         assert!(matches!(wrong, Err(LedgerError::Protocol(_))), "{wrong:?}");

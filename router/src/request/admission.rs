@@ -74,7 +74,7 @@ fn note(desk: &Desk, pool: &str, kind: ErrorKind) {
 async fn try_backends(desk: &Arc<Desk>, dispatch: &Dispatch, job: &Job) -> Result<Response<Body>, Error> {
     let mut permit = first_permit(desk, job).await?;
     permit.meter(Meter::of(job));
-    let waited = job.arrived.elapsed();
+    let waited = permit.since().unwrap_or_else(Instant::now) - job.arrived;
     desk.metrics.granted(&job.pool, job.priority.as_str(), waited);
     desk.tally.accepted(&job.pool, waited);
     desk.retries.sent(&job.pool);
@@ -124,18 +124,18 @@ fn no_retry(why: HandBack, message: &str) -> Error {
 async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
     let claim = desk.claim(&job.pool, job.class);
     let attempt = attempt_of(&claim)?;
+    let mut decision = Decision::begin(job, 0);
     let wish = desk.balance.wish(&desk.roster, job, rand::random());
     let ask = Ask {
         attempt,
         priority: job.priority,
-        remaining: job.deadline.saturating_duration_since(Instant::now()),
+        remaining: job.deadline.saturating_duration_since(decision.begun()),
         length: desk.lengths.of(&job.pool, job.class),
         draw: job.draw,
         jitter: job.jitter,
         prefer: wish.prefer.clone(),
         caller: job.caller.clone(),
     };
-    let mut decision = Decision::begin(job, 0);
     let verdict = timeout_at(job.deadline, desk.ledger.admit(&job.pool, ask)).await;
     let permit = decided(desk, job, claim, verdict, &decision).await;
     decision.ended(&permit);

@@ -28,7 +28,7 @@ pub struct Call {
     arrived: Instant,
     sent: Instant,
     stream: bool,
-    /// From the sending to the first piece of the answer.
+    /// From the sending to the first piece of a stream.
     first_chunk: Option<Duration>,
     end: AnswerEnd,
     usage: Option<Usage>,
@@ -71,6 +71,11 @@ impl Call {
         }
     }
 
+    /// When it was sent.
+    pub(super) fn sent(&self) -> Instant {
+        self.sent
+    }
+
     /// The head of the answer is there.
     pub(super) fn answered(&mut self, status: StatusCode) {
         self.status = Some(status);
@@ -82,11 +87,10 @@ impl Call {
 
     /// A piece of the answer passes.
     pub(super) fn passed(&mut self, data: &Bytes) {
-        if self.first_chunk.is_none() {
-            self.first_chunk = Some(self.sent.elapsed());
-            if self.stream {
-                self.notes.facts().first_token = Some(self.arrived.elapsed());
-            }
+        if self.stream && self.first_chunk.is_none() {
+            let now = Instant::now();
+            self.first_chunk = Some(now - self.sent);
+            self.notes.facts().first_token = Some(now - self.arrived);
         }
         self.end.passed(data);
         if let Some(content) = &mut self.content {
@@ -155,7 +159,7 @@ impl Drop for Call {
         if !self.notes.traced() {
             return;
         }
-        let first = self.first_chunk.filter(|_| self.stream);
+        let first = self.first_chunk;
         let first =
             first.map(|first| KeyValue::new("gen_ai.response.time_to_first_chunk", first.as_secs_f64()));
         self.span.annotate(first.into_iter().chain(usage.into_iter().flat_map(tokens)));

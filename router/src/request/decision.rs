@@ -42,6 +42,11 @@ impl Decision {
         decision
     }
 
+    /// When the ledger was asked.
+    pub(super) fn begun(&self) -> Instant {
+        self.begun
+    }
+
     /// The ledger has answered.
     pub(super) fn decided(&self, verdict: &Result<Verdict, LedgerError>) {
         let (word, retry_after) = match verdict {

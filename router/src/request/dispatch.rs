@@ -13,6 +13,7 @@ use crate::ledger::{End, Grant, HandBack};
 use crate::upstream::{OwnKey, Upstream, UpstreamError};
 use axum::body::Body;
 use bytes::Bytes;
+use http::uri::{Authority, PathAndQuery};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use std::time::Duration;
@@ -216,13 +217,16 @@ fn upstream_request(
 ) -> Result<Request<Body>, Error> {
     let mut request = Request::new(Body::from(job.body.clone()));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = target(&grant.url, &job.target)?;
+    let target = target(&grant.url, &job.target)?;
+    let host = target.authority().and_then(host);
+    *request.uri_mut() = target;
     let headers = request.headers_mut();
     // With room for what is added below, so that it need not grow.
     headers.reserve(job.headers.len() + 8);
     pass_on(&job.headers, headers);
+    headers.extend(host.map(|host| (header::HOST, host)));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let remaining = job.deadline.saturating_duration_since(Instant::now()).as_millis();
+    let remaining = job.deadline.saturating_duration_since(call.sent()).as_millis();
     headers.insert(
         names::REQUEST_TIMEOUT_MS,
         HeaderValue::from(u64::try_from(remaining).unwrap_or(u64::MAX).max(1)),
@@ -246,10 +250,25 @@ fn upstream_request(
 
 /// Joins a backend's base URL and the client's path.
 fn target(base: &str, path: &Uri) -> Result<Uri, Error> {
-    let path = path.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
-    format!("{}{path}", base.trim_end_matches('/')).parse().map_err(|error| {
+    let joined = || -> Result<Uri, http::Error> {
+        let mut parts = Uri::try_from(base)?.into_parts();
+        let folder = parts.path_and_query.as_ref().map_or("", |folder| folder.path().trim_end_matches('/'));
+        parts.path_and_query = match path.path_and_query() {
+            Some(path) if folder.is_empty() => Some(path.clone()),
+            path => Some(format!("{folder}{}", path.map_or("/", PathAndQuery::as_str)).try_into()?),
+        };
+        Ok(Uri::from_parts(parts)?)
+    };
+    joined().map_err(|error| {
         Error::new(ErrorKind::Internal, format!("the backend's address '{base}' is no URL: {error}"))
     })
+}
+
+/// What `host` says of a backend. The client library would put it together anew for each request; one that has a password in its
+/// address is left to it.
+fn host(authority: &Authority) -> Option<HeaderValue> {
+    let named = Some(authority.as_str()).filter(|authority| !authority.contains('@'))?;
+    HeaderValue::from_str(named).ok()
 }
 
 /// Copies a client's headers but for what belongs to one connection.
@@ -338,7 +357,19 @@ mod tests {
     fn joins_base_and_path() {
         let path: Uri = "/v1/chat/completions?x=1".parse().unwrap();
         assert_eq!(target("http://h:1/", &path).unwrap(), "http://h:1/v1/chat/completions?x=1");
+        assert_eq!(target("http://h:1", &path).unwrap(), "http://h:1/v1/chat/completions?x=1");
         assert_eq!(target("http://h:1/base", &path).unwrap(), "http://h:1/base/v1/chat/completions?x=1");
+        let absolute: Uri = "https://public.example.org/v1/models".parse().unwrap();
+        assert_eq!(target("http://h:1/base/", &absolute).unwrap(), "http://h:1/base/v1/models");
+        assert!(target("no URL", &path).is_err());
+    }
+
+    #[test]
+    fn a_backend_is_named_by_its_address_without_a_password() {
+        let named = |url: &str| host(url.parse::<Uri>().unwrap().authority().unwrap());
+        assert_eq!(named("http://h:1/base").unwrap(), "h:1");
+        assert_eq!(named("http://[::1]:8000").unwrap(), "[::1]:8000");
+        assert_eq!(named("http://user:secret@h:1"), None);
     }
 
     #[test]

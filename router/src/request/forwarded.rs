@@ -3,7 +3,8 @@
 //! A chain of proxies appends to the first; the other two are said by the first proxy, which knows them, and stay as they came.
 //! Backends that decide by these must let nobody else than this router in.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
+use http::header::{self, Entry};
+use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tidegate_serve::listen::Peer;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -18,13 +19,16 @@ pub fn says_who(name: &HeaderName) -> bool {
 /// Notes in `headers` who asked, and for which host: HTTP/1.1 says that in `host`, HTTP/2 in the target.
 pub fn note(headers: &mut HeaderMap, target: &Uri, peer: Option<&Peer>) {
     if let Some(Peer { address, proto }) = peer {
-        let mut chain: Vec<&[u8]> = headers.get_all(FOR).iter().map(HeaderValue::as_bytes).collect();
-        let last = address.ip().to_canonical().to_string();
-        chain.push(last.as_bytes());
-        if let Ok(chain) = HeaderValue::from_bytes(&chain.join(&b", "[..])) {
-            headers.insert(FOR, chain);
+        match headers.entry(FOR) {
+            Entry::Vacant(first) => drop(first.insert(address.clone())),
+            Entry::Occupied(mut before) => {
+                let chain: Vec<&[u8]> = before.iter().chain([address]).map(HeaderValue::as_bytes).collect();
+                if let Ok(chain) = HeaderValue::from_bytes(&chain.join(&b", "[..])) {
+                    before.insert(chain);
+                }
+            }
         }
-        headers.entry(PROTO).or_insert(HeaderValue::from_static(proto));
+        headers.entry(PROTO).or_insert_with(|| proto.clone());
     }
     let named = target.authority().and_then(|authority| HeaderValue::try_from(authority.as_str()).ok());
     if let Some(host) = named.or_else(|| headers.get(header::HOST).cloned()) {
@@ -41,7 +45,7 @@ mod tests {
         for (name, value) in headers {
             all.append(*name, HeaderValue::from_static(value));
         }
-        let peer = Peer { address: "[::ffff:192.0.2.7]:5".parse().unwrap(), proto: "http" };
+        let peer = Peer::new("[::ffff:192.0.2.7]:5".parse().unwrap(), "http");
         note(&mut all, &Uri::from_static(target), Some(&peer));
         all
     }

@@ -59,7 +59,7 @@ pub fn headers(bytes: &[u8]) {
         }
     }
     let proto = headers.get("x-forwarded-proto").cloned().or(Some(HeaderValue::from_static("http")));
-    let peer = Peer { address: ([192, 0, 2, 7], 1).into(), proto: "http" };
+    let peer = Peer::new(([192, 0, 2, 7], 1).into(), "http");
     forwarded::note(&mut headers, &Uri::from_static("/v1/x"), Some(&peer));
     let mut sent = HeaderMap::new();
     pass_on(&headers, &mut sent);

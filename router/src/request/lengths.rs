@@ -3,6 +3,7 @@
 //! A request brings the length of its kind to its decision, see [`tidegate_admission::history`]; what it takes itself is
 //! learnt where its slot is given back.
 
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +15,7 @@ use tokio::time::Instant;
 pub struct Lengths {
     opened: Instant,
     /// A few hundred bytes for each pool that ever served a request here; pools come from backends and flags, not from clients.
-    pools: Mutex<HashMap<String, History>>,
+    pools: Mutex<HashMap<String, History, RandomState>>,
 }
 
 impl Default for Lengths {
@@ -30,22 +31,23 @@ impl Lengths {
         self.pools().get(pool)?.length(self.now(), class)
     }
 
-    /// A request was answered to its last byte; it held its slot for so long.
-    pub fn finished(&self, pool: &str, class: Class, took: Duration) {
-        self.learn(pool, |history, now| history.finished(now, class, micros(took)));
+    /// A request was answered to its last byte; it had its slot since then.
+    pub fn finished(&self, pool: &str, class: Class, since: Instant) {
+        self.learn(pool, since, |history, now, took| history.finished(now, class, took));
     }
 
-    /// A request was stopped when its time was over, after so long on its slot.
-    pub fn ran_out(&self, pool: &str, class: Class, took: Duration) {
-        self.learn(pool, |history, now| history.ran_out(now, class, micros(took)));
+    /// A request that had its slot since then was stopped when its time was over.
+    pub fn ran_out(&self, pool: &str, class: Class, since: Instant) {
+        self.learn(pool, since, |history, now, took| history.ran_out(now, class, took));
     }
 
-    fn learn(&self, pool: &str, learn: impl FnOnce(&mut History, Time)) {
-        let now = self.now();
+    fn learn(&self, pool: &str, since: Instant, learn: impl FnOnce(&mut History, Time, u64)) {
+        let at = Instant::now();
+        let (now, took) = (Time(micros(at - self.opened)), micros(at - since));
         let mut pools = self.pools();
         match pools.get_mut(pool) {
-            Some(history) => learn(history, now),
-            None => learn(pools.entry(pool.to_owned()).or_default(), now),
+            Some(history) => learn(history, now, took),
+            None => learn(pools.entry(pool.to_owned()).or_default(), now, took),
         }
     }
 
@@ -53,7 +55,7 @@ impl Lengths {
         Time(micros(self.opened.elapsed()))
     }
 
-    fn pools(&self) -> MutexGuard<'_, HashMap<String, History>> {
+    fn pools(&self) -> MutexGuard<'_, HashMap<String, History, RandomState>> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -70,9 +72,11 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn pools_are_kept_apart_and_what_is_old_is_forgotten() {
         let (lengths, class) = (Lengths::default(), Class::of(Some(300)));
+        let began = Instant::now();
+        tokio::time::advance(Duration::from_secs(9)).await;
         for _ in 0..ENOUGH as u32 {
-            lengths.finished("a", class, Duration::from_secs(3));
-            lengths.ran_out("b", class, Duration::from_secs(9));
+            lengths.finished("a", class, began + Duration::from_secs(6));
+            lengths.ran_out("b", class, began);
         }
         let (a, b) = (lengths.of("a", class).unwrap(), lengths.of("b", class).unwrap());
         assert!(a < 4.0 && b > 6.0, "{a} and {b}");

@@ -86,7 +86,7 @@ impl Desk {
     /// A name for one try, never used before.
     fn next_attempt(&self) -> AttemptId {
         let number = self.next_attempt.fetch_add(1, Ordering::Relaxed);
-        AttemptId::from(format!("{}-{number}", self.router_id))
+        AttemptId::from([&self.router_id, "-", &number.to_string()].concat())
     }
 
     /// Opens a claim under a new attempt id. It exists before the ledger is asked, so that a call whose answer is never
@@ -213,6 +213,11 @@ impl Permit {
         self.held.as_ref().map(|held| &held.grant)
     }
 
+    /// When the slot was granted. `None` only after the permit was used up.
+    pub fn since(&self) -> Option<Instant> {
+        self.held.as_ref().map(|held| held.since)
+    }
+
     /// Counts from now on what it costs.
     pub fn meter(&mut self, meter: Option<Meter>) {
         if let Some(held) = self.held.as_deref_mut() {
@@ -274,7 +279,7 @@ impl Permit {
         // Whoever got no answer pays nothing.
         let tokens = meter.map(|meter| if end == End::Finished { meter.tokens() } else { 0 });
         if end == End::Finished {
-            place.desk.lengths.finished(&place.pool, place.class, since.elapsed());
+            place.desk.lengths.finished(&place.pool, place.class, since);
         }
         place.tell(move |place| async move {
             if let Err(error) = place.desk.ledger.release(&place.pool, &place.attempt, end, tokens).await {
@@ -290,7 +295,7 @@ impl Permit {
         let Held { place, grant, since, meter, .. } = *held;
         let tokens = meter.map(|meter| meter.tokens());
         if end == End::TimedOut {
-            place.desk.lengths.ran_out(&place.pool, place.class, since.elapsed());
+            place.desk.lengths.ran_out(&place.pool, place.class, since);
         }
         place.tell(move |place| async move {
             if let Err(error) = place.desk.ledger.abandon(&place.pool, &place.attempt, end, tokens).await {

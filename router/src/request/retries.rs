@@ -1,6 +1,7 @@
 //! The budget of retries: so many of a pool's requests may be sent a second time, so that a fleet in trouble is not asked twice
 //! for everything.
 
+use foldhash::fast::RandomState;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -17,7 +18,7 @@ pub const WINDOW: Duration = Duration::from_secs(10);
 #[derive(Debug, Default)]
 pub struct Retries {
     /// Pools come from backends and flags, not from clients.
-    pools: Mutex<HashMap<String, Arc<TpsBudget>>>,
+    pools: Mutex<HashMap<String, Arc<TpsBudget>, RandomState>>,
 }
 
 impl Retries {

@@ -3,14 +3,18 @@
 //! stream.
 
 use bytes::Bytes;
+use memchr::memmem::FinderRev;
 use serde::Deserialize;
 use serde_json::Value;
+use std::sync::LazyLock;
 use tidegate_wire::openai::{Usage, answer::PromptTokensDetails};
 
 /// Bytes of an answer's end that are kept: what servers write behind `usage` fits many times.
 const KEPT: usize = 1024;
 /// The member's name as it stands in JSON. Inside a text the quotes would be escaped, so that no answer can feign it.
 const MEMBER: &[u8] = b"\"usage\":";
+/// Finds it, from the end.
+static FINDER: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(MEMBER));
 
 /// The end of an answer that passes.
 #[derive(Debug, Default)]
@@ -59,7 +63,7 @@ impl AnswerEnd {
     pub(super) fn usage(&self) -> Option<Usage> {
         // A stream that tells its usage with every event says `null` in some.
         let mut before = self.bytes.as_slice();
-        while let Some(at) = memchr::memmem::rfind(before, MEMBER) {
+        while let Some(at) = FINDER.rfind(before) {
             if let Some(usage) = read(&self.bytes[at + MEMBER.len()..]) {
                 return Some(usage);
             }

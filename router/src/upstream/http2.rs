@@ -109,8 +109,9 @@ impl Http2 {
             let Way::Http2(Line { mut sender, streams, .. }) = self.way(&backend, url).await? else {
                 return Ok(Sent::SpeaksHttp1(request));
             };
-            // It names headers of one connection, and HTTP/2 has none: `te: trailers` stands for itself.
+            // It names headers of one connection, and HTTP/2 has none: `te: trailers` stands for itself. The host is in the target.
             request.headers_mut().remove(header::CONNECTION);
+            request.headers_mut().remove(header::HOST);
             attempts += 1;
             match sender.try_send_request(request).await {
                 Ok(response) => {

@@ -1,10 +1,12 @@
 //! The name of one attempt to run one request.
 
 use std::fmt;
+use std::sync::Arc;
 
-/// Names one attempt to run one request: `{router id}-{counter}`. Made by a router, never taken from a client.
+/// Names one attempt to run one request: `{router id}-{counter}`. Made by a router, never taken from a client. Clones share one text:
+/// an attempt's name stands in many places at once.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AttemptId(pub String);
+pub struct AttemptId(Arc<str>);
 
 impl AttemptId {
     /// The id as text.
@@ -21,12 +23,12 @@ impl fmt::Display for AttemptId {
 
 impl From<String> for AttemptId {
     fn from(id: String) -> AttemptId {
-        AttemptId(id)
+        AttemptId(id.into())
     }
 }
 
 impl From<&str> for AttemptId {
     fn from(id: &str) -> AttemptId {
-        AttemptId(id.to_owned())
+        AttemptId(id.into())
     }
 }

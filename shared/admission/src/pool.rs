@@ -147,7 +147,7 @@ impl Pool {
             Event::HandBack(returned) => self.hand_back(returned, &mut actions),
             other => {
                 let reply = self.settle(other);
-                self.dispatch(&mut actions);
+                self.dispatch(None, &mut actions);
                 reply
             }
         };
@@ -242,7 +242,7 @@ impl Pool {
     fn ticket_view(&self, id: &AttemptId) -> Option<TicketView> {
         let ticket = self.attempts.get(id)?;
         Some(TicketView {
-            id: id.0.clone(),
+            id: id.as_str().to_owned(),
             router: ticket.router.clone(),
             priority: ticket.place.priority,
             age: self.now.since(ticket.place.entered),

@@ -9,7 +9,7 @@ use crate::protocol::Protocol;
 use crate::tls::{Handshake, KnownClient, ServerTls};
 use crate::workers::{Place, Workers};
 use axum::{BoxError, Router};
-use http::Request;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
@@ -79,12 +79,22 @@ impl Default for Patience {
 }
 
 /// Where a request came from: stands among its extensions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Peer {
-    /// The other end of the connection.
-    pub address: SocketAddr,
+    /// The other end of the connection, as headers name it: an IPv4 address that came in as one of IPv6 is one of IPv4.
+    pub address: HeaderValue,
     /// `http` or `https`.
-    pub proto: &'static str,
+    pub proto: HeaderValue,
+}
+
+impl Peer {
+    /// Who is at `address`, over `http` or `https`. Made once for a connection, since each of its requests tells it.
+    #[must_use]
+    pub fn new(address: SocketAddr, proto: &'static str) -> Self {
+        let text = address.ip().to_canonical().to_string();
+        let address = HeaderValue::try_from(text).unwrap_or(HeaderValue::from_static("unknown"));
+        Self { address, proto: HeaderValue::from_static(proto) }
+    }
 }
 
 /// Listens on `host` and `port`; `flag` is the flag that set the port, for the error's sake.
@@ -203,7 +213,7 @@ impl Host {
         let until = Instant::now() + self.patience.head;
         let Some(tls) = &self.tls else {
             let Some(protocol) = self.protocol(&stream, until).await else { return };
-            let peer = Peer { address, proto: "http" };
+            let peer = Peer::new(address, "http");
             let conversation = self.converse(stream, protocol, peer, None, watcher, begun.clone());
             return follow(conversation, &begun, until).await;
         };
@@ -215,7 +225,7 @@ impl Host {
         };
         let Handshake { http_2, known } = Handshake::of(&stream);
         let protocol = if http_2 { Protocol::Http2 } else { Protocol::Http1 };
-        let peer = Peer { address, proto: "https" };
+        let peer = Peer::new(address, "https");
         let conversation = self.converse(stream, protocol, peer, known, watcher, begun.clone());
         follow(conversation, &begun, Instant::now() + self.patience.head).await;
     }
@@ -240,7 +250,7 @@ impl Host {
         begun: Arc<Notify>,
     ) -> Conversation {
         let noting = MapRequestLayer::new(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer);
+            request.extensions_mut().insert(peer.clone());
             if let Some(known) = known {
                 request.extensions_mut().insert(known);
             }

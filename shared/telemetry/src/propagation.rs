@@ -3,7 +3,7 @@
 //! Where nothing is exported there are no spans, and what a client sent passes through among its other headers, so that one trace
 //! id runs from the client to the backend even where only one of the processes on the way exports.
 
-use http::HeaderMap;
+use http::{HeaderMap, HeaderName};
 use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
 use opentelemetry::{Context, global};
 use opentelemetry_http::{HeaderExtractor, HeaderInjector};
@@ -12,6 +12,13 @@ use tracing::Span;
 use tracing_opentelemetry::OpenTelemetrySpanExt;
 
 use crate::environment::Propagator;
+
+/// The headers in which contexts come, whichever of them are read here.
+const CARRIERS: [HeaderName; 3] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+];
 
 /// Makes `span` a child of `parent`.
 ///
@@ -25,10 +32,7 @@ pub(crate) fn set_parent(span: &Span, parent: Context) {
 
 /// The context that a request's headers carry, if they carry one.
 pub(crate) fn parent_of(headers: &HeaderMap) -> Option<Context> {
-    let brings_one = global::get_text_map_propagator(|propagator| {
-        propagator.fields().any(|field| headers.contains_key(field))
-    });
-    brings_one.then(|| {
+    CARRIERS.iter().any(|name| headers.contains_key(name)).then(|| {
         global::get_text_map_propagator(|propagator| {
             propagator.extract_with_context(&Context::new(), &HeaderExtractor(headers))
         })

@@ -60,7 +60,7 @@ impl Try {
 
     /// The attempt of that name.
     pub fn of(id: &AttemptId) -> Try {
-        let digit = |at: usize| id.0.as_bytes().get(at).map_or(0, |byte| byte.wrapping_sub(b'0'));
+        let digit = |at: usize| id.as_str().as_bytes().get(at).map_or(0, |byte| byte.wrapping_sub(b'0'));
         Try { request: digit(0), number: digit(2) }
     }
 }

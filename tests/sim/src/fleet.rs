@@ -233,7 +233,7 @@ impl<'a> Fleet<'a> {
     }
 
     fn id_of(&self, job: usize) -> AttemptId {
-        AttemptId(format!("router{}-{job}", self.jobs[job].router))
+        AttemptId::from(format!("router{}-{job}", self.jobs[job].router))
     }
 }
 

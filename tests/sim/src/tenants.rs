@@ -160,7 +160,7 @@ impl Scene<'_> {
         };
         let (draw, jitter) = (self.draws.unit(), self.draws.unit());
         let reply = self.step(&Event::Admit(Admit {
-            attempt: AttemptId(format!("router-{job}")),
+            attempt: AttemptId::from(format!("router-{job}")),
             router: "router".to_owned(),
             limits: Limits::default(),
             priority: Priority::Normal,
@@ -193,12 +193,12 @@ impl Scene<'_> {
         self.got[tenant].answered += 1;
         self.got[tenant].work += service;
         let tokens = (service * TOKENS_PER_SECOND) as u64;
-        self.step(&Event::Release(AttemptId(format!("router-{job}")), End::Finished, Some(tokens)));
+        self.step(&Event::Release(AttemptId::from(format!("router-{job}")), End::Finished, Some(tokens)));
     }
 
     fn expires(&mut self, job: usize) {
         if self.jobs[job].runs {
-            self.step(&Event::Release(AttemptId(format!("router-{job}")), End::TimedOut, None));
+            self.step(&Event::Release(AttemptId::from(format!("router-{job}")), End::TimedOut, None));
         }
     }
 }

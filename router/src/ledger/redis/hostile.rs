@@ -60,7 +60,7 @@ fn pushed(payload: &[u8]) {
             is_whole(granted);
         }
         Action::Drop { attempt, router, .. } => {
-            assert!(payload.starts_with(b"drop\0") && !attempt.0.is_empty() && !router.is_empty());
+            assert!(payload.starts_with(b"drop\0") && !attempt.as_str().is_empty() && !router.is_empty());
         }
     }
     assert_eq!(reply::pushed(&written::action(&action)), Ok(action));
@@ -86,14 +86,14 @@ fn answered(value: &Value, answer: Answer) {
         Reply::Renewed { granted, .. } => granted.iter().for_each(is_whole),
         _ => {}
     }
-    let named = matches!(&reply, Reply::Granted(granted, _) if granted.attempt.0 == "router-1");
-    let asking = Arc::new(Holdings::default()).open("m", &AttemptId("router-1".to_owned()), None);
+    let named = matches!(&reply, Reply::Granted(granted, _) if granted.attempt.as_str() == "router-1");
+    let asking = Arc::new(Holdings::default()).open("m", &AttemptId::from("router-1"), None);
     match asking.answered(reply) {
         Ok(Admission::Granted(grant)) => {
-            assert!(named && grant.attempt.0 == "router-1", "a slot of another attempt");
+            assert!(named && grant.attempt.as_str() == "router-1", "a slot of another attempt");
         }
         Ok(Admission::Rejected(rejection)) => assert!(rejection.retry_after.as_secs_f64() <= RETRY_AFTER.1),
-        Ok(Admission::Queued(ticket)) => assert_eq!(ticket.attempt.0, "router-1"),
+        Ok(Admission::Queued(ticket)) => assert_eq!(ticket.attempt.as_str(), "router-1"),
         Err(error) => assert!(matches!(error, LedgerError::Protocol(_))),
     }
 }
@@ -101,7 +101,7 @@ fn answered(value: &Value, answer: Answer) {
 /// A slot is one of a backend, for an attempt that somebody holds.
 fn is_whole(granted: &Granted) {
     let Granted { attempt, router, backend, place, since, .. } = granted;
-    assert!(![&attempt.0, router, backend].into_iter().any(|word| word.is_empty()), "{granted:?}");
+    assert!(![attempt.as_str(), router, backend].into_iter().any(|word| word.is_empty()), "{granted:?}");
     // What Lua counts in is exact up to here.
     assert!([place.arrival, place.entered.0, place.deadline.0, since.0].into_iter().all(|n| n <= 1 << 53));
 }

@@ -233,7 +233,7 @@ fn read_action(action: &[u8]) -> Result<Action, LedgerError> {
     match word()?.as_str() {
         "grant" => Ok(Action::Grant(read_grant(action)?.0)),
         "drop" => {
-            let (attempt, router) = (AttemptId(named(word()?)?), named(word()?)?);
+            let (attempt, router) = (AttemptId::from(named(word()?)?), named(word()?)?);
             Ok(Action::Drop { attempt, router, reason: read_reason(&word()?)? })
         }
         other => Err(nonsense(other)),
@@ -244,7 +244,7 @@ fn read_action(action: &[u8]) -> Result<Action, LedgerError> {
 fn read_grant(grant: &[u8]) -> Result<(Granted, Doubles), LedgerError> {
     let mut parts = grant.splitn(7, |byte| *byte == 0).skip(1);
     let mut word = || text(parts.next().unwrap_or_default());
-    let (attempt, router) = (AttemptId(named(word()?)?), named(word()?)?);
+    let (attempt, router) = (AttemptId::from(named(word()?)?), named(word()?)?);
     // The account may know no more of a backend than that an attempt runs on it: its router has said so after a loss.
     let (backend, url, epoch) = (named(word()?)?, word()?, word()?);
     let mut doubles = Doubles::read(parts.next().unwrap_or_default())?;
@@ -269,7 +269,7 @@ fn read_renewed(roll: &[u8], words: &mut Words) -> Result<Reply, LedgerError> {
         words.list()?.map(|grant| Ok(read_grant(&bytes(Some(grant))?)?.0)).collect::<Result<_, _>>()?;
     let gone = words
         .list()?
-        .map(|id| Ok(AttemptId(text(&bytes(Some(id))?)?)))
+        .map(|id| Ok(AttemptId::from(text(&bytes(Some(id))?)?)))
         .collect::<Result<_, LedgerError>>()?;
     let mut doubles = Doubles::read(roll)?;
     Ok(Reply::Renewed { granted, gone, recovering: doubles.flag()?, roll: read_roll(&mut doubles)? })

@@ -109,7 +109,7 @@ fn arguments(call: &mut ScriptInvocation<'_>, event: &Event) {
         Event::Reconcile(id, held) => {
             call.arg("reconcile").arg(id);
             for attempt in held {
-                call.arg(&attempt.0);
+                call.arg(attempt.as_str());
             }
         }
         Event::Renew(renewal) => renew(call, renewal),
@@ -134,7 +134,7 @@ fn finish(
     tokens: Option<u64>,
 ) {
     let tokens = tokens.map(|tokens| tokens.to_string()).unwrap_or_default();
-    call.arg(what).arg(&attempt.0).arg(end.map_or("", End::as_str)).arg(tokens);
+    call.arg(what).arg(attempt.as_str()).arg(end.map_or("", End::as_str)).arg(tokens);
 }
 
 /// A caller as the scripts keep it: the names, each with a NUL behind it, and the packed limits. Nothing where there is none.
@@ -165,14 +165,17 @@ fn admit(call: &mut ScriptInvocation<'_>, ask: &Admit) {
     ];
     // One packed argument costs what a single number does.
     let packed: Vec<u8> = figures.iter().flat_map(|figure| figure.to_le_bytes()).collect();
-    call.arg(&ask.attempt.0).arg(&ask.router).arg(packed).arg(ask.prefer.as_deref().unwrap_or_default());
+    call.arg(ask.attempt.as_str())
+        .arg(&ask.router)
+        .arg(packed)
+        .arg(ask.prefer.as_deref().unwrap_or_default());
     call.arg(caller(ask.caller.as_ref()));
 }
 
 fn hand_back(call: &mut ScriptInvocation<'_>, returned: &Return) {
     let why = returned.why.as_str();
     let place = &returned.place;
-    call.arg(&returned.attempt.0).arg(&returned.next.0).arg(&returned.router);
+    call.arg(returned.attempt.as_str()).arg(returned.next.as_str()).arg(&returned.router);
     remembered(call, &returned.limits);
     call.arg(why).arg(place.priority.rank()).arg(place.arrival).arg(place.entered.0).arg(place.deadline.0);
     call.arg(caller(returned.caller.as_ref()));
@@ -188,7 +191,7 @@ fn renew(call: &mut ScriptInvocation<'_>, renewal: &Renewal) {
     remembered(call, &renewal.limits);
     call.arg(renewal.reset_interval).arg(renewal.known.len());
     for attempt in renewal.known.iter().chain(&renewal.check) {
-        call.arg(&attempt.0);
+        call.arg(attempt.as_str());
     }
 }
 
@@ -197,7 +200,7 @@ fn reenter(call: &mut ScriptInvocation<'_>, reentry: &Reentry) {
     remembered(call, &reentry.limits);
     call.arg(reentry.routers);
     for Held { attempt, place, avoid, stage, caller: whose } in &reentry.held {
-        call.arg(&attempt.0)
+        call.arg(attempt.as_str())
             .arg(lives(avoid))
             .arg(place.priority.rank())
             .arg(place.arrival)

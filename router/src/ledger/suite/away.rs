@@ -90,7 +90,7 @@ fn tight() -> LedgerOptions {
 }
 
 fn ask() -> Ask {
-    let attempt = AttemptId(format!("a-{}", ATTEMPTS.fetch_add(1, Ordering::SeqCst)));
+    let attempt = AttemptId::from(format!("a-{}", ATTEMPTS.fetch_add(1, Ordering::SeqCst)));
     let remaining = Duration::from_secs(60);
     Ask {
         attempt,

@@ -81,7 +81,7 @@ impl Bench {
 
     /// A request of normal priority with a minute's time, whose draw rejects nothing.
     pub(super) fn ask(&self, router: &str) -> Ask {
-        let attempt = AttemptId(format!("{router}-{}", self.counter.fetch_add(1, Ordering::SeqCst)));
+        let attempt = AttemptId::from(format!("{router}-{}", self.counter.fetch_add(1, Ordering::SeqCst)));
         let remaining = Duration::from_secs(60);
         Ask {
             attempt,

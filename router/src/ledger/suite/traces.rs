@@ -251,7 +251,7 @@ impl Trace {
 
     fn fresh(&mut self, router: &str) -> AttemptId {
         self.made += 1;
-        AttemptId(format!("{router}-{}", self.made))
+        AttemptId::from(format!("{router}-{}", self.made))
     }
 
     /// What routers remember of a step.

@@ -4,7 +4,7 @@ use super::{Actions, Attempt, Pool, record::Phase};
 use crate::{
     caller::Caller,
     decide::{Decision, Numbers, Reason, Refusal, Verdict, decide},
-    event::{Action, Admit, AttemptId, End, HandBack, Place, Reply, Return},
+    event::{Admit, AttemptId, End, HandBack, Place, Reply, Return},
     limits::Limits,
     priority::Priority,
     snapshot::Counted,
@@ -51,9 +51,7 @@ impl Pool {
         if let Some(caller) = caller {
             self.charge(caller);
         }
-        let wish =
-            Wish { avoid: Vec::new(), prefer: ask.prefer.clone(), caller: ask.caller.clone(), charged };
-        self.enqueue(&ask.attempt, &ask.router, place, wish);
+        self.come_in(ask, place, charged);
         let numbers = Numbers { allowance: self.used_by(caller), ..numbers };
         let reply = self.answer(&ask.attempt, Some(numbers), actions);
         // A tenant that has less than its part comes in although the queue is full; the last ticket makes room for it.
@@ -61,6 +59,16 @@ impl Pool {
             self.make_room(1, actions);
         }
         reply
+    }
+
+    /// Gives a request that was admitted a slot, or a place in the queue.
+    fn come_in(&mut self, ask: &Admit, place: Place, charged: u64) {
+        let wish =
+            Wish { avoid: Vec::new(), prefer: ask.prefer.clone(), caller: ask.caller.clone(), charged };
+        self.take_in(&ask.attempt, &ask.router, place, wish);
+        if !self.grant_at_once(&ask.attempt) {
+            self.line_up(&ask.attempt, place);
+        }
     }
 
     /// How a pool looks to whoever asks: to a tenant's request by its part of it.
@@ -93,7 +101,7 @@ impl Pool {
             if let Some(caller) = wish.caller.as_ref().filter(|_| charged) {
                 self.refund_to(caller, wish.charged);
             }
-            self.dispatch(actions);
+            self.dispatch(None, actions);
             return Reply::Rejected(Refusal { reason, retry_after: 1.0, hopeless: false }, None);
         }
         self.enqueue(next, router, *place, wish);
@@ -164,10 +172,9 @@ impl Pool {
         self.routers.values().map(|lease| lease.max_queue_size).max().unwrap_or(0)
     }
 
-    /// Grants what can be granted, then tells how an attempt stands. Its own grant is the answer, not an action.
+    /// Grants what can be granted, then tells how an attempt stands.
     fn answer(&mut self, id: &AttemptId, numbers: Option<Numbers>, actions: &mut Actions) -> Reply {
-        self.dispatch(actions);
-        actions.retain(|action| !matches!(action, Action::Grant(granted) if granted.attempt == *id));
+        self.dispatch(Some(id), actions);
         self.standing(id, numbers).unwrap_or(Reply::Done)
     }
 
@@ -199,7 +206,14 @@ impl Pool {
         (place, 0)
     }
 
+    /// A ticket waits in its place.
     pub(super) fn enqueue(&mut self, id: &AttemptId, router: &str, place: Place, wish: Wish) {
+        self.take_in(id, router, place, wish);
+        self.line_up(id, place);
+    }
+
+    /// Takes an attempt on the account. It waits, and has yet to be put in the queue.
+    fn take_in(&mut self, id: &AttemptId, router: &str, place: Place, wish: Wish) {
         let Wish { avoid, prefer, caller, charged } = wish;
         if let Some(caller) = &caller {
             self.comes(caller, place, charged, true);
@@ -213,6 +227,10 @@ impl Pool {
         let attempt =
             Attempt { router, place, phase: Phase::Queued, avoid, prefer, suspect: false, caller, charged };
         self.attempts.insert(id.clone(), attempt);
+    }
+
+    /// Puts an attempt that waits in the queue.
+    fn line_up(&mut self, id: &AttemptId, place: Place) {
         self.queue.insert((place.priority.rank(), place.arrival, id.clone()));
         self.deadlines.insert((place.deadline, id.clone()));
         self.queued[place.priority.rank()] += 1;

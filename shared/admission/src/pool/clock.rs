@@ -33,7 +33,7 @@ impl Pool {
         self.expire_routers();
         self.expire_recovery();
         self.expire_tickets(actions);
-        self.dispatch(actions);
+        self.dispatch(None, actions);
         self.make_room(allowed.saturating_sub(self.largest_limit()), actions);
     }
 

@@ -5,14 +5,16 @@ use crate::event::{Action, AttemptId, Granted};
 
 impl Pool {
     /// Gives every free slot to the first ticket that may have it. A ticket that avoids all free backends is passed
-    /// over; the slots left after that are of no use to anybody who waits.
-    pub(super) fn dispatch(&mut self, actions: &mut Actions) {
+    /// over; the slots left after that are of no use to anybody who waits. The grant of the attempt that asks is its answer, and
+    /// no action.
+    pub(super) fn dispatch(&mut self, asking: Option<&AttemptId>, actions: &mut Actions) {
         let mut passed = None;
         while self.grants() && !self.free.is_empty() {
             let Some(ticket) = self.ticket_after(passed.as_ref()) else { return };
-            match self.grant(&ticket.2) {
-                Some(granted) => actions.push(Action::Grant(granted)),
-                None => passed = Some(ticket),
+            if !self.grant(&ticket.2) {
+                passed = Some(ticket);
+            } else if asking != Some(&ticket.2) {
+                actions.extend(self.granted(&ticket.2).map(Action::Grant));
             }
         }
     }
@@ -25,13 +27,26 @@ impl Pool {
         }
     }
 
-    /// Gives a ticket a slot: on the backend that it prefers where that one is free, else on the least loaded one.
-    fn grant(&mut self, id: &AttemptId) -> Option<Granted> {
-        let attempt = self.attempts.get(id)?;
-        let backend = self.free_backend(attempt)?;
+    /// Gives a ticket a slot: on the backend that it prefers where that one is free, else on the least loaded one. False where
+    /// there is none that it may have.
+    fn grant(&mut self, id: &AttemptId) -> bool {
+        let backend = self.attempts.get(id).and_then(|ticket| self.free_backend(ticket));
+        let Some(backend) = backend else { return false };
         self.leave_queue(id);
         self.occupy(id, &backend);
-        self.granted(id)
+        true
+    }
+
+    /// Gives a slot to an attempt that has come in and does not stand in the queue, where nobody waits before it. Most requests
+    /// find a free slot: they need no place in the queue for it. The turns of tenants are kept by their tickets.
+    pub(super) fn grant_at_once(&mut self, id: &AttemptId) -> bool {
+        if !self.queue.is_empty() || !self.grants() {
+            return false;
+        }
+        let ticket = self.attempts.get(id).filter(|ticket| ticket.caller.is_none());
+        let Some(backend) = ticket.and_then(|ticket| self.free_backend(ticket)) else { return false };
+        self.occupy(id, &backend);
+        true
     }
 
     /// The preferred backend, or the least loaded one, with a free slot and a life that the ticket does not avoid; the first

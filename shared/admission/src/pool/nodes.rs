@@ -69,14 +69,17 @@ impl Pool {
     /// Changes a backend, and with it the pool's slots and the order of the free ones.
     pub(super) fn change_node(&mut self, id: &str, change: impl FnOnce(&mut Node)) {
         let Some(node) = self.nodes.get_mut(id) else { return };
+        let mut entry = (0, id.to_owned());
         if let Some(load) = node.load() {
-            self.free.remove(&(load.to_bits(), id.to_owned()));
+            entry.0 = load.to_bits();
+            self.free.remove(&entry);
         }
         self.slots -= node.offers();
         change(node);
         self.slots += node.offers();
         if let Some(load) = node.load() {
-            self.free.insert((load.to_bits(), id.to_owned()));
+            entry.0 = load.to_bits();
+            self.free.insert(entry);
         }
     }
 

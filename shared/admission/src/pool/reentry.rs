@@ -15,7 +15,7 @@ impl Pool {
     pub(super) fn reenter(&mut self, reentry: &Reentry, actions: &mut Actions) -> Reply {
         if self.is_news(&reentry.router, reentry.number) {
             self.take_word(reentry, actions);
-            self.dispatch(actions);
+            self.dispatch(None, actions);
         }
         Reply::Reentered { recovering: !self.grants(), roll: self.roll(&reentry.router) }
     }

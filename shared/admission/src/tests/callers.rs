@@ -136,7 +136,7 @@ fn a_ticket_that_is_handed_back_stays_one() {
         assert_eq!(violated(&scene.pool), Vec::<&str>::new());
         let (reply, _) = scene.apply(&with("b", caller("t", quota)));
         assert_eq!(numbers(&reply).allowance.map(|used| used.held), Some(1.0), "{why:?}");
-        scene.apply(&Event::Cancel(AttemptId(format!("{attempt}+")), End::ClientGone));
+        scene.apply(&Event::Cancel(AttemptId::from(format!("{attempt}+")), End::ClientGone));
     }
 }
 

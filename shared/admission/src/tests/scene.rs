@@ -76,7 +76,7 @@ impl Scene {
     pub(super) fn hand_back(&mut self, attempt: &str, why: HandBack, place: Place) -> (Reply, Vec<Action>) {
         self.apply(&Event::HandBack(Return {
             attempt: attempt.into(),
-            next: AttemptId(format!("{attempt}+")),
+            next: AttemptId::from(format!("{attempt}+")),
             router: "r".to_owned(),
             limits: limits(),
             why,

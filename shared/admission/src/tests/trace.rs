@@ -139,7 +139,7 @@ impl World {
 
     fn ask(&self, router: u8, rank: usize, remaining: u64, draw: f64) -> Event {
         Event::Admit(Admit {
-            attempt: AttemptId(format!("{}-{}", router_id(router), self.attempts.len())),
+            attempt: AttemptId::from(format!("{}-{}", router_id(router), self.attempts.len())),
             router: router_id(router),
             limits: self.limits[usize::from(router)],
             priority: Priority::ALL[rank],
@@ -155,7 +155,7 @@ impl World {
     fn give_back(&self, which: prop::sample::Index, unreachable: bool) -> Option<Event> {
         let (attempt, router, place) = self.pick(which)?;
         // A router hands back only what it was granted, and each grant once.
-        let next = AttemptId(format!("{attempt}+"));
+        let next = AttemptId::from(format!("{attempt}+"));
         let waits = self.pool.attempts().get(&attempt).is_some_and(|attempt| attempt.backend().is_none());
         let handed_back = self.attempts.iter().any(|(id, ..)| *id == next);
         let why = if unreachable { HandBack::Unreachable } else { HandBack::Concurrency };

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use foldhash::fast::RandomState;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -39,7 +40,7 @@ pub struct RouterMetrics {
     /// Pools whose counters stand at 0 or more.
     shown: Bound,
     /// What is counted with every request, by pool, so that it is looked up once.
-    by_pool: RwLock<HashMap<String, Arc<PoolCounters>>>,
+    by_pool: RwLock<HashMap<String, Arc<PoolCounters>, RandomState>>,
     running: Family<Pool, Gauge>,
     waiting: Family<Pool, Gauge>,
     requests: Family<Answer, Counter>,

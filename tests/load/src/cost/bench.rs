@@ -225,7 +225,7 @@ fn backend(number: u32) -> Backend {
 
 fn ask(number: u64) -> Ask {
     Ask {
-        attempt: AttemptId(format!("router-0123456789abcdef-{number}")),
+        attempt: AttemptId::from(format!("router-0123456789abcdef-{number}")),
         priority: Priority::Normal,
         remaining: Duration::from_secs(3600),
         length: None,

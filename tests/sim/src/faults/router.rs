@@ -171,7 +171,7 @@ impl World {
 
     fn open(&mut self, router: usize, request: usize) -> AttemptId {
         let life = self.routers[router].life;
-        let attempt = AttemptId(format!("{}-{}", name(router, life), self.routers[router].number()));
+        let attempt = AttemptId::from(format!("{}-{}", name(router, life), self.routers[router].number()));
         self.routers[router].held.insert(attempt.clone(), Holding { request, stage: Stage::Asking });
         attempt
     }

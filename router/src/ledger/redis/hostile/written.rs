@@ -12,7 +12,7 @@ pub(super) fn answer(answer: &Answer) -> Value {
     let told = told(answer);
     if let Some(Reply::Renewed { granted, gone, .. }) = &answer.reply {
         let granted = granted.iter().map(|each| text(grant(each))).collect();
-        let gone = gone.iter().map(|id| text(id.0.clone())).collect();
+        let gone = gone.iter().map(|id| text(id.as_str().to_owned())).collect();
         became.insert(0, text(""));
         return Value::Array(vec![
             text(told),
@@ -33,7 +33,7 @@ pub(super) fn action(action: &Action) -> Vec<u8> {
     match action {
         Action::Grant(granted) => grant(granted),
         Action::Drop { attempt, router, reason } => {
-            words(&["drop", &attempt.0, router, reason.as_str()]).into_bytes()
+            words(&["drop", attempt.as_str(), router, reason.as_str()]).into_bytes()
         }
     }
 }
@@ -60,7 +60,7 @@ fn told(answer: &Answer) -> Vec<u8> {
 
 fn grant(granted: &Granted) -> Vec<u8> {
     let Granted { attempt, router, backend, url, epoch, since, place: at } = granted;
-    let word = words(&["grant", &attempt.0, router, backend, url, epoch, ""]).into_bytes();
+    let word = words(&["grant", attempt.as_str(), router, backend, url, epoch, ""]).into_bytes();
     [word, packed(&place(at)), packed(&[since.0 as f64])].concat()
 }
 
