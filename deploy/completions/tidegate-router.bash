@@ -38,7 +38,7 @@ _tidegate__router() {
 
     case "${cmd}" in
         tidegate__router)
-            opts="-h -V --host --port --admin-host --admin-port --max-body-size --worker-threads --keep-alive --drain-timeout --request-timeout --max-queue-size --queue-rejection-threshold --rejection-start-threshold --vllm-rejection-threshold --wait-share --reset-interval --pool-memory --max-client-priority --api-keys-file --overload-status --redis-url --redis-prefix --redis-timeout --on-redis-loss --pool --backend --backend-dns --backends-file --balance --session-header --backend-slots --abandon-grace --log-format --log-content --tls-cert --tls-key --admin-token-file --backend-ca-file --backend-client-cert --backend-client-key --backend-api-key-file --redis-password-file --redis-ca-file --redis-client-cert --redis-client-key --max-connections --max-connections-per-address --model-alias --fallback --backend-http2 --connect-timeout --first-byte-timeout --idle-timeout --backend-keep-alive --client-keep-alive --client-write-timeout --cors-origin --drain-delay --model --model-name --device --dtype --quantize --max-model-len --max-concurrent-requests --kv-cache-memory --max-batch-tokens --engine-stall-timeout --help --version top keys"
+            opts="-h -V --host --port --admin-host --admin-port --max-body-size --max-body-memory --worker-threads --keep-alive --drain-timeout --request-timeout --max-queue-size --queue-rejection-threshold --rejection-start-threshold --vllm-rejection-threshold --wait-share --reset-interval --pool-memory --max-client-priority --api-keys-file --overload-status --redis-url --redis-prefix --redis-timeout --on-redis-loss --pool --backend --backend-dns --backends-file --balance --session-header --backend-slots --abandon-grace --log-format --log-content --tls-cert --tls-key --admin-token-file --backend-ca-file --backend-client-cert --backend-client-key --backend-api-key-file --redis-password-file --redis-ca-file --redis-client-cert --redis-client-key --max-connections --max-connections-per-address --model-alias --fallback --backend-http2 --connect-timeout --first-byte-timeout --idle-timeout --backend-keep-alive --client-keep-alive --client-write-timeout --cors-origin --drain-delay --model --model-name --device --dtype --quantize --max-model-len --max-concurrent-requests --kv-cache-memory --max-batch-tokens --engine-stall-timeout --help --version top keys"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -61,6 +61,10 @@ _tidegate__router() {
                     return 0
                     ;;
                 --max-body-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-body-memory)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -20,6 +20,7 @@ _tidegate-router() {
 '--admin-host=[Address to listen on for operators\: /metrics, /fleet, /live, /livez, /readyz]:ADMIN_HOST:_default' \
 '--admin-port=[Port for operators; 0 takes a free one]:ADMIN_PORT:_default' \
 '--max-body-size=[Largest request body, in bytes]:MAX_BODY_SIZE:_default' \
+'--max-body-memory=[Bytes that the bodies of all requests may take together, from the first byte to the head of the answer; a request that finds no room is refused]:MAX_BODY_MEMORY:_default' \
 '--worker-threads=[Threads that serve clients; each has connections to backends of its own \[default\: one for each core\]]:WORKER_THREADS:_default' \
 '--keep-alive=[Seconds of silence in a stream after which a comment keeps it open]:KEEP_ALIVE:_default' \
 '--drain-timeout=[Seconds that running requests get to end after SIGTERM or Ctrl-C; a second signal exits at once]:DRAIN_TIMEOUT:_default' \

@@ -53,6 +53,8 @@ pub struct Config {
     pub security: Security,
     /// Largest request body, in bytes.
     pub max_body_size: usize,
+    /// What the bodies of all requests may take together, in bytes.
+    pub max_body_memory: usize,
     /// Threads that serve clients.
     pub worker_threads: NonZero<usize>,
     /// Silence in a stream after which a comment is sent.
@@ -113,6 +115,7 @@ impl Config {
             admin_host,
             admin_port: checks.whole("admin-port", &flags.admin_port, 0..=u16::MAX),
             max_body_size: checks.whole("max-body-size", &flags.max_body_size, 1024..=1 << 30),
+            max_body_memory: body_memory(&mut checks, flags),
             worker_threads: worker_threads(&mut checks, flags.worker_threads.as_deref()),
             keep_alive: checks.seconds("keep-alive", &flags.keep_alive, 0.1..=3600.0),
             drain_timeout: checks.seconds("drain-timeout", &flags.drain_timeout, 0.0..=86_400.0),
@@ -220,6 +223,12 @@ fn backends_file(checks: &mut FlagChecks, flags: &Flags) -> Option<BackendsFile>
             checks.refuse("backends-file", path, format_args!("a TOML list of backends ({error})"));
         })
         .ok()
+}
+
+fn body_memory(checks: &mut FlagChecks, flags: &Flags) -> usize {
+    // A limit that is none is said beside this.
+    let one = flags.max_body_size.trim().parse().unwrap_or(1024);
+    checks.whole("max-body-memory", &flags.max_body_memory, one..=1 << 40)
 }
 
 fn worker_threads(checks: &mut FlagChecks, text: Option<&str>) -> NonZero<usize> {

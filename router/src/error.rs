@@ -39,6 +39,8 @@ pub enum ErrorKind {
     MethodNotAllowed,
     /// The body is larger than `--max-body-size`.
     BodyTooLarge,
+    /// The bodies of all requests together take `--max-body-memory`.
+    BodyMemory,
     /// The headers are larger than any honest client's.
     HeadersTooLarge,
     /// The content type is not JSON.
@@ -55,7 +57,7 @@ impl ErrorKind {
         match self {
             Self::Rejected(Reason::NoBackend | Reason::UnknownPool) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Rejected(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Draining | Self::LedgerUnavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Draining | Self::LedgerUnavailable | Self::BodyMemory => StatusCode::SERVICE_UNAVAILABLE,
             Self::Timeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Backend => StatusCode::BAD_GATEWAY,
             Self::InvalidRequest => StatusCode::BAD_REQUEST,
@@ -86,6 +88,7 @@ impl ErrorKind {
             Self::UnknownPath => "unknown_url",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::BodyTooLarge => "request_too_large",
+            Self::BodyMemory => "body_memory",
             Self::HeadersTooLarge => "headers_too_large",
             Self::UnsupportedMediaType => "unsupported_media_type",
             Self::BodyIncomplete => "incomplete_body",
@@ -111,7 +114,7 @@ impl ErrorKind {
 
     /// True for refusals that carry the reason and the retry headers.
     pub fn is_refusal(self) -> bool {
-        matches!(self, Self::Rejected(_) | Self::Draining | Self::LedgerUnavailable)
+        matches!(self, Self::Rejected(_) | Self::Draining | Self::LedgerUnavailable | Self::BodyMemory)
     }
 }
 

@@ -99,6 +99,9 @@ pub struct Flags {
     /// Largest request body, in bytes.
     #[arg(long, env = "TIDEGATE_MAX_BODY_SIZE", default_value = "10485760", help_heading = "Listening")]
     pub max_body_size: String,
+    /// Bytes that the bodies of all requests may take together, from the first byte to the head of the answer; a request that finds no room is refused.
+    #[arg(long, env = "TIDEGATE_MAX_BODY_MEMORY", default_value = "1073741824", help_heading = "Listening")]
+    pub max_body_memory: String,
     /// Threads that serve clients; each has connections to backends of its own [default: one for each core].
     #[arg(long, env = "TIDEGATE_WORKER_THREADS", help_heading = "Listening")]
     pub worker_threads: Option<String>,

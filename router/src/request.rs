@@ -47,7 +47,9 @@ use crate::names::Destination;
 use access::Notes;
 use bytes::Bytes;
 use http::{HeaderMap, Uri};
+use std::sync::Arc;
 use tidegate_admission::{Caller, Class, Priority};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::Instant;
 
 /// A request that was read whole and may ask for admission.
@@ -59,6 +61,8 @@ pub struct Job {
     pub headers: HeaderMap,
     /// The body, forwarded byte for byte but for the model's name where the client used another one.
     pub body: Bytes,
+    /// The room that the body takes of what all bodies share, where it is no small one.
+    pub room: Option<Arc<OwnedSemaphorePermit>>,
     /// The model, as its backends name it.
     pub model: String,
     /// The pool that serves it.

@@ -22,6 +22,7 @@ use anyhow::Context;
 use futures_util::future::{BoxFuture, FutureExt};
 use std::sync::Arc;
 use std::time::Duration;
+use tidegate_serve::body::BodyRoom;
 use tidegate_serve::crowd::ConnectionLimits;
 use tidegate_serve::listen::{self, Entrance, Patience};
 use tidegate_serve::supervisor;
@@ -162,6 +163,7 @@ async fn assemble(
     let confirmer = Confirmer::new(upstream.clone(), config.abandon_grace);
     let balance = Balance::new(config.balance, config.session_header.clone());
     Ok(Shared {
+        bodies: BodyRoom::new(config.max_body_memory),
         desk: Arc::new(Desk::new(ledger.clone(), confirmer, metrics.clone(), router_id, balance)),
         catalogue: Catalogue::new(&config.pools, Duration::from_micros(config.limits.pool_memory)),
         keys,

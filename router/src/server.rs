@@ -61,6 +61,7 @@ fn way(route: &'static str, shared: &Shared, keys: Option<KeyStore>, timed: bool
             draining: shared.draining.clone(),
             request_timeout: config.request_timeout,
             max_body_size: config.max_body_size,
+            bodies: shared.bodies.clone(),
             max_priority: config.max_client_priority,
         },
         keep_alive: config.keep_alive,

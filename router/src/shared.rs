@@ -12,6 +12,7 @@ use crate::request::permit::Desk;
 use crate::upstream::Upstream;
 use std::sync::Arc;
 use std::time::{SystemTime, UNIX_EPOCH};
+use tidegate_serve::body::BodyRoom;
 use tidegate_telemetry::metrics::RouterMetrics;
 use tokio_util::sync::CancellationToken;
 
@@ -20,6 +21,8 @@ use tokio_util::sync::CancellationToken;
 pub struct Shared {
     /// The flags, checked.
     pub config: Arc<Config>,
+    /// What the bodies of all requests share.
+    pub bodies: BodyRoom,
     /// The ledger and the guards' duties.
     pub desk: Arc<Desk>,
     /// Which pool serves which model.

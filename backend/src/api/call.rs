@@ -118,9 +118,9 @@ fn attempt(headers: &HeaderMap) -> String {
 }
 
 async fn read(headers: &HeaderMap, body: Body, limit: usize, deadline: Instant) -> Result<Bytes, ApiError> {
-    match timeout_at(deadline, tidegate_serve::body::read(headers, body, limit)).await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(BodyError::TooLarge)) => Err(too_large(limit)),
+    match timeout_at(deadline, tidegate_serve::body::read(headers, body, limit, None)).await {
+        Ok(Ok(body)) => Ok(body.bytes),
+        Ok(Err(BodyError::TooLarge | BodyError::NoRoom)) => Err(too_large(limit)),
         Ok(Err(BodyError::Incomplete(how))) => {
             let message = format!("The body ended before it was complete: {how}.");
             Err(ApiError::new(ErrorKind::Invalid("incomplete_body"), message))

@@ -14,9 +14,10 @@ use bytes::Bytes;
 use http::{HeaderMap, Request, header, request::Parts};
 use serde::Deserialize;
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 use tidegate_admission::{Class, Priority};
-use tidegate_serve::body::BodyError;
+use tidegate_serve::body::{BodyError, BodyRoom, WholeBody};
 use tidegate_wire::header as names;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +40,8 @@ pub struct Intake {
     pub request_timeout: Duration,
     /// `--max-body-size`, in bytes.
     pub max_body_size: usize,
+    /// What the bodies of all requests share: `--max-body-memory`.
+    pub bodies: BodyRoom,
     /// `--max-client-priority`: the highest class that a client may ask for.
     pub max_priority: Priority,
 }
@@ -51,7 +54,7 @@ impl Intake {
         arrived: Instant,
         notes: &Notes,
     ) -> Result<Box<Job>, Error> {
-        let (parts, body) = request.into_parts();
+        let (mut parts, body) = request.into_parts();
         let timeout = self.timeout(&parts.headers);
         let deadline = arrived + timeout.as_ref().copied().unwrap_or(self.request_timeout);
         // The body comes first, whatever else is wrong: a refusal while the client still writes would cut itself off.
@@ -67,15 +70,16 @@ impl Intake {
         }
         timeout?;
         check_content_type(&parts.headers)?;
-        let envelope = Envelope::read(&body).await?;
+        let envelope = Envelope::read(&body.bytes).await?;
+        forwarded::note(&mut parts.headers, &parts.uri, parts.extensions.get());
         self.job(parts, body, &envelope, (arrived, deadline), notes.clone())
     }
 
     /// What a request that was read whole asks for.
     fn job(
         &self,
-        mut parts: Parts,
-        body: Bytes,
+        parts: Parts,
+        WholeBody { bytes: body, room }: WholeBody,
         envelope: &Envelope,
         (arrived, deadline): (Instant, Instant),
         notes: Notes,
@@ -88,11 +92,11 @@ impl Intake {
         let reserved = envelope.reserved(body.len());
         let (priority, caller) = tenant::rights(&parts.extensions, &envelope.model, priority, reserved)?;
         notes.asked(&envelope.model, priority, envelope.stream);
-        forwarded::note(&mut parts.headers, &parts.uri, parts.extensions.get());
         Ok(Box::new(Job {
             target: parts.uri,
             headers: parts.headers,
             body: if to.model == envelope.model { body } else { model::renamed(&body, &to.model) },
+            room: room.map(Arc::new),
             model: to.model,
             pool: to.pool,
             fallback: to.fallback,
@@ -123,8 +127,13 @@ impl Intake {
         Ok(self.request_timeout.min(Duration::from_millis(asked)))
     }
 
-    async fn collect(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Error> {
-        tidegate_serve::body::read(headers, body, self.max_body_size).await.map_err(|error| match error {
+    async fn collect(&self, headers: &HeaderMap, body: Body) -> Result<WholeBody, Error> {
+        let read = tidegate_serve::body::read(headers, body, self.max_body_size, Some(&self.bodies)).await;
+        read.map_err(|error| match error {
+            BodyError::NoRoom => Error::new(
+                ErrorKind::BodyMemory,
+                "this router has too many large requests in hand; another one may serve you",
+            ),
             BodyError::TooLarge => {
                 let message = format!("the request's body is larger than {} bytes", self.max_body_size);
                 Error::new(ErrorKind::BodyTooLarge, message)

@@ -3,10 +3,11 @@
 use super::scene::{Besieged, rest};
 use http::StatusCode;
 use std::collections::BTreeSet;
+use std::time::Duration;
 use tidegate_tests::client::Client;
 use tidegate_tests::redis::RedisServer;
 use tidegate_tests::wait;
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
 const POST: &str = "POST /v1/chat/completions HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n";
@@ -100,6 +101,40 @@ async fn bodies_without_an_end_are_refused() {
     let ends = futures_util::future::join_all(sockets);
     tokio::join!(ends, router.serves_others());
     router.has_held().await;
+}
+
+#[tokio::test]
+async fn many_bodies_that_do_not_end_share_a_bound() {
+    let router = Besieged::start(&["--max-body-memory", "16777216"]).await;
+    let head = format!("{POST}transfer-encoding: chunked\r\n\r\n");
+    let piece = format!("400000\r\n{}\r\n", "x".repeat(0x40_0000));
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        let mut socket = router.connect(head.as_bytes()).await;
+        socket.write_all(piece.as_bytes()).await.unwrap();
+        held.push(socket);
+    }
+    // What is refused is read on for some seconds, so that its client sees the refusal.
+    let answers = held.iter_mut().map(|socket| async move {
+        let mut answer = vec![0; 4096];
+        let read = tokio::time::timeout(Duration::from_secs(8), socket.read(&mut answer)).await;
+        read.ok().map(|length| String::from_utf8_lossy(&answer[..length.unwrap()]).into_owned())
+    });
+    let answers = futures_util::future::join_all(answers).await;
+    for answer in answers.iter().flatten() {
+        assert!(answer.starts_with("HTTP/1.1 503") && answer.contains("body_memory"), "{answer}");
+        assert!(answer.contains("retry-after"), "{answer}");
+    }
+    let refused = answers.iter().flatten().count();
+    assert!(refused >= 30, "{refused} of 40 were refused");
+    router.has_held().await;
+    let large = "x".repeat(6 << 20);
+    assert_eq!(router.asks(&large).await, StatusCode::SERVICE_UNAVAILABLE);
+    drop(held);
+    wait::until("there is room again", || async {
+        (router.asks(&large).await == StatusCode::OK).then_some(())
+    })
+    .await;
 }
 
 /// Whose keys there are in Redis. What a pool has comes and goes; its own name stands in braces.

@@ -51,6 +51,11 @@ impl Besieged {
         socket
     }
 
+    /// What a request with this prompt is answered with, on a connection of its own.
+    pub(crate) async fn asks(&self, prompt: &str) -> StatusCode {
+        Client::new(&self.base).chat(MODEL, prompt).await.status
+    }
+
     /// Serves others now, on a connection of their own.
     pub(crate) async fn serves_others(&self) {
         assert_eq!(Client::new(&self.base).chat(MODEL, "others").await.status, StatusCode::OK);

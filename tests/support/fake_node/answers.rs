@@ -4,7 +4,7 @@ use super::account::{Node, Running};
 use super::{MODEL, Plan, work_of};
 use axum::Router;
 use axum::body::Body;
-use axum::extract::State;
+use axum::extract::{DefaultBodyLimit, State};
 use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
@@ -24,7 +24,8 @@ pub(super) fn paths(node: Node) -> Router {
     if node.setup.own {
         app = app.route(NODE_PATH, get(report));
     }
-    app.with_state(node)
+    // What a request may be long is the router's to say.
+    app.layer(DefaultBodyLimit::disable()).with_state(node)
 }
 
 async fn models(State(node): State<Node>) -> Json<Value> {
