@@ -63,6 +63,15 @@ impl GuardedBody {
         self
     }
 
+    /// Ends it at once where the backend has sent a head alone: hyper asks for nothing behind such a one.
+    #[must_use]
+    pub fn ended_if_empty(mut self) -> Self {
+        if self.inner.as_ref().is_some_and(HttpBody::is_end_stream) {
+            self.finish();
+        }
+        self
+    }
+
     fn finish(&mut self) {
         self.inner = None;
         self.call.finished();

@@ -122,7 +122,7 @@ impl Dispatch {
         };
         let body = GuardedBody::new(body, permit, call, job.deadline).failed_if(!succeeded);
         let body = if is_stream { body.streaming(self.keep_alive) } else { body };
-        Response::from_parts(parts, Body::new(WatchedBody::new(body, job.deadline)))
+        Response::from_parts(parts, Body::new(WatchedBody::new(body.ended_if_empty(), job.deadline)))
     }
 
     /// A 503 may say that the backend was full, not ready yet, or draining: then the ticket goes elsewhere, else it passes unchanged.

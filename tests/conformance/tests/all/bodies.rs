@@ -106,7 +106,8 @@ async fn interim_answers_of_a_backend_are_no_answers() {
 
 #[tokio::test]
 async fn an_answer_without_a_body_is_whole() {
-    let (upstream, router) = Router::one(&[]).await;
+    // Whoever asked for it has not gone: what that leaves behind would stand for so long.
+    let (upstream, router) = Router::one(&["--abandon-grace", "3600"]).await;
     for head in ["HTTP/1.1 204 No Content\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"] {
         upstream.answer(vec![Step::Send(Bytes::from(head))]);
         let mut client = router.connect().await;
