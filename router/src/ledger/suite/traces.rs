@@ -352,6 +352,9 @@ async fn differs(link: &Link, name: &str, trace: &mut Trace, seen: &mut Seen) ->
     None
 }
 
+/// Seeds of traces on which they once differed: the place of a request without a key behind those of tenants.
+const FOUND: [u64; 1] = [3148180725];
+
 fn setting(name: &str, default: u64) -> u64 {
     env::var(name).ok().and_then(|value| value.parse().ok()).unwrap_or(default)
 }
@@ -367,11 +370,14 @@ async fn memory_and_redis_agree_step_by_step() {
         Terms { now: Now::Manual(Arc::clone(&now)), patience: Duration::from_secs(20), ..Terms::default() };
     let link = Link::open(&server.url(), "l7", "nobody", Arc::new(Holdings::default()), terms).await.unwrap();
     let mut seen = Seen::default();
-    for seed in first..first + traces {
+    for (number, seed) in FOUND.into_iter().chain(first..first + traces).enumerate() {
         let mut trace = Trace::new(seed, Arc::clone(&now));
-        let difference = differs(&link, &format!("pool {seed}"), &mut trace, &mut seen).await;
+        let difference = differs(&link, &format!("pool {number}"), &mut trace, &mut seen).await;
         assert_eq!(difference, None, "TIDEGATE_L7_SEED={seed} TIDEGATE_L7_TRACES=1 shows it again");
     }
     println!("{seen:?}");
-    assert!(seen.steps == 80 * traces && (traces < 100 || seen.is_rich(traces)), "{seen:?}");
+    assert!(
+        seen.steps == 80 * (traces + FOUND.len() as u64) && (traces < 100 || seen.is_rich(traces)),
+        "{seen:?}"
+    );
 }
