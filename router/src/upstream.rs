@@ -1,17 +1,19 @@
 //! Connections to backends: pooled HTTP/1.1 or HTTP/2 for those with an address, a direct call for the embedded one.
 
+mod by_url;
 pub mod connector;
+mod http1;
 mod http2;
+mod lent;
 mod whole;
 
 use crate::config::{Proxy, Security};
 use axum::body::Body;
 use connector::Connector;
 use http::{HeaderValue, Request, Response, header};
+use http1::Http1;
 use http2::{Http2, Sent};
-use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_serve::from_files::FromFiles;
@@ -35,15 +37,12 @@ pub struct OwnKey(pub HeaderValue);
 /// A backend that could not be reached, or that broke the connection before it answered.
 #[derive(Debug, thiserror::Error)]
 pub enum UpstreamError {
-    /// Connecting, sending or reading the head failed.
-    #[error("{}", innermost(.0))]
-    Http(#[from] hyper_util::client::legacy::Error),
-    /// No HTTP/2 connection could be opened.
+    /// No connection could be opened.
     #[error("{0}")]
     Connect(Arc<str>),
-    /// An HTTP/2 connection or stream broke before the head.
+    /// The connection or the stream broke before the head.
     #[error("{}", innermost(.0))]
-    Http2(hyper::Error),
+    Http(hyper::Error),
     /// The ledger names the embedded backend, but this process has none.
     #[error("this router embeds no backend")]
     NotEmbedded,
@@ -61,7 +60,7 @@ pub(crate) fn innermost(error: &(dyn std::error::Error + 'static)) -> String {
 /// The connections of one worker.
 #[derive(Debug)]
 struct Clients {
-    http1: Client<Connector, Body>,
+    http1: Http1,
     http2: Http2,
 }
 
@@ -96,10 +95,7 @@ impl Upstream {
         connector.set_keepalive_retries(Some(PROBES));
         let connector = Connector::new(connector, security.backend_tls.clone());
         let clients = || {
-            let http1 = Client::builder(TokioExecutor::new())
-                .pool_idle_timeout(patience.keep_alive)
-                .pool_timer(TokioTimer::new())
-                .build(connector.clone());
+            let http1 = Http1::new(connector.clone(), patience.keep_alive);
             let http2 = Http2::new(connector.clone().offering_http2(), patience.keep_alive);
             Clients { http1, http2 }
         };
@@ -133,7 +129,7 @@ impl Upstream {
             if http2 {
                 return Box::pin(clients.over_http2(url, request)).await;
             }
-            return Ok(clients.http1.request(request).await?.map(Body::new));
+            return clients.http1.send(url, request).await;
         }
         let Some(embedded) = &self.embedded else { return Err(UpstreamError::NotEmbedded) };
         match embedded.clone().oneshot(request).await {
@@ -148,7 +144,7 @@ impl Clients {
     async fn over_http2(&self, url: &str, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
         match self.http2.send(url, request).await? {
             Sent::Answered(response) => Ok(response),
-            Sent::SpeaksHttp1(request) => Ok(self.http1.request(request).await?.map(Body::new)),
+            Sent::SpeaksHttp1(request) => self.http1.send(url, request).await,
         }
     }
 }

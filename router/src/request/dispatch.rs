@@ -13,7 +13,7 @@ use crate::ledger::{End, Grant, HandBack};
 use crate::upstream::{OwnKey, Upstream, UpstreamError};
 use axum::body::Body;
 use bytes::Bytes;
-use http::uri::{Authority, PathAndQuery};
+use http::uri::PathAndQuery;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use http_body_util::{BodyExt, Limited};
 use std::time::Duration;
@@ -23,7 +23,7 @@ use tidegate_wire::header as names;
 use tokio::time::Instant;
 
 /// Headers that belong to one connection (RFC 9110, section 7.6.1) or that the client library sets itself.
-pub(super) const NOT_FORWARDED: [HeaderName; 12] = [
+pub(super) static NOT_FORWARDED: [HeaderName; 12] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
     header::PROXY_AUTHENTICATE,
@@ -217,14 +217,11 @@ fn upstream_request(
 ) -> Result<Request<Body>, Error> {
     let mut request = Request::new(Body::from(job.body.clone()));
     *request.method_mut() = Method::POST;
-    let target = target(&grant.url, &job.target)?;
-    let host = target.authority().and_then(host);
-    *request.uri_mut() = target;
+    *request.uri_mut() = target(&grant.url, &job.target)?;
     let headers = request.headers_mut();
     // With room for what is added below, so that it need not grow.
     headers.reserve(job.headers.len() + 8);
     pass_on(&job.headers, headers);
-    headers.extend(host.map(|host| (header::HOST, host)));
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let remaining = job.deadline.saturating_duration_since(call.sent()).as_millis();
     headers.insert(
@@ -262,13 +259,6 @@ fn target(base: &str, path: &Uri) -> Result<Uri, Error> {
     joined().map_err(|error| {
         Error::new(ErrorKind::Internal, format!("the backend's address '{base}' is no URL: {error}"))
     })
-}
-
-/// What `host` says of a backend. The client library would put it together anew for each request; one that has a password in its
-/// address is left to it.
-fn host(authority: &Authority) -> Option<HeaderValue> {
-    let named = Some(authority.as_str()).filter(|authority| !authority.contains('@'))?;
-    HeaderValue::from_str(named).ok()
 }
 
 /// Copies a client's headers but for what belongs to one connection.
@@ -362,14 +352,6 @@ mod tests {
         let absolute: Uri = "https://public.example.org/v1/models".parse().unwrap();
         assert_eq!(target("http://h:1/base/", &absolute).unwrap(), "http://h:1/base/v1/models");
         assert!(target("no URL", &path).is_err());
-    }
-
-    #[test]
-    fn a_backend_is_named_by_its_address_without_a_password() {
-        let named = |url: &str| host(url.parse::<Uri>().unwrap().authority().unwrap());
-        assert_eq!(named("http://h:1/base").unwrap(), "h:1");
-        assert_eq!(named("http://[::1]:8000").unwrap(), "[::1]:8000");
-        assert_eq!(named("http://user:secret@h:1"), None);
     }
 
     #[test]

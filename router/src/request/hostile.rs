@@ -77,7 +77,7 @@ pub fn headers(bytes: &[u8]) {
 
 /// Nothing that belongs to one connection goes on, and all that does not.
 fn ends_here(came: &HeaderMap, sent: &HeaderMap) {
-    let mut hop: Vec<HeaderName> = NOT_FORWARDED.into();
+    let mut hop = NOT_FORWARDED.to_vec();
     for value in came.get_all(header::CONNECTION) {
         let names = value.as_bytes().split(|byte| *byte == b',');
         let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());

@@ -3,6 +3,7 @@
 //! The pooled client of hyper-util is not used for this: it has one connection for each backend, so that a request waits where that has
 //! no stream left, and it fails all that wait for a connection when the client leaves for whose request it was being opened.
 
+use super::by_url::{ByUrl, Kept};
 use super::connector::{Connector, Opened};
 use super::whole::WholeBody;
 use super::{PROBE_AFTER, PROBES, UpstreamError, innermost};
@@ -11,7 +12,6 @@ use http::{Request, Response, Uri, header};
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -44,7 +44,7 @@ pub(super) struct Http2 {
     builder: Builder<TokioExecutor>,
     /// How long a connection that carries nothing is kept.
     keep_alive: Duration,
-    backends: Mutex<HashMap<String, Arc<Backend>>>,
+    backends: ByUrl<Backend>,
 }
 
 /// What came of a request.
@@ -98,20 +98,19 @@ impl Http2 {
             // A machine that has vanished sends no end. As patient as TCP's own questions: a backend may think for some seconds.
             .keep_alive_interval(PROBE_AFTER)
             .keep_alive_timeout(PROBE_AFTER * PROBES);
-        Self { connector, builder, keep_alive, backends: Mutex::default() }
+        Self { connector, builder, keep_alive, backends: ByUrl::default() }
     }
 
     /// Sends one request to the backend at `url`.
     pub(super) async fn send(&self, url: &str, mut request: Request<Body>) -> Result<Sent, UpstreamError> {
-        let backend = self.backend(url);
+        let backend = self.backends.get(url);
         let mut attempts = 0;
         loop {
             let Way::Http2(Line { mut sender, streams, .. }) = self.way(&backend, url).await? else {
                 return Ok(Sent::SpeaksHttp1(request));
             };
-            // It names headers of one connection, and HTTP/2 has none: `te: trailers` stands for itself. The host is in the target.
+            // It names headers of one connection, and HTTP/2 has none: `te: trailers` stands for itself.
             request.headers_mut().remove(header::CONNECTION);
-            request.headers_mut().remove(header::HOST);
             attempts += 1;
             match sender.try_send_request(request).await {
                 Ok(response) => {
@@ -119,20 +118,10 @@ impl Http2 {
                 }
                 Err(mut error) => match error.take_message() {
                     Some(unsent) if attempts < ATTEMPTS => request = unsent,
-                    _ => return Err(UpstreamError::Http2(error.into_error())),
+                    _ => return Err(UpstreamError::Http(error.into_error())),
                 },
             }
         }
-    }
-
-    fn backend(&self, url: &str) -> Arc<Backend> {
-        let mut backends = self.backends.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(backend) = backends.get(url) {
-            return backend.clone();
-        }
-        // Those that have left the fleet leave nothing behind.
-        backends.retain(|_, backend| Arc::strong_count(backend) > 1 || !backend.lines().open.is_empty());
-        backends.entry(url.to_owned()).or_default().clone()
     }
 
     /// A connection with room for one more stream; a new one where there is none.
@@ -201,6 +190,12 @@ impl Backend {
 
     fn lines(&self) -> MutexGuard<'_, Lines> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Kept for Backend {
+    fn is_empty(&self) -> bool {
+        self.lines().open.is_empty()
     }
 }
 

@@ -55,6 +55,10 @@ struct State {
     /// False for one that answers before it has read a request's body.
     reads: AtomicBool,
     seen: Mutex<Vec<Message>>,
+    /// The router's port for each of them.
+    ports: Mutex<Vec<u16>>,
+    /// Ports whose connections the router has closed between two requests.
+    left: Mutex<Vec<u16>>,
     /// When the router closed a connection that was held.
     closed: Mutex<Vec<Instant>>,
     parked: Notify,
@@ -84,6 +88,8 @@ impl Upstream {
             script: Mutex::new(Arc::new(|_| vec![Step::send(json("{}"))])),
             reads: AtomicBool::new(true),
             seen: Mutex::default(),
+            ports: Mutex::default(),
+            left: Mutex::default(),
             closed: Mutex::default(),
             parked: Notify::new(),
         });
@@ -140,6 +146,19 @@ impl Upstream {
         self.seen().pop().unwrap()
     }
 
+    /// For each of these requests, the port that it came from: one for each connection.
+    pub fn ports(&self) -> Vec<u16> {
+        self.state.ports.lock().unwrap().clone()
+    }
+
+    /// Waits until the router closes the connection from this port, which carries nothing.
+    pub async fn left(&self, port: u16) {
+        wait::until("the router closes a connection that is not used", || async {
+            self.state.left.lock().unwrap().contains(&port).then_some(())
+        })
+        .await;
+    }
+
     /// Waits for the request of this number, from 1.
     pub async fn asked(&self, number: usize) {
         wait::until("a request upstream", || async { (self.seen().len() >= number).then_some(()) }).await;
@@ -179,8 +198,13 @@ pub const LAST: &[u8] = b"0\r\n\r\n";
 
 async fn serve(stream: TcpStream, state: Arc<State>) {
     stream.set_nodelay(true).unwrap();
+    let port = stream.peer_addr().unwrap().port();
     let mut reader = Reader::new(stream);
-    while let Ok(Some(mut request)) = reader.head().await {
+    while let Ok(head) = reader.head().await {
+        let Some(mut request) = head else {
+            state.left.lock().unwrap().push(port);
+            return;
+        };
         if request.start.starts_with("GET ") {
             // Each such question comes on a connection of its own, so that a parked upstream is asked none.
             let _sent = reader.stream.write_all(own(&request, &state).as_bytes()).await;
@@ -191,6 +215,7 @@ async fn serve(stream: TcpStream, state: Arc<State>) {
         }
         let script = state.script.lock().unwrap().clone();
         let steps = script(&request);
+        state.ports.lock().unwrap().push(port);
         state.seen.lock().unwrap().push(request);
         if !play(&mut reader, steps, &state).await {
             return;

@@ -6,6 +6,7 @@ mod bodies;
 mod breaks;
 mod browsers;
 mod cancel;
+mod connections;
 mod drain;
 mod events;
 mod headers;
