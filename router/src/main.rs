@@ -3,6 +3,7 @@
 use clap::Parser;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use tidegate_memory as _;
 use tidegate_router::config::{Config, Fleet};
 use tidegate_router::flags::{Command, Flags};
 use tidegate_router::run::{Listeners, run};
