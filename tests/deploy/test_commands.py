@@ -21,7 +21,7 @@ from cluster import Cluster, free_ports  # noqa: E402
 BIN = Path(os.environ["TIDEGATE_TEST_BIN"])
 CLEAN = {name: value for name, value in os.environ.items() if not name.startswith(("TIDEGATE_", "OTEL_", "RUST_LOG"))}
 # Those that start servers, build, or need what is not here: a cluster, Docker, systemd, root, the network. `deploy/fleet` has its own tests.
-ELSEWHERE = {"cargo", "docker", "kubectl", "helm", "sudo", "systemctl", "pip", "redis-server", "haproxy", "export", "deploy/fleet", "deploy/release", "./tests/run", "python3"}
+ELSEWHERE = {"cargo", "docker", "kubectl", "helm", "sudo", "systemctl", "pip", "redis-server", "haproxy", "export", "deploy/fleet", "deploy/release", "./tests/run", "python3", "rustup"}
 
 
 @pytest.fixture(scope="module")

@@ -202,6 +202,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--venvs", type=Path, help="where virtual environments with proxies from PyPI are made and kept")
     parser.add_argument("--only", help="names of proxies, with commas between")
+    parser.add_argument("--router", type=Path, default=BIN / "tidegate-router", help="another build of the router")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--open", type=int, default=1000, help="streams that are open at once for the memory of each")

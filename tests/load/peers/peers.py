@@ -78,10 +78,10 @@ backend out
 
 
 def tidegate(*more: str) -> Command:
-    def command(port: int, mock: str, folder: Path, _: Namespace) -> list:
+    def command(port: int, mock: str, folder: Path, args: Namespace) -> list:
         # As many slots as anybody asks for: what is measured is the way, not the refusals.
         # Without a line per request, as the others.
-        return ["env", "RUST_LOG=warn", BIN / "tidegate-router", "--port", str(port), "--admin-port", "0", "--backend", f"http://{mock}",
+        return ["env", "RUST_LOG=warn", args.router, "--port", str(port), "--admin-port", "0", "--backend", f"http://{mock}",
                 "--backend-slots", "4000", *(word.format(folder=folder) for word in more)]
 
     return command
@@ -135,7 +135,7 @@ ALL = [
     Peer("nginx", nginx, version=said("nginx", "-v")),
     Peer("haproxy", haproxy, version=said("haproxy", "-v")),
     Peer("Tidegate", tidegate(), version=said(BIN / "tidegate-router", "--version")),
-    Peer("Tidegate, account in Redis", tidegate("--redis-url", "unix://{folder}/redis.sock"), helpers=redis, settle=3),
+    Peer("Tidegate (Redis)", tidegate("--redis-url", "unix://{folder}/redis.sock"), helpers=redis, settle=3),
     Peer("vllm-router", python("vllm-router", "vllm-router", *ROUTER), packages=["vllm-router"], probe="/health",
          settle=5, version=installed("vllm-router")),
     Peer("smg", python("smg", "smg", "launch", *ROUTER), packages=["smg"], probe="/health", settle=5,
