@@ -1,5 +1,8 @@
 //! `tidegate-router`: flags, telemetry, sockets, and then [`tidegate_router::run`]; or `tidegate-router top` or `keys`.
 
+mod allocator;
+
+use allocator::Allocator;
 use clap::Parser;
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -14,7 +17,7 @@ use tidegate_telemetry::LogOptions;
 use tidegate_wire::flags::normalise_flags;
 
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: Allocator = Allocator;
 
 // For all but clients' requests: those have threads of their own.
 #[tokio::main(worker_threads = 2)]
