@@ -4,10 +4,9 @@
 //! percentiles of as many requests as are kept.
 
 use foldhash::fast::RandomState;
-use memchr::memmem::FinderRev;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, LazyLock, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 /// Durations of one kind that a second keeps: the newest ones. 2,048 a second are more than percentiles need.
@@ -137,30 +136,11 @@ impl Tally {
     }
 }
 
-/// Tokens in a piece of an answer, as far as its bytes tell without being read as JSON: in a stream the events, of which
-/// each brings about one token; in a whole answer what its usage says.
-pub fn tokens_in(piece: &[u8], is_stream: bool) -> u64 {
-    if is_stream {
-        let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', piece).map(|end| end + 1));
-        return lines.filter(|line| piece[*line..].starts_with(b"data: {")).count() as u64;
-    }
-    // Usage stands behind the choices: the end of the piece is enough.
-    let tail = piece.get(piece.len().saturating_sub(USAGE_TAIL)..).unwrap_or_default();
-    let at = FINDER.rfind(tail);
-    let digits = at.and_then(|at| tail.get(at + USAGE.len()..)).unwrap_or_default().trim_ascii_start();
-    digits
-        .iter()
-        .take_while(|byte| byte.is_ascii_digit())
-        .take(9)
-        .fold(0, |number, digit| number * 10 + u64::from(digit - b'0'))
+/// Events in a piece of a stream, of which each brings about one token, as far as its bytes tell without being read as JSON.
+pub fn events_in(piece: &[u8]) -> u64 {
+    let lines = std::iter::once(0).chain(memchr::memchr_iter(b'\n', piece).map(|end| end + 1));
+    lines.filter(|line| piece[*line..].starts_with(b"data: {")).count() as u64
 }
-
-/// What stands before the number of tokens in a whole answer.
-const USAGE: &[u8] = b"\"completion_tokens\":";
-/// Finds it, from the end.
-static FINDER: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(USAGE));
-/// Bytes at the end of a piece that are looked through for it.
-const USAGE_TAIL: usize = 768;
 
 #[cfg(test)]
 mod tests {
@@ -208,16 +188,10 @@ mod tests {
     }
 
     #[test]
-    fn tokens_are_told_from_the_bytes() {
+    fn events_are_told_from_the_bytes() {
         let stream =
             b"data: {\"choices\":[]}\n\n: keep-alive\n\ndata: {\"a\":\"data: {\"}\n\ndata: [DONE]\n\n";
-        assert_eq!(tokens_in(stream, true), 2);
-        let whole = br#"{"choices":[],"usage":{"prompt_tokens":9,"completion_tokens": 17,"completion_tokens_details":{"x":1}}}"#;
-        assert_eq!(tokens_in(whole, false), 17);
-        for none in [&b""[..], b"{}", b"\"completion_tokens\":", b"\"completion_tokens\":null}", b"\xff\xff"]
-        {
-            assert_eq!(tokens_in(none, false), 0);
-        }
-        assert_eq!(tokens_in(b"\"completion_tokens\":99999999999999999999}", false), 999_999_999);
+        assert_eq!(events_in(stream), 2);
+        assert_eq!((events_in(b""), events_in(b"\xff\xff")), (0, 0));
     }
 }

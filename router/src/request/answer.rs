@@ -3,7 +3,7 @@
 use super::access::AccessLine;
 use super::dispatch::is_event_stream;
 use super::way::Way;
-use crate::tally::{PoolTally, tokens_in};
+use crate::tally::{PoolTally, events_in};
 use axum::body::Body;
 use bytes::Bytes;
 use http::{Response, StatusCode, header};
@@ -13,6 +13,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tidegate_telemetry::metrics::{RouterMetrics, TraceLabel};
 use tokio::time::Instant;
+
+/// Most tokens that are counted for one whole answer: more than any model's context.
+const MOST_TOKENS: u64 = 1 << 32;
 
 /// Counts an answer of `pool` as it passes; `line` is written at its end.
 pub(super) fn counted(
@@ -39,7 +42,7 @@ pub(super) fn counted(
             is_stream,
             tally,
             answering: false,
-            _line: line,
+            line,
         })
     })
 }
@@ -61,26 +64,36 @@ struct CountedBody {
     /// Something of the answer itself has passed.
     answering: bool,
     /// The last field: what is below has noted all that it knows when it is dropped.
-    _line: AccessLine,
+    line: AccessLine,
 }
 
 impl CountedBody {
     /// Counts what flows to the client. The comments that keep a waiting stream open are no beginning of an answer.
     fn flowed(&mut self, piece: &[u8]) {
         let Some(tally) = &self.tally else { return };
-        let tokens = tokens_in(piece, self.is_stream);
-        if tokens > 0 {
-            tally.tokens(tokens);
+        let events = if self.is_stream { events_in(piece) } else { 0 };
+        if events > 0 {
+            tally.tokens(events);
         }
-        if !self.answering && (tokens > 0 || !self.is_stream) {
+        if !self.answering && (events > 0 || !self.is_stream) {
             self.answering = true;
             tally.first_token(self.arrived.elapsed());
         }
+    }
+
+    /// Tokens of a whole answer, which it tells at its end.
+    fn told_tokens(&self) -> Option<u64> {
+        let usage = if self.is_stream { None } else { self.line.notes.facts().usage };
+        // No backend's word makes a second's sum overflow.
+        usage.map(|usage| usage.completion_tokens.min(MOST_TOKENS))
     }
 }
 
 impl Drop for CountedBody {
     fn drop(&mut self) {
+        if let (Some(tally), Some(tokens)) = (&self.tally, self.told_tokens()) {
+            tally.tokens(tokens);
+        }
         let (status, took) = (self.status.as_u16(), self.arrived.elapsed());
         self.metrics.answered(&self.pool, self.route, status, took, self.trace.take());
     }

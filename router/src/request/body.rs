@@ -117,13 +117,14 @@ impl GuardedBody {
                 stream.passed(data);
             }
         }
+        if let Some(trailers) = frame.trailers_ref() {
+            self.call.trailers(trailers);
+        }
         // hyper does not ask again after the last byte of a body whose length it knows.
         if self.inner.as_ref().is_some_and(HttpBody::is_end_stream) {
             self.finish();
         }
-        let Some(trailers) = frame.trailers_ref() else { return Some(frame) };
-        self.call.trailers(trailers);
-        None
+        frame.is_data().then_some(frame)
     }
 }
 

@@ -103,9 +103,9 @@ impl Call {
         self.usage = usage::read(trailers);
     }
 
-    /// What it has cost, as far as the backend has told.
+    /// What a whole answer has cost, as far as the backend has told.
     pub(super) fn usage(&self) -> Option<Usage> {
-        self.usage.or_else(|| self.end.usage())
+        self.usage
     }
 
     /// Whether a stream has told its end, although more may seem to come.
@@ -115,6 +115,8 @@ impl Call {
 
     /// The whole answer has passed, which is what the client asked for or the backend's own error.
     pub(super) fn finished(&mut self) {
+        self.usage = self.usage.or_else(|| self.end.usage());
+        self.notes.facts().usage = self.usage;
         let succeeded = self.status.is_none_or(|status| status.is_success());
         self.ended = Some(if succeeded { Ok(()) } else { Err(BY_STATUS) });
     }
@@ -148,7 +150,8 @@ impl Call {
 impl Drop for Call {
     fn drop(&mut self) {
         let ended = self.ended.unwrap_or(Err(CLIENT_GONE));
-        let usage = self.usage();
+        // One that broke off may have told it too.
+        let usage = self.usage.or_else(|| self.end.usage());
         self.notes.facts().usage = usage;
         if let Err(CLIENT_GONE) = ended {
             self.notes.facts().code = Some(CLIENT_GONE);

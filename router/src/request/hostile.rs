@@ -8,7 +8,7 @@ use super::forwarded;
 use super::intake::Envelope;
 use super::model::renamed;
 use super::usage::AnswerEnd;
-use crate::tally::tokens_in;
+use crate::tally::events_in;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri, header};
 use tidegate_serve::listen::Peer;
@@ -35,9 +35,8 @@ pub fn stream(bytes: &[u8]) {
     for piece in text.chunks(usize::from(*size).max(1)) {
         cut.passed(piece);
         end.passed(&Bytes::copy_from_slice(piece));
-        let tokens = tokens_in(piece, true);
+        let tokens = events_in(piece);
         assert!(tokens as usize <= piece.len(), "more events than bytes");
-        tokens_in(piece, false);
     }
     // Whether a line feed is still to be counted is known only to the one that saw what stands before it.
     assert_eq!(whole.is_between_events(), cut.is_between_events());

@@ -5,7 +5,7 @@
 
 use super::Job;
 use super::tenant::BYTES_PER_TOKEN;
-use crate::tally::tokens_in;
+use crate::tally::events_in;
 use tidegate_wire::openai::Usage;
 
 /// The tokens of one attempt.
@@ -27,8 +27,7 @@ impl Meter {
 
     /// A piece of the answer passes.
     pub fn passed(&mut self, piece: &[u8]) {
-        self.answer +=
-            if self.stream { tokens_in(piece, true) } else { piece.len() as u64 / BYTES_PER_TOKEN };
+        self.answer += if self.stream { events_in(piece) } else { piece.len() as u64 / BYTES_PER_TOKEN };
     }
 
     /// The backend has told.
