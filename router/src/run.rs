@@ -80,7 +80,7 @@ pub async fn run(
     let workers = Workers::start(config.worker_threads)
         .context("the threads that serve requests could not be started")?;
     let upstream = Upstream::new(service, &config.proxy, &config.security, &workers);
-    let shared = assemble(config.clone(), upstream, demo, shutdown).await?;
+    let shared = assemble(config.clone(), upstream, demo, shutdown, &workers).await?;
     let discovery = Discovery::new(&shared);
     let mut watchers = watch(&config, embedded, &discovery).await?;
     if let Some(keys) = shared.keys.clone() {
@@ -154,11 +154,12 @@ async fn assemble(
     upstream: Upstream,
     demo: Option<DemoLoad>,
     leaving: CancellationToken,
+    workers: &Workers,
 ) -> anyhow::Result<Shared> {
     let keys = config.api_keys_file.as_deref().map(KeyStore::open).transpose()?;
     let router_id = format!("r{}", &uuid::Uuid::new_v4().simple().to_string()[..12]);
     let metrics = Arc::new(RouterMetrics::new());
-    let ledger = open_ledger(&config, router_id.clone(), metrics.ledger().clone()).await?;
+    let ledger = open_ledger(&config, router_id.clone(), metrics.ledger().clone(), workers).await?;
     let drained = open_drained(&config).await?;
     let confirmer = Confirmer::new(upstream.clone(), config.abandon_grace);
     let balance = Balance::new(config.balance, config.session_header.clone());
@@ -207,7 +208,12 @@ async fn open_store(address: &Address) -> anyhow::Result<Connection> {
     Ok(Connection::open(address.clone(), &terms).await?)
 }
 
-async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics) -> anyhow::Result<Ledger> {
+async fn open_ledger(
+    config: &Config,
+    router_id: String,
+    metrics: LedgerMetrics,
+    workers: &Workers,
+) -> anyhow::Result<Ledger> {
     let options = LedgerOptions {
         router_id,
         limits: config.limits,
@@ -218,7 +224,8 @@ async fn open_ledger(config: &Config, router_id: String, metrics: LedgerMetrics)
     };
     match &config.fleet {
         Fleet::Redis { address, prefix } => {
-            let opened = RedisLedger::connect(address.as_ref(), prefix, config.redis_timeout, options).await;
+            let (address, patience) = (address.as_ref(), config.redis_timeout);
+            let opened = RedisLedger::connect(address, prefix, patience, options, workers).await;
             Ok(Ledger::Redis(opened.context("the ledger in Redis could not be opened")?))
         }
         Fleet::Embedded | Fleet::Static => Ok(Ledger::Memory(MemoryLedger::new(options))),

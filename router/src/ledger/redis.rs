@@ -1,7 +1,7 @@
 //! The account in Redis: one atomic script call per transition, grants pushed to the router that holds the ticket.
 //!
 //! In the order of reading: [`keys`] is how the account is named, [`scripts`] are the transitions (`../lua`), [`reply`]
-//! reads what they answer, [`link`] is the connection with its patience and its subscription, [`glance`] refuses without asking
+//! reads what they answer, [`link`] is the connections with their patience and the subscription, [`glance`] refuses without asking
 //! under pressure, [`keeper`] keeps a pool's account while Redis is out of reach.
 
 mod glance;
@@ -22,6 +22,7 @@ use std::{
 
 use futures_util::future::join_all;
 use tidegate_admission::{Action, Event, Reply, View, snapshot::Snapshot};
+use tidegate_serve::workers::Workers;
 use tidegate_store::IntoAddress;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
@@ -60,17 +61,19 @@ pub struct RedisLedger {
 }
 
 impl RedisLedger {
-    /// Connects to Redis 6.2 or later (or Valkey). All that is written lies under `prefix`. The connection and the task
-    /// that renews this router's lease end when the last clone is dropped.
+    /// Connects to Redis 6.2 or later (or Valkey), each of `workers` over a connection of its own too. All that is written lies under
+    /// `prefix`. The connections and the task that renews this router's lease end when the last clone is dropped.
     pub async fn connect(
         address: impl IntoAddress,
         prefix: &str,
         patience: Duration,
         options: LedgerOptions,
+        workers: &Workers,
     ) -> Result<RedisLedger, LedgerError> {
         let holdings = Arc::new(Holdings::default());
         let terms = Terms { patience, metrics: options.metrics.clone(), ..Terms::default() };
-        let link = Link::open(address, prefix, &options.router_id, Arc::clone(&holdings), terms).await?;
+        let (id, ears) = (&options.router_id, Arc::clone(&holdings));
+        let link = Link::open(address, prefix, id, ears, terms, workers).await?;
         let ledger = RedisLedger::at(link, holdings, options);
         ledger.desk.renew().await?;
         tokio::spawn(keep_lease(Arc::downgrade(&ledger.desk)));
@@ -166,7 +169,7 @@ impl Remote {
         if keeper.is_alone() {
             return;
         }
-        if self.reenter(pool, keeper).await {
+        if self.link.answers(pool).await && self.reenter(pool, keeper).await {
             keeper.set_lost(false);
             return;
         }

@@ -75,6 +75,12 @@ impl Workers {
         self.all.len()
     }
 
+    /// The runtimes of those that are threads of their own.
+    fn threads(&self) -> Arc<[Handle]> {
+        let threads = if self._end.is_some() { &*self.all } else { &[] };
+        threads.iter().map(|worker| worker.runtime.clone()).collect()
+    }
+
     /// The one with the fewest connections gets one more.
     pub(crate) fn engage(&self) -> (&Handle, Place) {
         let fewest = self.all.iter().min_by_key(|worker| worker.connections.load(Ordering::Relaxed));
@@ -100,18 +106,21 @@ fn work(number: usize, runtime: &Runtime, end: &CancellationToken) {
 pub struct PerWorker<T> {
     /// The workers' own in their order, then that of all others.
     all: Arc<[T]>,
+    /// The workers' runtimes.
+    runtimes: Arc<[Handle]>,
 }
 
 impl<T> Clone for PerWorker<T> {
     fn clone(&self) -> Self {
-        Self { all: self.all.clone() }
+        Self { all: self.all.clone(), runtimes: self.runtimes.clone() }
     }
 }
 
 impl<T> PerWorker<T> {
     /// One for each of `workers`, and one for all others.
     pub fn new(workers: &Workers, make: impl FnMut() -> T) -> Self {
-        Self { all: std::iter::repeat_with(make).take(workers.count() + 1).collect() }
+        let runtimes = workers.threads();
+        Self { all: std::iter::repeat_with(make).take(runtimes.len() + 1).collect(), runtimes }
     }
 
     /// The one of the thread that asks.
@@ -119,6 +128,49 @@ impl<T> PerWorker<T> {
     pub fn get(&self) -> &T {
         let others = self.all.len() - 1;
         &self.all[NUMBER.get().filter(|number| *number < others).unwrap_or(others)]
+    }
+}
+
+impl<T: Clone + Send + 'static> PerWorker<T> {
+    /// What each of `workers` makes for itself on its own thread, so that what is spawned there stays there; `others` is that of all
+    /// other threads.
+    ///
+    /// # Errors
+    /// The first error of those that make theirs.
+    pub async fn made_there<E, F>(workers: &Workers, others: T, make: impl Fn() -> F) -> Result<Self, E>
+    where
+        E: Send + 'static,
+        F: Future<Output = Result<T, E>> + Send + 'static,
+    {
+        let shared = Self::new(workers, || others.clone());
+        let mut all = shared.on_each_thread(|_| make()).await.into_iter().collect::<Result<Vec<_>, _>>()?;
+        // A worker that has ended needs none.
+        all.resize(shared.runtimes.len(), others.clone());
+        all.push(others);
+        Ok(Self { all: all.into(), ..shared })
+    }
+
+    /// Does something with each worker's own on its thread, and with that of all others on this one. Workers that have ended do
+    /// nothing.
+    pub async fn on_each<R, F>(&self, work: impl Fn(T) -> F) -> Vec<R>
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        let others = work(self.all[self.runtimes.len()].clone());
+        let (mut done, last) = futures_util::future::join(self.on_each_thread(work), others).await;
+        done.push(last);
+        done
+    }
+
+    async fn on_each_thread<R, F>(&self, work: impl Fn(T) -> F) -> Vec<R>
+    where
+        R: Send + 'static,
+        F: Future<Output = R> + Send + 'static,
+    {
+        let each = self.runtimes.iter().zip(self.all.iter());
+        let working: Vec<_> = each.map(|(runtime, own)| runtime.spawn(work(own.clone()))).collect();
+        futures_util::future::join_all(working).await.into_iter().flatten().collect()
     }
 }
 
@@ -143,6 +195,21 @@ mod tests {
         // Whoever has let one go gets the next one.
         places.swap_remove(4);
         assert!(Arc::ptr_eq(&workers.engage().1.0, &workers.all[1].connections));
+    }
+
+    #[tokio::test]
+    async fn each_makes_its_own_on_its_thread() {
+        let workers = Workers::start(NonZero::new(2).unwrap()).unwrap();
+        let made = PerWorker::made_there(&workers, None, || async { Result::<_, ()>::Ok(NUMBER.get()) });
+        let made = made.await.unwrap();
+        assert_eq!(*made.all, [Some(0), Some(1), None]);
+        let there = made.on_each(|own| async move { (own, NUMBER.get()) }).await;
+        assert!(there.len() == 3 && there.iter().all(|(own, number)| own == number), "{there:?}");
+        let refused = PerWorker::made_there(&workers, 0, || async { Err("none") });
+        assert_eq!(refused.await.unwrap_err(), "none");
+        let here = Workers::here();
+        let made = PerWorker::made_there(&here, 7, || async { Result::<_, ()>::Ok(1) }).await;
+        assert_eq!(*made.unwrap().all, [7]);
     }
 
     #[tokio::test]

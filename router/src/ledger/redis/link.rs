@@ -1,5 +1,9 @@
-//! The router's connection to Redis: one multiplexed RESP3 connection (to each node, where Redis is a cluster) for calls and
-//! pushes, which comes back by itself.
+//! The router's connections to Redis, which come back by themselves: a multiplexed RESP3 connection (to each node, where Redis is a
+//! cluster) for what the router says of itself and what is pushed to it, and one more for each worker, so that a request's
+//! calls wake no other thread.
+//!
+//! Nothing rests on the order of calls over different connections. A call that was given up may arrive late, behind what has been said
+//! since; what it takes is found and freed by the next two renewals, as with a connection that broke.
 
 use std::{
     future::Future,
@@ -15,12 +19,14 @@ use redis::{
     from_redis_value,
 };
 use tidegate_admission::{Event, Reason, View, snapshot::Snapshot};
+use tidegate_serve::workers::{PerWorker, Workers};
 use tidegate_store::{Connection, IntoAddress};
 use tidegate_telemetry::metrics::LedgerMetrics;
 use tokio::time::{Instant, timeout};
 
 use super::{
-    LedgerError, keys,
+    LedgerError,
+    keys::{self, Keys},
     reply::{self, Answer},
     scripts::{self, Scripts},
 };
@@ -31,11 +37,11 @@ const PATIENCE: Duration = Duration::from_millis(50);
 /// Time that the first connection may take.
 const CONNECT_PATIENCE: Duration = Duration::from_secs(2);
 
-/// One router's connection.
+/// One router's connections.
 pub(in crate::ledger) struct Link {
-    connection: Connection,
+    connections: PerWorker<Connection>,
     scripts: Scripts,
-    prefix: String,
+    keys: Keys,
     channel: String,
     terms: Terms,
     /// Set when the connection breaks: what was under way, and what Redis kept, may be gone.
@@ -82,18 +88,19 @@ impl Now {
 
 impl std::fmt::Debug for Link {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Link").field("prefix", &self.prefix).finish_non_exhaustive()
+        f.debug_struct("Link").field("keys", &self.keys).finish_non_exhaustive()
     }
 }
 
 impl Link {
-    /// Connects, subscribes to what becomes of the router's tickets, and loads the scripts.
+    /// Connects, each of `workers` for itself too, subscribes to what becomes of the router's tickets, and loads the scripts.
     pub(in crate::ledger) async fn open(
         address: impl IntoAddress,
         prefix: &str,
         router_id: &str,
         holdings: Arc<Holdings>,
         terms: Terms,
+        workers: &Workers,
     ) -> Result<Link, LedgerError> {
         let address = address.into_address().map_err(|error| LedgerError::Address(error.to_string()))?;
         let (scripts, channel) = (Scripts::new(), keys::channel(prefix));
@@ -106,15 +113,24 @@ impl Link {
             pushes: Some(Arc::new(move |push| pushes.take(push))),
         };
         let opened = async {
-            let mut connection = Connection::open(address, &settings).await?;
+            let mut connection = Connection::open(address.clone(), &settings).await?;
             connection.subscribe(format!("{channel}{router_id}")).await?;
             for script in scripts.all() {
                 script.load_async(&mut connection).await?;
             }
-            RedisResult::Ok(connection)
+            let another = || {
+                let (address, settings) = (address.clone(), settings.clone());
+                async move { Connection::open(address, &settings).await }
+            };
+            PerWorker::made_there(workers, connection, another).await
         };
-        let connection = within(CONNECT_PATIENCE, opened).await?;
-        Ok(Link { connection, scripts, prefix: prefix.to_owned(), channel, terms, broken })
+        let connections = within(CONNECT_PATIENCE, opened).await?;
+        Ok(Link { connections, scripts, keys: Keys::new(prefix), channel, terms, broken })
+    }
+
+    /// That of this thread.
+    fn connection(&self) -> Connection {
+        self.connections.get().clone()
     }
 
     /// Whether the connection has broken since this was last asked.
@@ -122,16 +138,20 @@ impl Link {
         self.broken.swap(false, Ordering::Relaxed)
     }
 
-    /// Whether the node that has a pool's account answers in time.
+    /// Whether the node that has a pool's account answers in time, over every connection: one that is still on its way back would fail
+    /// the requests of its worker.
     pub(in crate::ledger) async fn answers(&self, pool: &str) -> bool {
-        let mut connection = self.connection.clone();
-        let keys = keys::of_pool(&self.prefix, pool);
-        within(self.terms.patience, connection.exists::<_, ()>(keys.first())).await.is_ok()
+        let (keys, patience) = (self.keys.of(pool), self.terms.patience);
+        let ask = |mut connection: Connection| {
+            let keys = Arc::clone(&keys);
+            async move { within(patience, connection.exists::<_, ()>(keys.first())).await.is_ok() }
+        };
+        self.connections.on_each(ask).await.into_iter().all(|answered| answered)
     }
 
     /// One transition.
     pub(in crate::ledger) async fn apply(&self, pool: &str, event: &Event) -> Result<Answer, LedgerError> {
-        let keys = keys::of_pool(&self.prefix, pool);
+        let keys = self.keys.of(pool);
         let call = self.scripts.call(event, &keys, &self.terms.now.text(), &self.channel);
         let answer = reply::answer(self.call(scripts::operation(event), &call).await?)?;
         self.terms.metrics.mended(pool, sample(answer.mended));
@@ -144,7 +164,7 @@ impl Link {
         pool: &str,
         refused: Vec<(Reason, u32)>,
     ) -> Result<Option<View>, LedgerError> {
-        let keys = keys::of_pool(&self.prefix, pool);
+        let keys = self.keys.of(pool);
         let event = Event::Refused(refused);
         let call = self.scripts.call(&event, &keys, &self.terms.now.text(), &self.channel);
         let (view, mended) = reply::view(self.call(scripts::operation(&event), &call).await?)?;
@@ -161,33 +181,34 @@ impl Link {
 
     /// Puts a pool's name where [`Link::pools`] finds it. A name is put before its pool, and again at each renewal.
     pub(in crate::ledger) async fn name_pool(&self, pool: &str) -> Result<(), LedgerError> {
-        let mut connection = self.connection.clone();
-        within(self.terms.patience, connection.sadd(keys::pools(&self.prefix), pool)).await
+        let mut connection = self.connection();
+        within(self.terms.patience, connection.sadd(self.keys.pools(), pool)).await
     }
 
     /// Takes away the name of a pool that has been forgotten.
     pub(in crate::ledger) async fn forget_pool(&self, pool: &str) -> Result<(), LedgerError> {
-        let mut connection = self.connection.clone();
-        within(self.terms.patience, connection.srem(keys::pools(&self.prefix), pool)).await
+        self.keys.forget(pool);
+        let mut connection = self.connection();
+        within(self.terms.patience, connection.srem(self.keys.pools(), pool)).await
     }
 
     /// Names of all pools, in order.
     pub(in crate::ledger) async fn pools(&self) -> Result<Vec<String>, LedgerError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let mut names: Vec<String> =
-            within(self.terms.patience, connection.smembers(keys::pools(&self.prefix))).await?;
+            within(self.terms.patience, connection.smembers(self.keys.pools())).await?;
         names.sort_unstable();
         Ok(names)
     }
 
     async fn look(&self, pool: &str) -> Result<Value, LedgerError> {
-        let keys = keys::of_pool(&self.prefix, pool);
+        let keys = self.keys.of(pool);
         self.call("look", &self.scripts.look(&keys, &self.terms.now.text(), &self.channel)).await
     }
 
     /// Calls a script by its hash; one that Redis no longer has is loaded again.
     async fn call(&self, operation: &'static str, call: &ScriptInvocation<'_>) -> Result<Value, LedgerError> {
-        let mut connection = self.connection.clone();
+        let mut connection = self.connection();
         let begun = Instant::now();
         let answer = within(self.terms.patience, call.invoke_async(&mut connection)).await;
         let failure = answer.as_ref().err().map(LedgerError::kind);

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use tidegate_serve::workers::Workers;
 use tokio::{
     task::JoinSet,
     time::{sleep, timeout},
@@ -43,7 +44,8 @@ impl Routers {
         let (mut ledgers, mut watchers) = (Vec::new(), JoinSet::new());
         for index in 0..routers {
             let options = LedgerOptions { router_id: format!("router-{index}"), ..options.clone() };
-            let connected = RedisLedger::connect(&server.url(), "away", PATIENCE, options).await;
+            let connected =
+                RedisLedger::connect(&server.url(), "away", PATIENCE, options, &Workers::here()).await;
             let ledger = Ledger::Redis(connected.unwrap());
             enter(&ledger, slots).await;
             watchers.spawn(watch(ledger.clone(), slots));

@@ -8,6 +8,7 @@ use std::{
     time::Duration,
 };
 
+use tidegate_serve::workers::Workers;
 use tidegate_telemetry::metrics::LedgerMetrics;
 use tokio::time::timeout;
 
@@ -59,7 +60,15 @@ impl Bench {
             Kept::Memory(shared) => Ledger::Memory(MemoryLedger::on(Arc::clone(shared), options)),
             Kept::Redis(server) => {
                 let holdings = Arc::new(Holdings::default());
-                let link = Link::open(&server.url(), "test", id, Arc::clone(&holdings), self.terms()).await;
+                let link = Link::open(
+                    &server.url(),
+                    "test",
+                    id,
+                    Arc::clone(&holdings),
+                    self.terms(),
+                    &Workers::here(),
+                )
+                .await;
                 Ledger::Redis(RedisLedger::at(link.unwrap(), holdings, options))
             }
         }

@@ -3,6 +3,7 @@
 use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use redis::{aio::MultiplexedConnection, cmd};
+use tidegate_serve::workers::Workers;
 use tokio::time::{sleep, timeout};
 
 use super::{
@@ -78,7 +79,7 @@ async fn router(cluster: &Cluster, id: &str) -> Ledger {
     let holdings = Arc::new(Holdings::default());
     let terms = Terms { patience: Duration::from_secs(20), ..Terms::default() };
     let url = cluster.nodes[0].url();
-    let link = Link::open(&url, "cluster", id, Arc::clone(&holdings), terms).await.unwrap();
+    let link = Link::open(&url, "cluster", id, Arc::clone(&holdings), terms, &Workers::here()).await.unwrap();
     Ledger::Redis(RedisLedger::at(link, holdings, options(id)))
 }
 
@@ -130,7 +131,8 @@ async fn pools_on_different_nodes_are_kept_side_by_side() {
 async fn the_loss_of_a_node_is_that_of_its_pools_only() {
     let mut cluster = Cluster::start().await;
     let (url, patience) = (cluster.nodes[0].url(), Duration::from_secs(1));
-    let connected = RedisLedger::connect(&url, "cluster", patience, options("one"));
+    let workers = Workers::here();
+    let connected = RedisLedger::connect(&url, "cluster", patience, options("one"), &workers);
     let ledger = Ledger::Redis(connected.await.unwrap());
     let pools: Vec<String> = (0..8).map(|index| format!("model {index}")).collect();
     let mut nodes = Vec::new();

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use redis::cmd;
+use tidegate_serve::workers::Workers;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -29,7 +30,9 @@ async fn router(server: &RedisServer, id: &str) -> Ledger {
 /// A router that listens on the channel of `ears`.
 async fn deaf_to(server: &RedisServer, id: &str, ears: &str) -> Ledger {
     let holdings = Arc::new(Holdings::default());
-    let link = Link::open(&server.url(), "faults", ears, Arc::clone(&holdings), patient()).await.unwrap();
+    let link = Link::open(&server.url(), "faults", ears, Arc::clone(&holdings), patient(), &Workers::here())
+        .await
+        .unwrap();
     Ledger::Redis(RedisLedger::at(link, holdings, options(id)))
 }
 
@@ -95,8 +98,9 @@ async fn a_redis_out_of_reach_is_said_at_once_and_its_return_is_noticed() {
     let bench = Bench::memory();
     let server = RedisServer::start().await;
     let port = server.port();
-    let ledger =
-        Ledger::Redis(RedisLedger::connect(&server.url(), "gone", PATIENCE, options("r")).await.unwrap());
+    let ledger = Ledger::Redis(
+        RedisLedger::connect(&server.url(), "gone", PATIENCE, options("r"), &Workers::here()).await.unwrap(),
+    );
     ledger.put_backend(POOL, backend("b", 1)).await.unwrap();
     drop(server);
     let begun = Instant::now();
@@ -114,8 +118,12 @@ async fn a_redis_out_of_reach_is_said_at_once_and_its_return_is_noticed() {
 
 #[tokio::test]
 async fn an_address_that_is_none_is_refused() {
-    let refused = RedisLedger::connect("http://127.0.0.1", "p", PATIENCE, options("r")).await.map(drop);
+    let refused = RedisLedger::connect("http://127.0.0.1", "p", PATIENCE, options("r"), &Workers::here())
+        .await
+        .map(drop);
     assert!(matches!(refused, Err(LedgerError::Address(_))), "{refused:?}");
-    let nobody = RedisLedger::connect("redis://127.0.0.1:1", "p", PATIENCE, options("r")).await.map(drop);
+    let nobody = RedisLedger::connect("redis://127.0.0.1:1", "p", PATIENCE, options("r"), &Workers::here())
+        .await
+        .map(drop);
     assert!(matches!(nobody, Err(LedgerError::Unavailable(_))), "{nobody:?}");
 }

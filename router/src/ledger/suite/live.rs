@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use tidegate_serve::workers::Workers;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{
@@ -63,15 +64,17 @@ async fn memory_reaps_a_dead_router_by_itself() {
     wait_granted(&mut ticket).await;
 }
 
+async fn router(server: &RedisServer, id: &str) -> Ledger {
+    let patience = Duration::from_secs(2);
+    let here = Workers::here();
+    let connected = RedisLedger::connect(&server.url(), "live", patience, options(id), &here).await;
+    Ledger::Redis(connected.unwrap())
+}
+
 #[tokio::test]
 async fn redis_reaps_a_dead_router_within_ten_seconds() {
     let server = RedisServer::start().await;
-    let dead = Ledger::Redis(
-        RedisLedger::connect(&server.url(), "live", Duration::from_secs(2), options("dead")).await.unwrap(),
-    );
-    let alive = Ledger::Redis(
-        RedisLedger::connect(&server.url(), "live", Duration::from_secs(2), options("alive")).await.unwrap(),
-    );
+    let (dead, alive) = (router(&server, "dead").await, router(&server, "alive").await);
     alive.put_backend(POOL, backend("b", 1)).await.unwrap();
     granted(&dead, ask("dead-1", MINUTE)).await;
     let mut ticket = queued(&alive, ask("alive-1", MINUTE)).await;

@@ -18,6 +18,7 @@ use tidegate_admission::{
     Action, Admit, AttemptId, Backend, Caller, End, Event, HandBack, Held, Limits, Place, Pool, Priority,
     Quota, Reason, Reentry, Renewal, Reply, Return, Seat, Stage, Time,
 };
+use tidegate_serve::workers::Workers;
 
 use super::server::RedisServer;
 use crate::ledger::{
@@ -368,7 +369,10 @@ async fn memory_and_redis_agree_step_by_step() {
     let now = Arc::new(AtomicU64::new(START));
     let terms =
         Terms { now: Now::Manual(Arc::clone(&now)), patience: Duration::from_secs(20), ..Terms::default() };
-    let link = Link::open(&server.url(), "l7", "nobody", Arc::new(Holdings::default()), terms).await.unwrap();
+    let link =
+        Link::open(&server.url(), "l7", "nobody", Arc::new(Holdings::default()), terms, &Workers::here())
+            .await
+            .unwrap();
     let mut seen = Seen::default();
     for (number, seed) in FOUND.into_iter().chain(first..first + traces).enumerate() {
         let mut trace = Trace::new(seed, Arc::clone(&now));

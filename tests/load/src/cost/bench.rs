@@ -8,6 +8,7 @@ use tidegate_router::ledger::{
     Admission, Ask, AttemptId, Backend, Ledger, LedgerOptions, Limits, OnLoss, Priority, RedisLedger, Ticket,
     Waited,
 };
+use tidegate_serve::workers::Workers;
 use tidegate_tests::redis::RedisServer;
 use tokio::time::Instant;
 
@@ -48,7 +49,9 @@ impl Bench {
             pools: Vec::new(),
             metrics: Default::default(),
         };
-        let ledger = RedisLedger::connect(&redis.url, "tidegate", Duration::from_secs(2), options).await?;
+        let ledger =
+            RedisLedger::connect(&redis.url, "tidegate", Duration::from_secs(2), options, &Workers::here())
+                .await?;
         let meter = Meter::new(&redis.url).await?;
         let bench = Bench {
             meter,
