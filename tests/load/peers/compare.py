@@ -1,4 +1,4 @@
-"""Puts one proxy after the other between the same clients and the same backend, and writes the table of docs/router-benchmarks.md.
+"""Puts one proxy after the other between the same clients and the same backend, and writes the table and the picture of docs/router-benchmarks.md.
 
     cargo build --release --workspace --bins
     python3 tests/load/peers/compare.py --venvs FOLDER          # nginx and haproxy from the system, the others from PyPI
@@ -23,6 +23,7 @@ from pathlib import Path
 from statistics import median
 
 import peers
+import plot
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent.parent
@@ -106,6 +107,8 @@ def measure(clients: Clients, pid: int | None, args: argparse.Namespace) -> dict
     slow = getattr(args, "slow", False)
     clients.run("requests", "--seconds", "0.5", "--connections", "8")
     idle = memory(pid) if pid else 0
+    # All connections on both sides are open by then: what opening them costs is no request's.
+    clients.run("requests", "--seconds", "1")
     before = cpu_seconds(pid) if pid else 0
     full = clients.run("requests", *seconds)
     figures["per_s"] = full["per_s"]
@@ -206,6 +209,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=4)
     parser.add_argument("--open", type=int, default=1000, help="streams that are open at once for the memory of each")
+    parser.add_argument("--plot", type=Path, help="where the bars are drawn; without --only beside the table")
     args = parser.parse_args()
     chosen = peers.chosen(args)
     backend = subprocess.Popen([BIN / "tidegate-peers", "mock"], stdout=subprocess.PIPE, text=True)
@@ -227,6 +231,9 @@ def main() -> None:
     if REPORT.exists() and not args.only:
         page = REPORT.read_text()
         REPORT.write_text(re.sub(r"<!-- table -->.*?<!-- end -->", lambda _: block, page, flags=re.DOTALL))
+    if not args.only or args.plot:
+        costs = ({name: cost for name, rounds in results.items() if (cost := middle(rounds, key))} for key in ("cpu_request", "cpu_chunk"))
+        (args.plot or REPORT.with_suffix(".svg")).write_text(plot.drawing(*costs))
 
 
 if __name__ == "__main__":
