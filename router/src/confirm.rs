@@ -91,8 +91,7 @@ impl Confirmer {
     }
 
     async fn ask(&self, url: &str, http2: bool) -> Option<NodeReport> {
-        let uri = format!("{}{NODE_PATH}", url.trim_end_matches('/'));
-        let request = Request::get(uri).body(Body::empty()).ok()?;
+        let request = Request::get(NODE_PATH).body(Body::empty()).ok()?;
         let read = async {
             let response = self.upstream.send(url, http2, request).await.ok()?;
             if response.status() != StatusCode::OK {

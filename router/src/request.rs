@@ -2,7 +2,7 @@
 //!
 //! 0. [`way`]: its steps in one place; [`answer`]: whatever goes wrong in them becomes an answer, and all are counted.
 //! 1. [`tenant`]: who may come in, where keys are in use.
-//! 2. [`intake`]: an HTTP request becomes a [`Job`], or is refused as bad.
+//! 2. [`intake`]: an HTTP request becomes a [`Job`], or is refused as bad; `field` is what it reads of the body.
 //! 3. [`stream_open`]: a stream that waits long is opened and kept alive.
 //!    [`fallback`]: where its pool refuses, another one is asked, by [`model`]'s other name in the body.
 //! 4. [`admission`]: the ledger gives a slot, a ticket, or a refusal.
@@ -27,6 +27,7 @@ mod content;
 mod decision;
 pub mod dispatch;
 pub mod fallback;
+mod field;
 pub mod forwarded;
 #[cfg(any(test, fuzzing))]
 pub mod hostile;

@@ -1,10 +1,12 @@
 //! Connections to backends: pooled HTTP/1.1 or HTTP/2 for those with an address, a direct call for the embedded one.
 
+mod address;
 mod by_url;
 pub mod connector;
 mod http1;
 mod http2;
 mod lent;
+mod line;
 mod whole;
 
 use crate::config::{Proxy, Security};
@@ -112,8 +114,7 @@ impl Upstream {
         self.http2
     }
 
-    /// Sends one request to the backend at `url` (the request's own target must lie under it), over HTTP/2 where that is wanted of
-    /// it. Where it redirects to is not followed: no backend can make a router call another host.
+    /// Sends one request to the backend at `url`, for what its target names below that, over HTTP/2 where that is wanted of it. Where it redirects to is not followed: no backend can make a router call another host.
     pub async fn send(
         &self,
         url: &str,

@@ -4,7 +4,7 @@ use super::{Discovery, Target};
 use crate::ledger::{AttemptId, Backend};
 use crate::upstream::OwnKey;
 use axum::body::Body;
-use http::{Request, Response, StatusCode};
+use http::{Request, Response, StatusCode, Uri};
 use http_body_util::{BodyExt, Limited};
 use serde::Deserialize;
 use std::time::Duration;
@@ -99,9 +99,8 @@ struct ModelEntry {
 
 /// The names that a server of another make lists at `/v1/models`; none where it answers, but with no list.
 async fn list_models(discovery: &Discovery, target: &Target) -> Result<Option<Vec<String>>, String> {
-    let mut request = Request::get(format!("{}/v1/models", target.url))
-        .body(Body::empty())
-        .map_err(|error| format!("its address is no URL: {error}"))?;
+    let mut request = Request::new(Body::empty());
+    *request.uri_mut() = Uri::from_static("/v1/models");
     if let Some(key) = &target.key {
         request.extensions_mut().insert(OwnKey(key.clone()));
     }

@@ -13,8 +13,7 @@ use crate::ledger::{End, Grant, HandBack};
 use crate::upstream::{OwnKey, Upstream, UpstreamError};
 use axum::body::Body;
 use bytes::Bytes;
-use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
 use std::time::Duration;
 use tidegate_telemetry::metrics::BackendError;
@@ -217,11 +216,9 @@ fn upstream_request(
 ) -> Result<Request<Body>, Error> {
     let mut request = Request::new(Body::from(job.body.clone()));
     *request.method_mut() = Method::POST;
-    *request.uri_mut() = target(&grant.url, &job.target)?;
+    *request.uri_mut() = job.target.clone();
+    *request.headers_mut() = job.headers.clone();
     let headers = request.headers_mut();
-    // With room for what is added below, so that it need not grow.
-    headers.reserve(job.headers.len() + 8);
-    pass_on(&job.headers, headers);
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let remaining = job.deadline.saturating_duration_since(call.sent()).as_millis();
     headers.insert(
@@ -245,37 +242,12 @@ fn upstream_request(
     Ok(request)
 }
 
-/// Joins a backend's base URL and the client's path.
-fn target(base: &str, path: &Uri) -> Result<Uri, Error> {
-    let joined = || -> Result<Uri, http::Error> {
-        let mut parts = Uri::try_from(base)?.into_parts();
-        let folder = parts.path_and_query.as_ref().map_or("", |folder| folder.path().trim_end_matches('/'));
-        parts.path_and_query = match path.path_and_query() {
-            Some(path) if folder.is_empty() => Some(path.clone()),
-            path => Some(format!("{folder}{}", path.map_or("/", PathAndQuery::as_str)).try_into()?),
-        };
-        Ok(Uri::from_parts(parts)?)
-    };
-    joined().map_err(|error| {
-        Error::new(ErrorKind::Internal, format!("the backend's address '{base}' is no URL: {error}"))
-    })
-}
-
-/// Copies a client's headers but for what belongs to one connection.
-pub(super) fn pass_on(of_client: &HeaderMap, headers: &mut HeaderMap) {
-    let named = named_by_connection(of_client);
-    for (name, value) in of_client {
-        if !NOT_FORWARDED.contains(name) && !named.contains(name) {
-            headers.append(name, value.clone());
-        }
-    }
-}
-
 /// Takes out what belongs to one connection, also what `connection` itself names.
 pub(super) fn strip(headers: &mut HeaderMap) {
-    let mut gone = named_by_connection(headers);
-    gone.extend(headers.keys().filter(|name| NOT_FORWARDED.contains(name)).cloned());
-    for name in &gone {
+    for name in named_by_connection(headers) {
+        headers.remove(name);
+    }
+    for name in &NOT_FORWARDED {
         headers.remove(name);
     }
 }
@@ -291,6 +263,9 @@ fn compact(headers: HeaderMap) -> HeaderMap {
 
 /// The headers that `connection` says belong to it. Those that say who asked are not the client's to take away.
 fn named_by_connection(headers: &HeaderMap) -> Vec<HeaderName> {
+    if !headers.contains_key(header::CONNECTION) {
+        return Vec::new();
+    }
     let values = headers.get_all(header::CONNECTION).iter().map(HeaderValue::as_bytes);
     let names = values.flat_map(|value| value.split(|byte| *byte == b','));
     let names = names.filter_map(|name| HeaderName::from_bytes(name.trim_ascii()).ok());
@@ -341,17 +316,6 @@ mod tests {
         let small = compact(headers.clone());
         assert_eq!(small, headers);
         assert!(small.capacity() < 12, "{}", small.capacity());
-    }
-
-    #[test]
-    fn joins_base_and_path() {
-        let path: Uri = "/v1/chat/completions?x=1".parse().unwrap();
-        assert_eq!(target("http://h:1/", &path).unwrap(), "http://h:1/v1/chat/completions?x=1");
-        assert_eq!(target("http://h:1", &path).unwrap(), "http://h:1/v1/chat/completions?x=1");
-        assert_eq!(target("http://h:1/base", &path).unwrap(), "http://h:1/base/v1/chat/completions?x=1");
-        let absolute: Uri = "https://public.example.org/v1/models".parse().unwrap();
-        assert_eq!(target("http://h:1/base/", &absolute).unwrap(), "http://h:1/base/v1/models");
-        assert!(target("no URL", &path).is_err());
     }
 
     #[test]

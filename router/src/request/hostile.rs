@@ -3,7 +3,7 @@
 //! `tests/fuzz` looks for bytes that break these properties; a test here replays what is kept of its search. Each panics where its
 //! property does not hold.
 
-use super::dispatch::{NOT_FORWARDED, pass_on, strip};
+use super::dispatch::{NOT_FORWARDED, strip};
 use super::forwarded;
 use super::intake::Envelope;
 use super::model::renamed;
@@ -60,8 +60,8 @@ pub fn headers(bytes: &[u8]) {
     let proto = headers.get("x-forwarded-proto").cloned().or(Some(HeaderValue::from_static("http")));
     let peer = Peer::new(([192, 0, 2, 7], 1).into(), "http");
     forwarded::note(&mut headers, &Uri::from_static("/v1/x"), Some(&peer));
-    let mut sent = HeaderMap::new();
-    pass_on(&headers, &mut sent);
+    let mut sent = headers.clone();
+    strip(&mut sent);
     let chain = sent.get_all("x-forwarded-for").iter().collect::<Vec<_>>();
     assert!(matches!(chain[..], [one] if one.as_bytes().ends_with(b"192.0.2.7")));
     assert_eq!(sent.get("x-forwarded-proto"), proto.as_ref());
@@ -69,9 +69,6 @@ pub fn headers(bytes: &[u8]) {
     let whole = |name| sent.get_all(name).iter().eq(headers.get_all(name).iter());
     assert!(headers.keys().all(|name| !sent.contains_key(name) || whole(name)));
     ends_here(&headers, &sent);
-    let mut stripped = headers.clone();
-    strip(&mut stripped);
-    assert_eq!(stripped, sent, "an answer's headers and a request's are told apart alike");
 }
 
 /// Nothing that belongs to one connection goes on, and all that does not.

@@ -5,7 +5,8 @@
 
 use super::Job;
 use super::access::Notes;
-use super::{forwarded, model, tenant};
+use super::field::Field;
+use super::{dispatch, forwarded, model, tenant};
 use crate::catalogue::{Catalogue, UnknownModel};
 use crate::error::{Error, ErrorKind};
 use crate::names::Names;
@@ -13,7 +14,6 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Request, header, request::Parts};
 use serde::Deserialize;
-use serde_json::Value;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_admission::{Class, Priority};
@@ -72,6 +72,7 @@ impl Intake {
         check_content_type(&parts.headers)?;
         let envelope = Envelope::read(&body.bytes).await?;
         forwarded::note(&mut parts.headers, &parts.uri, parts.extensions.get());
+        dispatch::strip(&mut parts.headers);
         self.job(parts, body, &envelope, (arrived, deadline), notes.clone())
     }
 
@@ -157,17 +158,17 @@ pub(super) struct Envelope {
 
 /// The same before their types are checked, so that a wrong type is reported with the field's name.
 #[derive(Deserialize)]
-struct RawEnvelope {
-    #[serde(default)]
-    model: Value,
-    #[serde(default)]
-    stream: Value,
-    #[serde(default)]
-    service_tier: Value,
-    #[serde(default)]
-    max_tokens: Value,
-    #[serde(default)]
-    max_completion_tokens: Value,
+struct RawEnvelope<'a> {
+    #[serde(default, borrow)]
+    model: Field<'a>,
+    #[serde(default, borrow)]
+    stream: Field<'a>,
+    #[serde(default, borrow)]
+    service_tier: Field<'a>,
+    #[serde(default, borrow)]
+    max_tokens: Field<'a>,
+    #[serde(default, borrow)]
+    max_completion_tokens: Field<'a>,
 }
 
 impl Envelope {
@@ -195,27 +196,27 @@ impl Envelope {
                 "the request's body is not a JSON object: it must begin with '{'".to_owned(),
             ));
         }
-        let raw: RawEnvelope = serde_json::from_str(text).map_err(|error| {
+        let raw: RawEnvelope<'_> = serde_json::from_str(text).map_err(|error| {
             invalid(format!("the request's body is not a JSON object that can be read: {error}"))
         })?;
         let model = match raw.model {
-            Value::String(model) if (1..=MAX_MODEL_NAME).contains(&model.len()) => model,
-            Value::Null => {
+            Field::Text(model) if (1..=MAX_MODEL_NAME).contains(&model.len()) => model.into_owned(),
+            Field::Null => {
                 return Err(Error::invalid("model", "you must name a model: the field 'model' is missing"));
             }
             _ => return Err(Error::invalid("model", "'model' must be a string of 1 to 512 bytes")),
         };
         let stream = match raw.stream {
-            Value::Null => false,
-            Value::Bool(stream) => stream,
+            Field::Null => false,
+            Field::Bool(stream) => stream,
             _ => return Err(Error::invalid("stream", "'stream' must be true or false")),
         };
         let tier = match raw.service_tier {
-            Value::Null => None,
-            Value::String(tier) => Some(tier),
+            Field::Null => None,
+            Field::Text(tier) => Some(tier.into_owned()),
             _ => return Err(Error::invalid("service_tier", "'service_tier' must be a string")),
         };
-        let bound = raw.max_completion_tokens.as_u64().or(raw.max_tokens.as_u64());
+        let bound = raw.max_completion_tokens.whole().or(raw.max_tokens.whole());
         Ok(Self { model, stream, tier, bound })
     }
 

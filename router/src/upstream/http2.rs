@@ -3,12 +3,13 @@
 //! The pooled client of hyper-util is not used for this: it has one connection for each backend, so that a request waits where that has
 //! no stream left, and it fails all that wait for a connection when the client leaves for whose request it was being opened.
 
+use super::address::Address;
 use super::by_url::{ByUrl, Kept};
 use super::connector::{Connector, Opened};
 use super::whole::WholeBody;
 use super::{PROBE_AFTER, PROBES, UpstreamError, innermost};
 use axum::body::Body;
-use http::{Request, Response, Uri, header};
+use http::{Request, Response, header};
 use hyper::client::conn::http2::{Builder, Connection, SendRequest};
 use hyper_util::client::legacy::connect::Connection as _;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
@@ -56,8 +57,9 @@ pub(super) enum Sent {
 }
 
 /// The connections to one backend.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Backend {
+    address: Address,
     lines: Mutex<Lines>,
     /// Held by whoever opens a connection, while others wait for it. When the last attempt failed, and why: it failed for all who waited.
     door: tokio::sync::Mutex<Option<(Instant, Arc<str>)>>,
@@ -103,12 +105,15 @@ impl Http2 {
 
     /// Sends one request to the backend at `url`.
     pub(super) async fn send(&self, url: &str, mut request: Request<Body>) -> Result<Sent, UpstreamError> {
-        let backend = self.backends.get(url);
+        let backend = self.backends.get(url)?;
+        let asked = request.uri().clone();
         let mut attempts = 0;
         loop {
-            let Way::Http2(Line { mut sender, streams, .. }) = self.way(&backend, url).await? else {
+            let Way::Http2(Line { mut sender, streams, .. }) = self.way(&backend).await? else {
+                *request.uri_mut() = asked;
                 return Ok(Sent::SpeaksHttp1(request));
             };
+            *request.uri_mut() = backend.address.target(&asked)?;
             // It names headers of one connection, and HTTP/2 has none: `te: trailers` stands for itself.
             request.headers_mut().remove(header::CONNECTION);
             attempts += 1;
@@ -125,7 +130,7 @@ impl Http2 {
     }
 
     /// A connection with room for one more stream; a new one where there is none.
-    async fn way(&self, backend: &Arc<Backend>, url: &str) -> Result<Way, UpstreamError> {
+    async fn way(&self, backend: &Arc<Backend>) -> Result<Way, UpstreamError> {
         if let Some(way) = backend.known(self.keep_alive) {
             return Ok(way);
         }
@@ -139,7 +144,7 @@ impl Http2 {
         {
             return Err(UpstreamError::Connect(why.clone()));
         }
-        match self.open(url).await {
+        match self.open(&backend.address).await {
             Ok(Some((sender, connection))) => {
                 let line = Line { sender, streams: Arc::default(), used: Instant::now() };
                 backend.lines().open.push(line.clone());
@@ -161,11 +166,11 @@ impl Http2 {
     /// Opens a connection; none where the backend chose HTTP/1.1.
     async fn open(
         &self,
-        url: &str,
+        address: &Address,
     ) -> Result<Option<(SendRequest<Body>, Spoken)>, Box<dyn std::error::Error + Send + Sync>> {
-        let uri: Uri = url.parse()?;
-        let prior_knowledge = uri.scheme() != Some(&http::uri::Scheme::HTTPS);
-        let opened = self.connector.clone().oneshot(uri).await?;
+        let url = address.url();
+        let prior_knowledge = url.scheme() != Some(&http::uri::Scheme::HTTPS);
+        let opened = self.connector.clone().oneshot(url.clone()).await?;
         if !prior_knowledge && !opened.connected().is_negotiated_h2() {
             return Ok(None);
         }
@@ -194,6 +199,10 @@ impl Backend {
 }
 
 impl Kept for Backend {
+    fn at(address: Address) -> Self {
+        Self { address, lines: Mutex::default(), door: tokio::sync::Mutex::default() }
+    }
+
     fn is_empty(&self) -> bool {
         self.lines().open.is_empty()
     }

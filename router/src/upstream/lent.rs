@@ -43,10 +43,15 @@ impl Body for LentBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let frame = ready!(Pin::new(&mut self.inner).poll_frame(cx));
+        let Self { inner, connection } = &mut *self;
+        let frame = ready!(match connection {
+            Some(connection) => connection.line.poll_frame(inner, cx),
+            // What is left of it is here already.
+            None => Pin::new(inner).poll_frame(cx),
+        });
         match &frame {
             Some(Ok(_)) => self.give_back_at_end(),
-            // What broke is cut when this is dropped.
+            // What broke closes when this is dropped.
             Some(Err(_)) => {}
             None => self.give_back(),
         }
@@ -59,13 +64,5 @@ impl Body for LentBody {
 
     fn size_hint(&self) -> SizeHint {
         self.inner.size_hint()
-    }
-}
-
-impl Drop for LentBody {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            connection.cut();
-        }
     }
 }

@@ -1,0 +1,159 @@
+//! One HTTP/1.1 connection to a backend. It has no task of its own: whoever has borrowed it moves it on.
+//!
+//! A task for each connection would be woken for each piece in either direction, and would wake the request's in turn. Here the
+//! request's own is woken by the socket, and does both.
+
+use super::connector::Opened;
+use super::innermost;
+use axum::body::Body;
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use http::{Request, Response};
+use http_body::{Body as _, Frame};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use std::future::{Future, poll_fn};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+
+/// A connection, and whom it wakes.
+#[derive(Debug)]
+pub(super) struct Line {
+    sender: SendRequest<Body>,
+    /// None once it has ended.
+    connection: Option<Box<Connection<Opened, Body>>>,
+    bell: Arc<Bell>,
+    /// What the connection knows the bell by.
+    waker: Waker,
+}
+
+/// Wakes the task that moves a connection on.
+#[derive(Debug, Default)]
+struct Bell {
+    task: AtomicWaker,
+    /// That task is at work and looks at the connection before it rests.
+    muted: AtomicBool,
+}
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if !self.muted.load(Ordering::Acquire) {
+            self.task.wake();
+        }
+    }
+}
+
+impl Bell {
+    /// Does something that makes the connection ask for more time, which it is given in the same breath.
+    fn mute<T>(&self, work: impl FnOnce() -> T) -> T {
+        self.muted.store(true, Ordering::Release);
+        let done = work();
+        self.muted.store(false, Ordering::Release);
+        done
+    }
+}
+
+impl Line {
+    /// A connection on a stream that has been opened.
+    ///
+    /// # Errors
+    /// None that is known: shaking hands says nothing in HTTP/1.1.
+    pub(super) async fn new(builder: &Builder, opened: Opened) -> Result<Self, hyper::Error> {
+        let (sender, connection) = builder.handshake(opened).await?;
+        let bell = Arc::new(Bell::default());
+        let waker = Waker::from(bell.clone());
+        Ok(Self { sender, connection: Some(Box::new(connection)), bell, waker })
+    }
+
+    /// Sends a request, and waits for the head of its answer.
+    pub(super) async fn ask(
+        &mut self,
+        request: Request<Body>,
+    ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        let answer = self.bell.mute(|| self.sender.try_send_request(request));
+        let mut answer = pin!(answer);
+        poll_fn(|cx| {
+            self.advance(cx);
+            // It comes from the connection, which has just been moved on.
+            answer.as_mut().poll(&mut Context::from_waker(Waker::noop()))
+        })
+        .await
+    }
+
+    /// The next piece of an answer.
+    pub(super) fn poll_frame(
+        &mut self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let mut at_hand = |bell: &Bell| {
+            // The room that becomes free is filled when the next piece is asked for.
+            bell.mute(|| Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop())))
+        };
+        let piece = at_hand(&self.bell);
+        if piece.is_ready() {
+            return piece;
+        }
+        self.advance(cx);
+        at_hand(&self.bell)
+    }
+
+    /// Whether it can carry another request at once.
+    pub(super) fn is_ready(&self) -> bool {
+        self.connection.is_some() && self.sender.is_ready()
+    }
+
+    /// The same, as far as can be seen without waiting.
+    pub(super) fn is_ready_now(&mut self) -> bool {
+        if !self.is_ready() {
+            self.advance(&mut Context::from_waker(Waker::noop()));
+        }
+        self.is_ready()
+    }
+
+    /// Whether it will never carry anything again.
+    pub(super) fn has_ended(&self) -> bool {
+        self.connection.is_none()
+    }
+
+    /// Waits until it can carry another request; false where it never will.
+    pub(super) async fn ready(&mut self) -> bool {
+        poll_fn(|cx| {
+            self.advance(cx);
+            self.sender.poll_ready(cx).map(|ready| ready.is_ok())
+        })
+        .await
+    }
+
+    /// Looks at one that nobody uses: false where the other side has closed it.
+    pub(super) fn is_alive(&mut self) -> bool {
+        self.advance(&mut Context::from_waker(Waker::noop()));
+        self.rest();
+        self.is_ready()
+    }
+
+    /// Nobody is to be woken by it.
+    pub(super) fn rest(&self) {
+        self.bell.task.take();
+    }
+
+    /// Moves on what is to be sent and what has come; the task of `cx` is woken once there is more to do.
+    fn advance(&mut self, cx: &mut Context<'_>) {
+        let Some(connection) = &mut self.connection else { return };
+        self.bell.task.register(cx.waker());
+        let ended = Pin::new(&mut **connection).poll(&mut Context::from_waker(&self.waker));
+        if let Poll::Ready(ended) = ended {
+            self.connection = None;
+            if let Err(error) = ended {
+                tracing::debug!(error = innermost(&error), "an HTTP/1.1 connection to a backend broke");
+            }
+        }
+    }
+}
