@@ -2,6 +2,7 @@
 
 use http::{HeaderName, HeaderValue, Method, header};
 use std::time::Duration;
+use tidegate_serve::door::Front;
 use tidegate_wire::header as names;
 use tower_http::cors::{AllowHeaders, AllowOrigin, CorsLayer};
 
@@ -21,7 +22,9 @@ const READABLE: [HeaderName; 6] = [
 /// Lets pages of `origins` call `app`; of none, and without a word about it, where there are none.
 ///
 /// Keys go in `Authorization`, never in cookies, so that credentials need no leave.
-pub fn allow(app: axum::Router, origins: &[HeaderValue]) -> axum::Router {
+///
+/// Outside the door, which answers paths and methods that are not there: a browser asks first, with a method of its own.
+pub fn allow<S>(app: Front<S>, origins: &[HeaderValue]) -> Front<S> {
     if origins.is_empty() {
         return app;
     }
@@ -33,5 +36,5 @@ pub fn allow(app: axum::Router, origins: &[HeaderValue]) -> axum::Router {
         .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(READABLE)
         .max_age(REMEMBER);
-    app.layer(layer)
+    app.behind(|app| app.layer(layer))
 }

@@ -4,6 +4,7 @@
 //! refused like any other, and are counted with them.
 
 use crate::error::{Error, ErrorKind};
+use crate::request::way::WayService;
 use crate::server::client_paths;
 use crate::shared::Shared;
 use axum::body::Body;
@@ -20,6 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tidegate_admission::Priority;
+use tidegate_serve::door::Front;
 use tidegate_wire::error::ErrorBody;
 use tidegate_wire::header as names;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -290,7 +292,7 @@ async fn burst(shared: Shared, demo: Arc<DemoLoad>, plan: Plan, place: OwnedSema
 }
 
 /// One request, read to its end as a client does; its answer's status.
-async fn ask(service: axum::Router, request: Request<Body>) -> StatusCode {
+async fn ask(service: Front<WayService>, request: Request<Body>) -> StatusCode {
     let Ok(response) = service.oneshot(request).await;
     let (head, mut body) = response.into_parts();
     while let Some(Ok(_)) = body.frame().await {}

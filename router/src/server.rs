@@ -15,43 +15,45 @@ use axum::response::{IntoResponse, Json};
 use axum::routing::{MethodRouter, get, post_service};
 use http::{Extensions, Response};
 use std::sync::Arc;
-use tidegate_wire::openai::{Model, ModelList};
+use tidegate_serve::door::Front;
+use tidegate_wire::openai::{CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH, Model, ModelList};
+
+/// Paths that are the way's own, and asked for all the time.
+const WAYS: [&str; 3] = [CHAT_PATH, COMPLETIONS_PATH, EMBEDDINGS_PATH];
 
 /// All paths for clients. The door around them (request id, span, header limit) is `tidegate_serve::door`.
-pub fn client_paths(shared: Shared) -> axum::Router {
+pub fn client_paths(shared: Shared) -> Front<WayService> {
     let config = shared.config.clone();
+    let ways = WAYS.map(|path| (path, way(path, &shared, shared.keys.clone(), false)));
     let app = axum::Router::new()
         .route("/v1/models", get(list_models))
         .route("/v1/models/{*id}", get(retrieve_model))
         // Who may not ask may not look either. Applies to the paths above; those below see to it themselves.
         .route_layer(from_fn_with_state(shared.clone(), tenant::authenticate))
-        .route("/v1/chat/completions", way("/v1/chat/completions", &shared, shared.keys.clone(), false))
-        .route("/v1/completions", way("/v1/completions", &shared, shared.keys.clone(), false))
-        .route("/v1/embeddings", way("/v1/embeddings", &shared, shared.keys.clone(), false))
         // What other servers offer beside, such as /v1/responses or /v1/rerank: whatever names a model goes the same way.
         .route("/v1/{*path}", others(&shared))
         .route("/health", get(health::handle))
         .route("/livez", get(admin::livez))
-        .route("/readyz", get(admin::readyz))
-        .with_state(shared);
-    // Outside the door, which answers paths and methods that are not there: a browser asks first, with a method of its own.
-    browsers::allow(tidegate_serve::door::guard(app), &config.proxy.origins)
+        .route("/readyz", get(admin::readyz));
+    let app = ways.iter().fold(app, |app, (path, way)| app.route(path, post_service(way.clone())));
+    browsers::allow(Front::new(app.with_state(shared), ways), &config.proxy.origins)
 }
 
 /// The way of what has no path of its own in the table.
 fn others(shared: &Shared) -> MethodRouter<Shared> {
-    way("/v1/*", shared, shared.keys.clone(), false).fallback(tidegate_serve::door::unknown_path)
+    let way = way("/v1/*", shared, shared.keys.clone(), false);
+    post_service(way).fallback(tidegate_serve::door::unknown_path)
 }
 
 /// The way of an operator's chat, for which no key is needed.
 pub fn chat(shared: &Shared) -> MethodRouter<Shared> {
-    way("/v1/chat/completions", shared, None, true)
+    post_service(way(CHAT_PATH, shared, None, true))
 }
 
 /// The way of a request that needs a slot; with `timed`, answers tell how long it waited for that.
-fn way(route: &'static str, shared: &Shared, keys: Option<KeyStore>, timed: bool) -> MethodRouter<Shared> {
+fn way(route: &'static str, shared: &Shared, keys: Option<KeyStore>, timed: bool) -> WayService {
     let config = &shared.config;
-    let way = Way {
+    WayService(Arc::new(Way {
         route,
         overload_status: config.overload_status,
         keys,
@@ -73,8 +75,7 @@ fn way(route: &'static str, shared: &Shared, keys: Option<KeyStore>, timed: bool
             log_content: config.log_content,
         },
         timed,
-    };
-    post_service(WayService(Arc::new(way)))
+    }))
 }
 
 async fn list_models(State(shared): State<Shared>, extensions: Extensions) -> Json<ModelList> {

@@ -24,32 +24,35 @@ pub(super) fn counted(
     pool: String,
     line: AccessLine,
     response: Response<Body>,
-) -> Response<Body> {
+) -> Response<CountedBody> {
     let status = response.status();
     let is_stream = response.headers().get(header::CONTENT_TYPE).is_some_and(is_event_stream);
     // What no pool answered, and what is no success, has no tokens.
     let tally = (status.is_success() && !pool.is_empty()).then(|| way.desk.tally.pool(&pool));
     response.map(|inner| {
-        Body::new(CountedBody {
+        let (metrics, trace) = (way.desk.metrics.clone(), TraceLabel::of(line.notes.server()));
+        let route = way.route;
+        let (begun, answering) = (false, false);
+        CountedBody {
             inner,
-            metrics: way.desk.metrics.clone(),
-            trace: TraceLabel::of(line.notes.server()),
+            metrics,
+            trace,
             pool,
-            route: way.route,
+            route,
             status,
             arrived,
-            begun: false,
+            begun,
             is_stream,
             tally,
-            answering: false,
+            answering,
             line,
-        })
+        }
     })
 }
 
 /// A body that notes when its first byte passes and when it is over.
 #[derive(Debug)]
-struct CountedBody {
+pub struct CountedBody {
     inner: Body,
     metrics: Arc<RouterMetrics>,
     trace: Option<TraceLabel>,

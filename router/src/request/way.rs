@@ -2,7 +2,7 @@
 
 use super::access::{AccessLine, Notes};
 use super::admission::{self, SlotAfter};
-use super::answer::counted;
+use super::answer::{CountedBody, counted};
 use super::dispatch::Dispatch;
 use super::intake::Intake;
 use super::permit::Desk;
@@ -46,9 +46,9 @@ pub struct Way {
 pub struct WayService(pub Arc<Way>);
 
 impl Service<Request<Body>> for WayService {
-    type Response = Response<Body>;
+    type Response = Response<CountedBody>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+    type Future = BoxFuture<'static, Result<Response<CountedBody>, Infallible>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
@@ -62,7 +62,7 @@ impl Service<Request<Body>> for WayService {
 
 impl Way {
     /// Whatever goes wrong below becomes an answer, and every answer is counted.
-    async fn answer(self: &Arc<Self>, request: Request<Body>) -> Response<Body> {
+    async fn answer(self: &Arc<Self>, request: Request<Body>) -> Response<CountedBody> {
         let arrived = Instant::now();
         // Written when this future or the answer's body is dropped, whichever comes last.
         let mut line = AccessLine::begin(self.route, arrived, Notes::begin());

@@ -5,17 +5,17 @@
 //! 3. A panic becomes a 500; the connection and the process live on.
 //! 4. Headers that are larger than any honest client's are refused.
 
+mod front;
 mod passage;
+
+pub use front::Front;
 
 use crate::body::discard;
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderValue, Request, Response, StatusCode, header};
 use passage::DoorLayer;
-use std::any::Any;
 use tidegate_wire::error::ErrorBody;
-use tower::ServiceBuilder;
-use tower_http::catch_panic::CatchPanicLayer;
 
 /// Bytes of names and values of all headers together that are accepted.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
@@ -23,9 +23,7 @@ pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 /// Puts the door in front of all paths of `app`, unknown ones included, and answers those and wrong methods in OpenAI's
 /// shape.
 pub fn guard(app: Router) -> Router {
-    app.fallback(unknown_path)
-        .method_not_allowed_fallback(method_not_allowed)
-        .layer(ServiceBuilder::new().layer(DoorLayer).layer(CatchPanicLayer::custom(panicked)))
+    app.fallback(unknown_path).method_not_allowed_fallback(method_not_allowed).layer(DoorLayer)
 }
 
 /// An answer in OpenAI's error shape.
@@ -54,7 +52,8 @@ async fn method_not_allowed(mut request: Request<Body>) -> Response<Body> {
     refuse(StatusCode::METHOD_NOT_ALLOWED, "method_not_allowed", message)
 }
 
-fn panicked(_cause: Box<dyn Any + Send + 'static>) -> Response<Body> {
+/// The answer to a request whose handler has panicked.
+fn panicked() -> Response<Body> {
     tracing::error!("a request's handler panicked");
     let body = ErrorBody::new(
         "server_error",

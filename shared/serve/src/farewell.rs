@@ -2,16 +2,12 @@
 //!
 //! A connection that is closed while its owner sends on it takes the request with it, and nobody may send that again: it may have run.
 //! So what has connected is taken before the listener closes, connections that are kept are served for a little longer, and each
-//! answer says that it is the last one (RFC 9112, section 9.6).
+//! [answer](crate::app) says that it is the last one (RFC 9112, section 9.6).
 
-use axum::body::Body;
-use http::{HeaderValue, Request, Response, header::CONNECTION};
 use hyper_util::server::graceful::GracefulShutdown;
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tower::{Service, ServiceExt};
 
 /// How long kept connections are still served. Longer than a request needs to get here from a load balancer that uses its
 /// connections in turn.
@@ -24,23 +20,6 @@ pub fn last_connections(listener: TcpListener) -> Vec<(TcpStream, SocketAddr)> {
     std::iter::from_fn(|| listener.accept().ok())
         .filter(|(stream, _)| stream.set_nonblocking(true).is_ok())
         .collect()
-}
-
-/// `service`, whose answers from `leaving` on ask the client to close the connection. HTTP/2 has its own farewell (GOAWAY); hyper
-/// leaves the header out there.
-pub fn last_answers<S, B>(
-    service: S,
-    leaving: CancellationToken,
-) -> impl Service<Request<B>, Response = Response<Body>, Error = S::Error, Future: Send> + Clone
-where
-    S: Service<Request<B>, Response = Response<Body>, Future: Send> + Clone,
-{
-    service.map_response(move |mut response: Response<Body>| {
-        if leaving.is_cancelled() {
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-        }
-        response
-    })
 }
 
 /// Serves kept connections for `farewell`, then closes those that idle, and waits for the others to end.

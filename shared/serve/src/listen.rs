@@ -3,18 +3,17 @@
 //! A connection speaks HTTP/1.1 or, where it begins with that protocol's preface or was agreed on in a TLS handshake, HTTP/2 (RFC 9113,
 //! sections 3.2 and 3.3).
 
+use crate::app::{App, OnConnection};
 use crate::crowd::{ConnectionLimits, Crowd, Room};
 use crate::farewell::{self, FAREWELL};
 use crate::protocol::Protocol;
 use crate::tls::{Handshake, KnownClient, ServerTls};
 use crate::workers::{Place, Workers};
-use axum::{BoxError, Router};
-use http::{HeaderValue, Request};
-use hyper::body::Incoming;
+use axum::BoxError;
+use http::HeaderValue;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use hyper_util::service::TowerToHyperService;
 use socket2::SockRef;
 use std::net::{IpAddr, SocketAddr, TcpStream as BareStream};
 use std::pin::Pin;
@@ -26,7 +25,6 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
-use tower::util::MapRequestLayer;
 
 /// The pause after an `accept` that failed because the process has no file descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
@@ -130,13 +128,13 @@ impl From<TcpListener> for Entrance {
 /// dropped when this returns. Returns false where some had to be cut.
 pub async fn serve(
     entrance: impl Into<Entrance>,
-    app: Router,
+    app: impl App,
     patience: Patience,
     shutdown: CancellationToken,
     drain_timeout: Duration,
 ) -> bool {
     let Entrance { listener, tls, limits, workers } = entrance.into();
-    let host = Host { app, tls, patience, leaving: shutdown.clone() };
+    let host = Host { app, tls, patience, leaving: Arc::new(shutdown.clone()) };
     let (crowd, graceful, connections) = (Crowd::new(limits), GracefulShutdown::new(), JoinSet::new());
     let mut hall = Hall { host, crowd, workers, graceful, connections };
     loop {
@@ -170,15 +168,15 @@ async fn accept(listener: &TcpListener) -> std::io::Result<(BareStream, SocketAd
 }
 
 /// The connections that are there.
-struct Hall {
-    host: Host,
+struct Hall<A> {
+    host: Host<A>,
     crowd: Crowd,
     workers: Workers,
     graceful: GracefulShutdown,
     connections: JoinSet<()>,
 }
 
-impl Hall {
+impl<A: App> Hall<A> {
     /// Lets a connection in. Without room it closes at once: that is the cheapest answer there is.
     fn enter(&mut self, stream: BareStream, peer: SocketAddr) {
         let Some(room) = self.crowd.enter(peer.ip()) else { return };
@@ -193,15 +191,15 @@ type Conversation = Pin<Box<dyn Future<Output = Result<(), BoxError>> + Send>>;
 
 /// Who attends to connections, and how. Clones share it.
 #[derive(Clone)]
-struct Host {
-    app: Router,
+struct Host<A> {
+    app: A,
     tls: Option<ServerTls>,
     patience: Patience,
     /// Cancelled once the port closes.
-    leaving: CancellationToken,
+    leaving: Arc<CancellationToken>,
 }
 
-impl Host {
+impl<A: App> Host<A> {
     /// Serves one connection to its end, on the thread that does it; `_held` is held as long.
     async fn attend(self, stream: BareStream, address: SocketAddr, _held: (Room, Place), watcher: Watcher) {
         let stream = match TcpStream::from_std(stream) {
@@ -249,18 +247,10 @@ impl Host {
         watcher: Watcher,
         begun: Arc<Notify>,
     ) -> Conversation {
-        let noting = MapRequestLayer::new(move |mut request: Request<Incoming>| {
-            request.extensions_mut().insert(peer.clone());
-            if let Some(known) = known {
-                request.extensions_mut().insert(known);
-            }
-            begun.notify_one();
-            request
-        });
-        let app = farewell::last_answers(self.app.clone().into_service::<Incoming>(), self.leaving.clone());
-        let service = tower::Layer::layer(&noting, app);
+        let (app, leaving) = (self.app.clone(), self.leaving.clone());
+        let app = OnConnection { app, peer, known, begun, leaving };
         let builder = protocol.only(builder(self.patience));
-        let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+        let connection = builder.serve_connection(TokioIo::new(stream), app);
         Box::pin(watcher.watch(connection.into_owned()))
     }
 }

@@ -1,14 +1,19 @@
 //! One request's passage through the door: its id, its span, and its answer on the way out.
 
-use super::{MAX_HEADER_BYTES, headers_too_large};
+use super::{MAX_HEADER_BYTES, headers_too_large, panicked};
+use axum::BoxError;
 use axum::body::Body;
 use axum::extract::MatchedPath;
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, CatchUnwind};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, Version, header};
 use http_body::{Body as HttpBody, Frame, SizeHint};
+use http_body_util::Either;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 use tidegate_telemetry::{KeyValue, RequestScope};
 use tidegate_wire::header::REQUEST_ID;
 use tower::{Layer, Service};
@@ -29,26 +34,32 @@ pub(super) struct DoorLayer;
 impl<S> Layer<S> for DoorLayer {
     type Service = Door<S>;
     fn layer(&self, inner: S) -> Door<S> {
-        Door { inner }
+        Door { inner, route: None }
     }
 }
 
-/// The service that [`DoorLayer`] makes.
+/// A service behind the door.
 #[derive(Debug, Clone)]
 pub(super) struct Door<S> {
     inner: S,
+    /// The only route that leads to it; else a request has one among its extensions.
+    route: Option<&'static str>,
+}
+
+impl<S> Door<S> {
+    /// In front of what `route` alone leads to.
+    pub(super) fn on(route: &'static str, inner: S) -> Self {
+        Self { inner, route: Some(route) }
+    }
 }
 
 impl<S, B> Service<Request<Body>> for Door<S>
 where
     S: Service<Request<Body>, Response = Response<B>>,
-    S::Future: Send + 'static,
-    B: HttpBody<Data = Bytes> + Send + 'static,
-    B::Error: Into<axum::BoxError>,
 {
-    type Response = Response<Body>;
+    type Response = Response<Leaving<B>>;
     type Error = S::Error;
-    type Future = BoxFuture<'static, Result<Response<Body>, S::Error>>;
+    type Future = Passage<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
         self.inner.poll_ready(cx)
@@ -56,14 +67,58 @@ where
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let id = identify(request.headers_mut());
-        let scope = begin(&request, id.clone());
+        let scope = begin(&request, self.route, id.clone());
         let size = request.headers().iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
-        if size > MAX_HEADER_BYTES {
-            let refused = scope.clone().follow(headers_too_large(request, size));
-            return Box::pin(async move { Ok(leave(refused.await, id, scope)) });
-        }
-        let answered = scope.clone().follow(scope.enter(|| self.inner.call(request)));
-        Box::pin(async move { Ok(leave(answered.await?.map(Body::new), id, scope)) })
+        let step = if size > MAX_HEADER_BYTES {
+            Step::Turned { answer: headers_too_large(request, size).boxed() }
+        } else {
+            let called = catch_unwind(AssertUnwindSafe(|| scope.enter(|| self.inner.call(request))));
+            called.map_or_else(
+                |_| Step::Turned { answer: std::future::ready(panicked()).boxed() },
+                |answer| Step::Inside { answer: AssertUnwindSafe(answer).catch_unwind() },
+            )
+        };
+        Passage { step, id, scope }
+    }
+}
+
+pin_project_lite::pin_project! {
+    /// A request's way in and out.
+    pub struct Passage<F> {
+        #[pin]
+        step: Step<F>,
+        id: HeaderValue,
+        scope: RequestScope,
+    }
+}
+
+pin_project_lite::pin_project! {
+    #[project = StepProjection]
+    enum Step<F> {
+        /// It is served.
+        Inside { #[pin] answer: CatchUnwind<AssertUnwindSafe<F>> },
+        /// It was turned away at the door.
+        Turned { answer: BoxFuture<'static, Response<Body>> },
+    }
+}
+
+impl<F, B, E> Future for Passage<F>
+where
+    F: Future<Output = Result<Response<B>, E>>,
+{
+    type Output = Result<Response<Leaving<B>>, E>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let this = self.project();
+        let answer = this.scope.enter(|| match this.step.project() {
+            StepProjection::Inside { answer } => answer.poll(cx).map(|ended| match ended {
+                Ok(answer) => answer.map(|answer| answer.map(Either::Left)),
+                Err(_) => Ok(panicked().map(Either::Right)),
+            }),
+            StepProjection::Turned { answer } => answer.poll_unpin(cx).map(|answer| Ok(answer.map(Either::Right))),
+        });
+        let answer = ready!(answer)?;
+        Poll::Ready(Ok(leave(answer, this.id.clone(), this.scope.clone())))
     }
 }
 
@@ -85,10 +140,10 @@ fn identify(headers: &mut HeaderMap) -> HeaderValue {
 }
 
 /// The request with its span, which is named after its route so that the number of names is bounded.
-fn begin(request: &Request<Body>, id: HeaderValue) -> RequestScope {
+fn begin(request: &Request<Body>, known: Option<&'static str>, id: HeaderValue) -> RequestScope {
+    let matched = || request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str);
     // Nothing of a span's is made where nobody takes it.
-    let route = tracing::span_enabled!(Level::INFO)
-        .then(|| request.extensions().get::<MatchedPath>().map_or("unknown", MatchedPath::as_str));
+    let route = tracing::span_enabled!(Level::INFO).then(|| known.unwrap_or_else(matched));
     let Some(route) = route.filter(|route| !UNTRACED.contains(route)) else {
         return RequestScope::silent(request.headers(), id);
     };
@@ -138,7 +193,11 @@ fn version(version: Version) -> &'static str {
 }
 
 /// The answer as it leaves.
-fn leave(mut response: Response<Body>, id: HeaderValue, scope: RequestScope) -> Response<Body> {
+fn leave<B>(
+    mut response: Response<Either<B, Body>>,
+    id: HeaderValue,
+    scope: RequestScope,
+) -> Response<Leaving<B>> {
     if scope.is_traced() {
         let status = response.status();
         let code = KeyValue::new("http.response.status_code", i64::from(status.as_u16()));
@@ -149,25 +208,31 @@ fn leave(mut response: Response<Body>, id: HeaderValue, scope: RequestScope) -> 
         }
     }
     response.headers_mut().entry(REQUEST_ID).or_insert(id);
-    response.map(|inner| Body::new(Leaving { inner, scope }))
+    response.map(|inner| Leaving { inner, scope })
 }
 
-/// An answer's body: what passes belongs to its request.
-struct Leaving {
-    inner: Body,
-    scope: RequestScope,
+pin_project_lite::pin_project! {
+    /// An answer's body: what passes belongs to its request.
+    pub struct Leaving<B> {
+        #[pin]
+        inner: Either<B, Body>,
+        scope: RequestScope,
+    }
 }
 
-impl HttpBody for Leaving {
+impl<B> HttpBody for Leaving<B>
+where
+    B: HttpBody<Data = Bytes, Error: Into<BoxError>>,
+{
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = BoxError;
 
     fn poll_frame(
-        mut self: Pin<&mut Self>,
+        self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let this = &mut *self;
-        this.scope.enter(|| Pin::new(&mut this.inner).poll_frame(cx))
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        let this = self.project();
+        this.scope.enter(|| this.inner.poll_frame(cx))
     }
 
     fn is_end_stream(&self) -> bool {
