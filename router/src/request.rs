@@ -58,7 +58,7 @@ use tokio::time::Instant;
 pub struct Job {
     /// Path and query as the client sent them; backends know the same paths.
     pub target: Uri,
-    /// The client's headers.
+    /// The headers that a backend gets, but for what each attempt adds.
     pub headers: HeaderMap,
     /// The body, forwarded byte for byte but for the model's name where the client used another one.
     pub body: Bytes,

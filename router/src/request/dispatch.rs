@@ -21,21 +21,24 @@ use tidegate_wire::error::ErrorBody;
 use tidegate_wire::header as names;
 use tokio::time::Instant;
 
-/// Headers that belong to one connection (RFC 9110, section 7.6.1) or that the client library sets itself.
-pub(super) static NOT_FORWARDED: [HeaderName; 12] = [
-    header::CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    header::PROXY_AUTHENTICATE,
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    header::HOST,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-];
+/// Whether a header belongs to one connection (RFC 9110, section 7.6.1), or is set by the client library itself.
+pub(super) fn ends_here(name: &HeaderName) -> bool {
+    matches!(
+        name.as_str(),
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-connection"
+            | "proxy-authorization"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+            | "host"
+            | "content-length"
+            | "expect"
+    )
+}
 
 /// Bytes of a 503 that are read to find out whether the backend was full.
 const MAX_REFUSAL_BODY: usize = 64 * 1024;
@@ -219,7 +222,6 @@ fn upstream_request(
     *request.uri_mut() = job.target.clone();
     *request.headers_mut() = job.headers.clone();
     let headers = request.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let remaining = job.deadline.saturating_duration_since(call.sent()).as_millis();
     headers.insert(
         names::REQUEST_TIMEOUT_MS,
@@ -228,13 +230,6 @@ fn upstream_request(
     let attempt = HeaderValue::from_str(grant.attempt.as_str())
         .map_err(|_| Error::new(ErrorKind::Internal, "the attempt's id is no header value"))?;
     headers.insert(names::ATTEMPT, attempt);
-    // What it was served with, which may be less than the client asked for.
-    headers.insert(names::PRIORITY, HeaderValue::from_static(job.priority.as_str()));
-    if job.stream {
-        // Our own backends tell the usage of a stream behind its last byte: see `tidegate_wire::usage`.
-        headers.insert(header::TE, HeaderValue::from_static("trailers"));
-        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
-    }
     call.inject(headers);
     if let Some(key) = key {
         request.extensions_mut().insert(OwnKey(key));
@@ -247,11 +242,8 @@ pub(super) fn strip(headers: &mut HeaderMap) {
     for name in named_by_connection(headers) {
         headers.remove(name);
     }
-    for name in &NOT_FORWARDED {
-        // Quicker than asking the map: a few names are compared in the time in which one is hashed.
-        if headers.keys().any(|known| known == name) {
-            headers.remove(name);
-        }
+    while let Some(name) = headers.keys().find(|name| ends_here(name)).cloned() {
+        headers.remove(name);
     }
 }
 

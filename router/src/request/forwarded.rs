@@ -1,11 +1,14 @@
-//! What a backend is told of the client: `x-forwarded-for`, `-proto` and `-host`.
+//! What a backend is told of the client: its own headers, but for those of its connection, and `x-forwarded-for`, `-proto` and `-host`.
 //!
 //! A chain of proxies appends to the first; the other two are said by the first proxy, which knows them, and stay as they came.
 //! Backends that decide by these must let nobody else than this router in.
 
+use super::dispatch::strip;
 use http::header::{self, Entry};
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
+use tidegate_admission::Priority;
 use tidegate_serve::listen::Peer;
+use tidegate_wire::header as names;
 
 const FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
@@ -34,6 +37,20 @@ pub fn note(headers: &mut HeaderMap, target: &Uri, peer: Option<&Peer>) {
     if let Some(host) = named.or_else(|| headers.get(header::HOST).cloned()) {
         headers.entry(HOST).or_insert(host);
     }
+}
+
+/// What a backend gets of a client's headers, which [`note`] has seen, with what is the same for each attempt.
+pub fn headers(mut headers: HeaderMap, priority: Priority, stream: bool) -> HeaderMap {
+    strip(&mut headers);
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    // What it is served with, which may be less than the client asked for.
+    headers.insert(names::PRIORITY, HeaderValue::from_static(priority.as_str()));
+    if stream {
+        // Our own backends tell the usage of a stream behind its last byte: see `tidegate_wire::usage`.
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
+    }
+    headers
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use super::Job;
 use super::access::Notes;
 use super::field::Field;
-use super::{dispatch, forwarded, model, tenant};
+use super::{forwarded, model, tenant};
 use crate::catalogue::{Catalogue, UnknownModel};
 use crate::error::{Error, ErrorKind};
 use crate::names::Names;
@@ -72,7 +72,6 @@ impl Intake {
         check_content_type(&parts.headers)?;
         let envelope = Envelope::read(&body.bytes).await?;
         forwarded::note(&mut parts.headers, &parts.uri, parts.extensions.get());
-        dispatch::strip(&mut parts.headers);
         self.job(parts, body, &envelope, (arrived, deadline), notes.clone())
     }
 
@@ -95,7 +94,7 @@ impl Intake {
         notes.asked(&envelope.model, priority, envelope.stream);
         Ok(Box::new(Job {
             target: parts.uri,
-            headers: parts.headers,
+            headers: forwarded::headers(parts.headers, priority, envelope.stream),
             body: if to.model == envelope.model { body } else { model::renamed(&body, &to.model) },
             room: room.map(Arc::new),
             model: to.model,
@@ -228,6 +227,9 @@ impl Envelope {
 
 fn check_content_type(headers: &HeaderMap) -> Result<(), Error> {
     let Some(value) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    if value == "application/json" {
+        return Ok(());
+    }
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     if essence.eq_ignore_ascii_case("application/json") {
         return Ok(());

@@ -3,7 +3,7 @@
 //! stream.
 
 use bytes::Bytes;
-use memchr::memmem::FinderRev;
+use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde_json::Value;
 use std::sync::LazyLock;
@@ -13,8 +13,8 @@ use tidegate_wire::openai::{Usage, answer::PromptTokensDetails};
 const KEPT: usize = 1024;
 /// The member's name as it stands in JSON. Inside a text the quotes would be escaped, so that no answer can feign it.
 const MEMBER: &[u8] = b"\"usage\":";
-/// Finds it, from the end.
-static FINDER: LazyLock<FinderRev<'static>> = LazyLock::new(|| FinderRev::new(MEMBER));
+/// Finds it. From the front, which is quicker than to search from the end: so little is kept.
+static FINDER: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(MEMBER));
 
 /// The end of an answer that passes.
 #[derive(Debug, Default)]
@@ -61,15 +61,8 @@ impl AnswerEnd {
 
     /// What the whole answer says of its cost.
     pub(super) fn usage(&self) -> Option<Usage> {
-        // A stream that tells its usage with every event says `null` in some.
-        let mut before = self.bytes.as_slice();
-        while let Some(at) = FINDER.rfind(before) {
-            if let Some(usage) = read(&self.bytes[at + MEMBER.len()..]) {
-                return Some(usage);
-            }
-            before = &before[..at];
-        }
-        None
+        // A stream that tells its usage with every event says `null` in some; the last one that is told counts.
+        FINDER.find_iter(&self.bytes).filter_map(|at| read(&self.bytes[at + MEMBER.len()..])).last()
     }
 }
 

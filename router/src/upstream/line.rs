@@ -7,7 +7,6 @@ use super::connector::Opened;
 use super::innermost;
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::task::AtomicWaker;
 use http::{Request, Response};
 use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
@@ -16,48 +15,16 @@ use hyper::client::conn::http1::{Builder, Connection, SendRequest};
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::task::{Context, Poll, Wake, Waker};
+use std::task::{Context, Poll, Waker};
+use tidegate_serve::bell::{Bell, Belled};
 
-/// A connection, and whom it wakes.
+/// A connection.
 #[derive(Debug)]
 pub(super) struct Line {
     sender: SendRequest<Body>,
     /// None once it has ended.
-    connection: Option<Box<Connection<Opened, Body>>>,
+    connection: Option<Box<Belled<Connection<Opened, Body>>>>,
     bell: Arc<Bell>,
-    /// What the connection knows the bell by.
-    waker: Waker,
-}
-
-/// Wakes the task that moves a connection on.
-#[derive(Debug, Default)]
-struct Bell {
-    task: AtomicWaker,
-    /// That task is at work and looks at the connection before it rests.
-    muted: AtomicBool,
-}
-
-impl Wake for Bell {
-    fn wake(self: Arc<Self>) {
-        self.wake_by_ref();
-    }
-
-    fn wake_by_ref(self: &Arc<Self>) {
-        if !self.muted.load(Ordering::Acquire) {
-            self.task.wake();
-        }
-    }
-}
-
-impl Bell {
-    /// Does something that makes the connection ask for more time, which it is given in the same breath.
-    fn mute<T>(&self, work: impl FnOnce() -> T) -> T {
-        self.muted.store(true, Ordering::Release);
-        let done = work();
-        self.muted.store(false, Ordering::Release);
-        done
-    }
 }
 
 impl Line {
@@ -68,8 +35,8 @@ impl Line {
     pub(super) async fn new(builder: &Builder, opened: Opened) -> Result<Self, hyper::Error> {
         let (sender, connection) = builder.handshake(opened).await?;
         let bell = Arc::new(Bell::default());
-        let waker = Waker::from(bell.clone());
-        Ok(Self { sender, connection: Some(Box::new(connection)), bell, waker })
+        let connection = Some(Box::new(Belled::new(connection, bell.clone())));
+        Ok(Self { sender, connection, bell })
     }
 
     /// Sends a request, and waits for the head of its answer.
@@ -77,7 +44,7 @@ impl Line {
         &mut self,
         request: Request<Body>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
-        let answer = self.bell.mute(|| self.sender.try_send_request(request));
+        let (answer, _) = self.bell.mute(|| self.sender.try_send_request(request));
         let mut answer = pin!(answer);
         poll_fn(|cx| {
             self.advance(cx);
@@ -93,9 +60,9 @@ impl Line {
         body: &mut Incoming,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
-        let mut at_hand = |bell: &Bell| {
+        let mut at_hand = |bell: &Arc<Bell>| {
             // The room that becomes free is filled when the next piece is asked for.
-            bell.mute(|| Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop())))
+            bell.mute(|| Pin::new(&mut *body).poll_frame(&mut Context::from_waker(Waker::noop()))).0
         };
         let piece = at_hand(&self.bell);
         if piece.is_ready() {
@@ -141,15 +108,13 @@ impl Line {
 
     /// Nobody is to be woken by it.
     pub(super) fn rest(&self) {
-        self.bell.task.take();
+        self.bell.rest();
     }
 
     /// Moves on what is to be sent and what has come; the task of `cx` is woken once there is more to do.
     fn advance(&mut self, cx: &mut Context<'_>) {
         let Some(connection) = &mut self.connection else { return };
-        self.bell.task.register(cx.waker());
-        let ended = Pin::new(&mut **connection).poll(&mut Context::from_waker(&self.waker));
-        if let Poll::Ready(ended) = ended {
+        if let Poll::Ready(ended) = Pin::new(&mut **connection).poll(cx) {
             self.connection = None;
             if let Err(error) = ended {
                 tracing::debug!(error = innermost(&error), "an HTTP/1.1 connection to a backend broke");

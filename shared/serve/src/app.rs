@@ -1,19 +1,20 @@
 //! What is served, as hyper asks it: each request is told of its connection, and each answer of the port's end.
 
+use crate::bell::Bell;
 use crate::listen::Peer;
 use crate::tls::KnownClient;
 use axum::BoxError;
 use axum::body::Body;
 use bytes::Bytes;
 use http::header::CONNECTION;
-use http::{HeaderValue, Request, Response};
-use http_body::Body as HttpBody;
+use http::{HeaderValue, Request, Response, Version};
+use http_body::{Body as HttpBody, Frame, SizeHint};
 use hyper::body::Incoming;
 use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Wake, ready};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use tower::Service;
@@ -50,6 +51,8 @@ pub(crate) struct OnConnection<A> {
     pub(crate) known: Option<KnownClient>,
     /// Told of each request.
     pub(crate) begun: Arc<Notify>,
+    /// The connection's.
+    pub(crate) bell: Arc<Bell>,
     /// Cancelled once the port closes.
     pub(crate) leaving: Arc<CancellationToken>,
 }
@@ -60,13 +63,49 @@ impl<A: App> hyper::service::Service<Request<Incoming>> for OnConnection<A> {
     type Future = Answer<A::Future>;
 
     fn call(&self, request: Request<Incoming>) -> Self::Future {
-        let mut request = request.map(Body::new);
+        let mut request = match request.version() {
+            // Streams of one connection may wait for the room that this one's body gives back.
+            Version::HTTP_2 => request.map(Body::new),
+            _ => request.map(|inner| Body::new(Arriving { inner, bell: self.bell.clone() })),
+        };
         request.extensions_mut().insert(self.peer.clone());
         if let Some(known) = self.known {
             request.extensions_mut().insert(known);
         }
         self.begun.notify_one();
         Answer { answer: self.app.clone().call(request), leaving: self.leaving.clone() }
+    }
+}
+
+/// The body of a request over HTTP/1.1, which its connection's own task reads.
+#[derive(Debug)]
+struct Arriving {
+    inner: Incoming,
+    bell: Arc<Bell>,
+}
+
+impl HttpBody for Arriving {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let Self { inner, bell } = &mut *self;
+        let (frame, has_room) = bell.mute(|| Pin::new(&mut *inner).poll_frame(cx));
+        if has_room && !inner.is_end_stream() {
+            bell.wake_by_ref();
+        }
+        frame
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
     }
 }
 

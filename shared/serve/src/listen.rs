@@ -4,6 +4,7 @@
 //! sections 3.2 and 3.3).
 
 use crate::app::{App, OnConnection};
+use crate::bell::{Bell, Belled};
 use crate::crowd::{ConnectionLimits, Crowd, Room};
 use crate::farewell::{self, FAREWELL};
 use crate::protocol::Protocol;
@@ -248,10 +249,11 @@ impl<A: App> Host<A> {
         begun: Arc<Notify>,
     ) -> Conversation {
         let (app, leaving) = (self.app.clone(), self.leaving.clone());
-        let app = OnConnection { app, peer, known, begun, leaving };
+        let bell = Arc::new(Bell::default());
+        let app = OnConnection { app, peer, known, begun, bell: bell.clone(), leaving };
         let builder = protocol.only(builder(self.patience));
         let connection = builder.serve_connection(TokioIo::new(stream), app);
-        Box::pin(watcher.watch(connection.into_owned()))
+        Box::pin(Belled::new(Box::pin(watcher.watch(connection.into_owned())), bell))
     }
 }
 
