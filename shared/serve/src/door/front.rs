@@ -63,7 +63,9 @@ where
         let path = request.uri().path();
         let often = self.often.iter().find(|(known, _)| request.method() == Method::POST && path == *known);
         match often {
-            Some((_, door)) => Either::Left(door.clone().call(request).map_ok(|answer| answer.map(EitherBody::Left))),
+            Some((_, door)) => {
+                Either::Left(door.clone().call(request).map_ok(|answer| answer.map(EitherBody::Left)))
+            }
             None => Either::Right(self.rest.call(request).map_ok(|answer| answer.map(EitherBody::Right))),
         }
     }

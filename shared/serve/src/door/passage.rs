@@ -115,7 +115,9 @@ where
                 Ok(answer) => answer.map(|answer| answer.map(Either::Left)),
                 Err(_) => Ok(panicked().map(Either::Right)),
             }),
-            StepProjection::Turned { answer } => answer.poll_unpin(cx).map(|answer| Ok(answer.map(Either::Right))),
+            StepProjection::Turned { answer } => {
+                answer.poll_unpin(cx).map(|answer| Ok(answer.map(Either::Right)))
+            }
         });
         let answer = ready!(answer)?;
         Poll::Ready(Ok(leave(answer, this.id.clone(), this.scope.clone())))
