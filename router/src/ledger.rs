@@ -31,6 +31,10 @@ pub use self::{
     redis::RedisLedger,
 };
 
+/// Most tokens that one request is charged and counted with, whatever its backend says: more than any model's context, so that no
+/// sum overflows.
+pub const MOST_TOKENS: u64 = 1 << 32;
+
 /// What one router brings to the account.
 #[derive(Debug, Clone)]
 pub struct LedgerOptions {

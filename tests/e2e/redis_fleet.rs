@@ -1,6 +1,6 @@
 //! Two routers, one Redis, backends that register themselves: one queue, one limit.
 
-use http::StatusCode;
+use http::{StatusCode, Version};
 use std::time::Duration;
 use tidegate_tests::fake_node::{FakeNode, MODEL, Plan};
 use tidegate_tests::redis::RedisServer;
@@ -91,4 +91,25 @@ async fn a_router_that_has_just_started_does_not_say_that_a_model_does_not_exist
         (later.status == StatusCode::NOT_FOUND && later.code() == "model_not_found").then_some(())
     })
     .await;
+}
+
+/// What a backend registers says nothing of protocols: the router's flag does, for requests and for questions about given-up work.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn backends_that_register_themselves_are_spoken_to_as_the_flag_says() {
+    let redis = RedisServer::start().await;
+    let node = FakeNode::start(2, Plan::Answer(Duration::from_millis(5))).await;
+    node.register(&redis.url, "tidegate").await;
+    for (flag, version) in [(None, Version::HTTP_11), (Some("--backend-http2"), Version::HTTP_2)] {
+        let flags: Vec<_> = ["--redis-url", &redis.url].into_iter().chain(flag).collect();
+        let router = TestRouter::start(&flags).await.with_backends(1).await;
+        node.plan(Plan::Answer(Duration::from_millis(5)));
+        assert_eq!(router.client.chat(MODEL, "x").await.status, StatusCode::OK);
+        assert_eq!(node.last_version(), version);
+        node.plan(Plan::Stream(1000, Duration::from_millis(20)));
+        let stream = router.client.open_stream(MODEL, "x").await;
+        router.until_counts(&[("running", 1)]).await;
+        drop(stream);
+        router.until_counts(&[("running", 0), ("abandoned", 0)]).await;
+        assert_eq!((node.running(), node.last_version()), (0, version));
+    }
 }

@@ -12,7 +12,7 @@ mod diary;
 mod registration;
 
 use account::Node;
-use http::HeaderMap;
+use http::{HeaderMap, Version};
 use serde_json::Value;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::net::Ipv4Addr;
@@ -168,6 +168,11 @@ impl FakeNode {
     /// Requests that have reached it, refused ones included.
     pub fn seen(&self) -> u64 {
         self.node.account().seen
+    }
+
+    /// What the last request was spoken in.
+    pub fn last_version(&self) -> Version {
+        self.node.account().version
     }
 
     /// Headers of the last request.

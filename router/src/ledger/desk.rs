@@ -7,12 +7,12 @@ use tidegate_admission::{
     snapshot::Snapshot,
 };
 
-use super::{Admission, Ask, Fleet, LedgerError, LedgerMode, LedgerOptions, holding::Holdings, micros};
+use super::{
+    Admission, Ask, Fleet, LedgerError, LedgerMode, LedgerOptions, MOST_TOKENS, holding::Holdings, micros,
+};
 
 /// Time between two renewals of a router's lease.
 pub(super) const RENEW_EVERY: Duration = Duration::from_secs(1);
-/// Most tokens that one request is charged: more than any model's context.
-const MOST_TOKENS: u64 = 1 << 32;
 /// Seconds after which an unknown pool may be asked for again: a backend that starts up registers within a second.
 const UNKNOWN_RETRY_AFTER: f64 = 1.0;
 

@@ -3,6 +3,7 @@
 use super::access::AccessLine;
 use super::dispatch::is_event_stream;
 use super::way::Way;
+use crate::ledger::MOST_TOKENS;
 use crate::tally::{PoolTally, events_in};
 use axum::body::Body;
 use bytes::Bytes;
@@ -13,9 +14,6 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use tidegate_telemetry::metrics::{RouterMetrics, TraceLabel};
 use tokio::time::Instant;
-
-/// Most tokens that are counted for one whole answer: more than any model's context.
-const MOST_TOKENS: u64 = 1 << 32;
 
 /// Counts an answer of `pool` as it passes; `line` is written at its end.
 pub(super) fn counted(

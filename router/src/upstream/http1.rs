@@ -14,6 +14,7 @@ use http::{Request, Response};
 use hyper::client::conn::http1::Builder;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
+use tokio::task::unconstrained;
 use tokio::time::Instant;
 use tower::ServiceExt;
 
@@ -120,7 +121,8 @@ impl Backend {
         let mut idle = self.idle();
         idle.lines.push((line, Instant::now()));
         if !std::mem::replace(&mut idle.is_swept, true) {
-            tokio::spawn(sweep(Arc::downgrade(self), keep_alive));
+            // However many there are, each is looked at.
+            tokio::spawn(unconstrained(sweep(Arc::downgrade(self), keep_alive)));
         }
     }
 
@@ -165,5 +167,36 @@ async fn sweep(backend: Weak<Backend>, keep_alive: Duration) {
             idle.is_swept = false;
             return;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper_util::client::legacy::connect::HttpConnector;
+    use tokio::net::TcpListener;
+
+    /// More connections than a task may read from before others have their turn.
+    const MANY: usize = 300;
+
+    #[tokio::test(start_paused = true)]
+    async fn all_connections_that_the_backend_has_closed_go_at_the_next_look() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let keep_alive = LOOK * 60;
+        let http1 = Http1::new(Connector::new(HttpConnector::new(), None), keep_alive);
+        let backend = http1.backends.get(&url).unwrap();
+        let mut accepted = Vec::new();
+        for _ in 0..MANY {
+            let address = Address::parse(&url).unwrap();
+            let (line, peer) = tokio::join!(http1.open(&address), listener.accept());
+            accepted.push(peer.unwrap());
+            backend.put(line.unwrap(), keep_alive);
+        }
+        tokio::time::sleep(LOOK * 2).await;
+        assert_eq!(backend.idle().lines.len(), MANY);
+        drop(accepted);
+        tokio::time::sleep(LOOK * 2).await;
+        assert_eq!(backend.idle().lines.len(), 0);
     }
 }

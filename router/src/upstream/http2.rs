@@ -107,15 +107,16 @@ impl Http2 {
     pub(super) async fn send(&self, url: &str, mut request: Request<Body>) -> Result<Sent, UpstreamError> {
         let backend = self.backends.get(url)?;
         let asked = request.uri().clone();
+        // It names headers of one connection, and HTTP/2 has none: `te: trailers` stands for itself.
+        let of_connection = request.headers_mut().remove(header::CONNECTION);
         let mut attempts = 0;
         loop {
             let Way::Http2(Line { mut sender, streams, .. }) = self.way(&backend).await? else {
                 *request.uri_mut() = asked;
+                request.headers_mut().extend(of_connection.map(|names| (header::CONNECTION, names)));
                 return Ok(Sent::SpeaksHttp1(request));
             };
             *request.uri_mut() = backend.address.target(&asked)?;
-            // It names headers of one connection, and HTTP/2 has none: `te: trailers` stands for itself.
-            request.headers_mut().remove(header::CONNECTION);
             attempts += 1;
             match sender.try_send_request(request).await {
                 Ok(response) => {

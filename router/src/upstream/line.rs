@@ -17,6 +17,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use tidegate_serve::bell::{Bell, Belled};
+use tokio::task::unconstrained;
 
 /// A connection.
 #[derive(Debug)]
@@ -31,7 +32,7 @@ impl Line {
     /// A connection on a stream that has been opened.
     ///
     /// # Errors
-    /// None that is known: shaking hands says nothing in HTTP/1.1.
+    /// As hyper's handshake, which has no cause to fail before HTTP/1.1 has said anything.
     pub(super) async fn new(builder: &Builder, opened: Opened) -> Result<Self, hyper::Error> {
         let (sender, connection) = builder.handshake(opened).await?;
         let bell = Arc::new(Bell::default());
@@ -45,7 +46,8 @@ impl Line {
         request: Request<Body>,
     ) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
         let (answer, _) = self.bell.mute(|| self.sender.try_send_request(request));
-        let mut answer = pin!(answer);
+        // Where the task may do no more before others have had their turn, it would not be handed over, and nobody would wake for it.
+        let mut answer = pin!(unconstrained(answer));
         poll_fn(|cx| {
             self.advance(cx);
             // It comes from the connection, which has just been moved on.
@@ -119,6 +121,72 @@ impl Line {
             if let Err(error) = ended {
                 tracing::debug!(error = innermost(&error), "an HTTP/1.1 connection to a backend broke");
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use hyper_util::rt::TokioIo;
+    use std::time::Duration;
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::net::{TcpListener, TcpStream};
+    use tokio::task::consume_budget;
+
+    /// What tokio lets a task do before others have their turn.
+    const BUDGET: usize = 128;
+
+    async fn connected() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let to = listener.local_addr().unwrap();
+        let (stream, accepted) = tokio::join!(TcpStream::connect(to), listener.accept());
+        (stream.unwrap(), accepted.unwrap().0)
+    }
+
+    async fn line(stream: TcpStream) -> Line {
+        Line::new(&Builder::new(), Opened::Http(TokioIo::new(stream))).await.unwrap()
+    }
+
+    /// Asks in a task that has done so much before it comes to this, each time. Nobody but the connection wakes it.
+    async fn asked(mut line: Line, done: usize) -> Result<Response<Incoming>, TrySendError<Request<Body>>> {
+        let request = Request::post("/v1/x").header("host", "x").body(Body::from("{}")).unwrap();
+        let task = tokio::spawn(async move {
+            let mut answer = Box::pin(line.ask(request));
+            poll_fn(|cx| {
+                for _ in 0..done {
+                    assert!(pin!(consume_budget()).poll(cx).is_ready());
+                }
+                answer.as_mut().poll(cx)
+            })
+            .await
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(10), task).await;
+        ended.unwrap_or_else(|_| panic!("nobody woke the request, after {done} steps")).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_closed_connection_gives_its_request_back_whatever_its_task_did_before() {
+        for done in 0..BUDGET {
+            let (stream, peer) = connected().await;
+            drop(peer);
+            stream.readable().await.unwrap();
+            let mut error = asked(line(stream).await, done).await.unwrap_err();
+            assert!(error.take_message().is_some(), "{done}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_answer_is_handed_over_whatever_its_task_did_before() {
+        for done in 0..BUDGET {
+            let (stream, mut peer) = connected().await;
+            let answered = tokio::spawn(async move {
+                assert!(peer.read(&mut [0; 256]).await.unwrap() > 0);
+                peer.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nab").await.unwrap();
+                peer
+            });
+            assert_eq!(asked(line(stream).await, done).await.unwrap().status(), 200, "{done}");
+            drop(answered.await.unwrap());
         }
     }
 }

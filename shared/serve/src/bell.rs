@@ -29,15 +29,33 @@ impl Bell {
     /// would have been; then the connection is to be polled before this task rests, unless it has nothing to do. Wakes from other threads
     /// count all the same.
     pub fn mute<T>(self: &Arc<Self>, work: impl FnOnce() -> T) -> (T, bool) {
-        let before = (MUTED.replace(Arc::as_ptr(self)), MISSED.replace(false));
+        let _before = Muted::begin(self);
         let done = work();
-        MUTED.set(before.0);
-        (done, MISSED.replace(before.1))
+        (done, MISSED.get())
     }
 
     /// Nobody is to be woken from now on.
     pub fn rest(&self) {
         self.task.take();
+    }
+}
+
+/// As long as it is there, a bell is mute on this thread. Then what was before is again, also where a panic has ended it.
+struct Muted {
+    bell: *const Bell,
+    missed: bool,
+}
+
+impl Muted {
+    fn begin(bell: &Arc<Bell>) -> Self {
+        Self { bell: MUTED.replace(Arc::as_ptr(bell)), missed: MISSED.replace(false) }
+    }
+}
+
+impl Drop for Muted {
+    fn drop(&mut self) {
+        MUTED.set(self.bell);
+        MISSED.set(self.missed);
     }
 }
 
@@ -121,6 +139,12 @@ mod tests {
         };
         assert_eq!(wakes_after(&Waker::wake_by_ref), 1);
         assert_eq!(wakes_after(&|waker| assert!(bell.mute(|| waker.wake_by_ref()).1)), 0);
+        let by_a_panic = |waker: &Waker| {
+            let muted = || bell.mute(|| panic!("while it is mute"));
+            std::panic::catch_unwind(std::panic::AssertUnwindSafe(muted)).unwrap_err();
+            waker.wake_by_ref();
+        };
+        assert_eq!(wakes_after(&by_a_panic), 1);
         let elsewhere = |waker: &Waker| {
             let ring = || std::thread::scope(|scope| drop(scope.spawn(|| waker.wake_by_ref()).join()));
             assert!(!bell.mute(ring).1);

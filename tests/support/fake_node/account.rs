@@ -2,7 +2,7 @@
 
 use super::diary::{Diary, Ended};
 use super::{MODEL, Plan, Setup};
-use http::HeaderMap;
+use http::{HeaderMap, Version};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -35,6 +35,7 @@ pub(super) struct Account {
     pub(super) reported: u64,
     pub(super) most: usize,
     pub(super) seen: u64,
+    pub(super) version: Version,
     pub(super) headers: HeaderMap,
     pub(super) body: Value,
     taken: BTreeMap<u64, Work>,
@@ -72,6 +73,7 @@ impl Node {
             reported: 0,
             most: 0,
             seen: 0,
+            version: Version::default(),
             headers: HeaderMap::new(),
             body: Value::Null,
             taken: BTreeMap::new(),

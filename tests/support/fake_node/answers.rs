@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Json, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use futures_util::StreamExt;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, StatusCode, Version};
 use serde_json::{Value, json};
 use std::time::Duration;
 use tidegate_wire::error::ErrorBody;
@@ -45,7 +45,13 @@ fn refusal(status: StatusCode, code: &'static str) -> Response {
         .into_response()
 }
 
-async fn chat(State(node): State<Node>, headers: HeaderMap, Json(body): Json<Value>) -> Response {
+async fn chat(
+    State(node): State<Node>,
+    version: Version,
+    headers: HeaderMap,
+    Json(body): Json<Value>,
+) -> Response {
+    node.account().version = version;
     let prompt = body["messages"].as_array().and_then(|messages| messages.last()?["content"].as_str());
     let (prompt, streamed) = (prompt.unwrap_or_default().to_owned(), body["stream"] == true);
     let (plan, mut running) = match node.enter(headers, body) {
