@@ -16,15 +16,18 @@ use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
+use tidegate_serve::batched::Batched;
 use tidegate_serve::bell::{Bell, Belled};
 use tokio::task::unconstrained;
+
+type Spoken = Connection<Batched<Opened>, Body>;
 
 /// A connection.
 #[derive(Debug)]
 pub(super) struct Line {
     sender: SendRequest<Body>,
     /// None once it has ended.
-    connection: Option<Box<Belled<Connection<Opened, Body>>>>,
+    connection: Option<Box<Belled<Spoken>>>,
     bell: Arc<Bell>,
 }
 
@@ -34,7 +37,7 @@ impl Line {
     /// # Errors
     /// As hyper's handshake, which has no cause to fail before HTTP/1.1 has said anything.
     pub(super) async fn new(builder: &Builder, opened: Opened) -> Result<Self, hyper::Error> {
-        let (sender, connection) = builder.handshake(opened).await?;
+        let (sender, connection) = builder.handshake(Batched::new(opened)).await?;
         let bell = Arc::new(Bell::default());
         let connection = Some(Box::new(Belled::new(connection, bell.clone())));
         Ok(Self { sender, connection, bell })

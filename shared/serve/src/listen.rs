@@ -4,6 +4,7 @@
 //! sections 3.2 and 3.3).
 
 use crate::app::{App, OnConnection};
+use crate::batched::Batched;
 use crate::bell::{Bell, Belled};
 use crate::crowd::{ConnectionLimits, Crowd, Room};
 use crate::farewell::{self, FAREWELL};
@@ -252,7 +253,7 @@ impl<A: App> Host<A> {
         let bell = Arc::new(Bell::default());
         let app = OnConnection { app, peer, known, begun, bell: bell.clone(), leaving };
         let builder = protocol.only(builder(self.patience));
-        let connection = builder.serve_connection(TokioIo::new(stream), app);
+        let connection = builder.serve_connection(Batched::new(TokioIo::new(stream)), app);
         Box::pin(Belled::new(Box::pin(watcher.watch(connection.into_owned())), bell))
     }
 }

@@ -1,4 +1,7 @@
-"""The proxies that are compared: how each is started before the same backend, with nothing in its way that others lack."""
+"""The proxies that are compared: how each is started before the same backend, with nothing in its way that others lack.
+
+Each serves its clients on one thread, as far as it can be told to, but for one row.
+"""
 
 import platform
 import re
@@ -94,7 +97,7 @@ def redis(folder: Path, _: Namespace) -> list:
 def python(package: str, *words: str) -> Command:
     def command(port: int, mock: str, folder: Path, args: Namespace) -> list:
         filled = [word.format(port=port, mock=mock, folder=folder) for word in words]
-        return [args.venvs / package / "bin" / filled[0], *filled[1:]]
+        return ["env", "TOKIO_WORKER_THREADS=1", args.venvs / package / "bin" / filled[0], *filled[1:]]
 
     return command
 
@@ -130,12 +133,14 @@ def installed(package: str) -> Callable[[Namespace], str]:
     return version
 
 
+ONE = ["--worker-threads", "1"]
 ROUTER = ["--worker-urls", "http://{mock}", "--host", "127.0.0.1", "--port", "{port}", "--policy", "round_robin"]
 ALL = [
     Peer("nginx", nginx, version=said("nginx", "-v")),
     Peer("haproxy", haproxy, version=said("haproxy", "-v")),
-    Peer("Tidegate", tidegate(), version=said(BIN / "tidegate-router", "--version")),
-    Peer("Tidegate (Redis)", tidegate("--redis-url", "unix://{folder}/redis.sock"), helpers=redis, settle=3),
+    Peer("Tidegate", tidegate(*ONE), version=said(BIN / "tidegate-router", "--version")),
+    Peer("Tidegate (a thread for each core)", tidegate()),
+    Peer("Tidegate (Redis)", tidegate(*ONE, "--redis-url", "unix://{folder}/redis.sock"), helpers=redis, settle=3),
     Peer("vllm-router", python("vllm-router", "vllm-router", *ROUTER), packages=["vllm-router"], probe="/health",
          settle=5, version=installed("vllm-router")),
     Peer("smg", python("smg", "smg", "launch", *ROUTER), packages=["smg"], probe="/health", settle=5,
