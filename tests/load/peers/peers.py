@@ -1,6 +1,6 @@
 """The proxies that are compared: how each is started before the same backend, with nothing in its way that others lack.
 
-Each serves its clients on one thread, as far as it can be told to, but for one row.
+Each serves its clients on one thread, as far as it can be told to, but for two rows.
 """
 
 import platform
@@ -59,11 +59,12 @@ http {{
     return ["nginx", "-c", folder / "nginx.conf", "-p", folder]
 
 
-def haproxy(port: int, mock: str, folder: Path, _: Namespace) -> list:
-    (folder / "haproxy.cfg").write_text(f"""
+def haproxy(*settings: str) -> Command:
+    def command(port: int, mock: str, folder: Path, _: Namespace) -> list:
+        (folder / "haproxy.cfg").write_text(f"""
 global
-  nbthread 1
   maxconn 8192
+  {" ".join(settings)}
 defaults
   mode http
   option http-no-delay
@@ -77,7 +78,9 @@ frontend in
 backend out
   server one {mock} maxconn 4096
 """)
-    return ["haproxy", "-db", "-f", folder / "haproxy.cfg"]
+        return ["haproxy", "-db", "-f", folder / "haproxy.cfg"]
+
+    return command
 
 
 def tidegate(*more: str) -> Command:
@@ -137,7 +140,8 @@ ONE = ["--worker-threads", "1"]
 ROUTER = ["--worker-urls", "http://{mock}", "--host", "127.0.0.1", "--port", "{port}", "--policy", "round_robin"]
 ALL = [
     Peer("nginx", nginx, version=said("nginx", "-v")),
-    Peer("haproxy", haproxy, version=said("haproxy", "-v")),
+    Peer("haproxy", haproxy("nbthread", "1"), version=said("haproxy", "-v")),
+    Peer("haproxy (a thread for each core)", haproxy()),
     Peer("Tidegate", tidegate(*ONE), version=said(BIN / "tidegate-router", "--version")),
     Peer("Tidegate (a thread for each core)", tidegate()),
     Peer("Tidegate (Redis)", tidegate(*ONE, "--redis-url", "unix://{folder}/redis.sock"), helpers=redis, settle=3),
