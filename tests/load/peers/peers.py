@@ -141,9 +141,9 @@ ROUTER = ["--worker-urls", "http://{mock}", "--host", "127.0.0.1", "--port", "{p
 ALL = [
     Peer("nginx", nginx, version=said("nginx", "-v")),
     Peer("haproxy", haproxy("nbthread", "1"), version=said("haproxy", "-v")),
-    Peer("haproxy (a thread for each core)", haproxy()),
+    Peer("haproxy (all cores)", haproxy()),
     Peer("Tidegate", tidegate(*ONE), version=said(BIN / "tidegate-router", "--version")),
-    Peer("Tidegate (a thread for each core)", tidegate()),
+    Peer("Tidegate (all cores)", tidegate()),
     Peer("Tidegate (Redis)", tidegate(*ONE, "--redis-url", "unix://{folder}/redis.sock"), helpers=redis, settle=3),
     Peer("vllm-router", python("vllm-router", "vllm-router", *ROUTER), packages=["vllm-router"], probe="/health",
          settle=5, version=installed("vllm-router")),
