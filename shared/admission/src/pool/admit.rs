@@ -4,7 +4,7 @@ use super::{Actions, Attempt, Pool, record::Phase};
 use crate::{
     caller::Caller,
     decide::{Decision, Numbers, Reason, Refusal, Verdict, decide},
-    event::{Admit, AttemptId, End, HandBack, Place, Reply, Return},
+    event::{Admit, AttemptId, End, Granted, HandBack, Place, Reply, Return},
     limits::Limits,
     priority::Priority,
     snapshot::Counted,
@@ -24,6 +24,15 @@ pub(super) struct Wish {
     pub(super) charged: u64,
 }
 
+impl Wish {
+    /// A ticket of this router in this place.
+    fn ticket(self, router: &str, place: Place) -> Attempt {
+        let Wish { avoid, prefer, caller, charged } = self;
+        let router = router.to_owned();
+        Attempt { router, place, phase: Phase::Queued, avoid, prefer, suspect: false, caller, charged }
+    }
+}
+
 impl Pool {
     /// Decides on a request. An attempt that is on the account already gets its present state as the answer.
     pub(super) fn admit(&mut self, ask: &Admit, actions: &mut Actions) -> Reply {
@@ -37,8 +46,8 @@ impl Pool {
         }
         self.estimate.attempts += 1.0;
         let caller = ask.caller.as_ref();
-        let Decision { verdict, numbers } = decide(&self.seen_by(caller), &ask.limits, &ask.asked());
-        let numbers = Numbers { allowance: self.used_by(caller), ..numbers };
+        let Decision { verdict, mut numbers } = decide(&self.seen_by(caller), &ask.limits, &ask.asked());
+        numbers.allowance = self.used_by(caller);
         if let Verdict::Reject(refusal) = verdict {
             self.count(Counted::Rejected(refusal.reason));
             return Reply::Rejected(refusal, Some(numbers));
@@ -47,12 +56,11 @@ impl Pool {
         if verdict == Verdict::Queue {
             self.count_taken(ask.priority);
         }
-        let (place, charged) = self.next_place(ask);
-        if let Some(caller) = caller {
-            self.charge(caller);
+        let granted = self.come_in(ask);
+        numbers.allowance = self.used_by(caller);
+        if let Some(granted) = granted {
+            return Reply::Granted(granted, Some(numbers));
         }
-        self.come_in(ask, place, charged);
-        let numbers = Numbers { allowance: self.used_by(caller), ..numbers };
         let reply = self.answer(&ask.attempt, Some(numbers), actions);
         // A tenant that has less than its part comes in although the queue is full; the last ticket makes room for it.
         if caller.is_some() && self.queue.len() > ask.limits.max_queue_size as usize {
@@ -61,14 +69,21 @@ impl Pool {
         reply
     }
 
-    /// Gives a request that was admitted a slot, or a place in the queue.
-    fn come_in(&mut self, ask: &Admit, place: Place, charged: u64) {
+    /// Charges a request that was admitted, and gives it a slot or a place in the queue. The grant, where it has a slot.
+    fn come_in(&mut self, ask: &Admit) -> Option<Granted> {
+        let (place, charged) = self.next_place(ask);
+        if let Some(caller) = &ask.caller {
+            self.charge(caller);
+        }
         let wish =
             Wish { avoid: Vec::new(), prefer: ask.prefer.clone(), caller: ask.caller.clone(), charged };
-        self.take_in(&ask.attempt, &ask.router, place, wish);
-        if !self.grant_at_once(&ask.attempt) {
-            self.line_up(&ask.attempt, place);
+        let mut attempt = wish.ticket(&ask.router, place);
+        if let Some(backend) = self.free_at_once(&attempt) {
+            attempt.phase = self.occupy(backend);
         }
+        let granted = self.grant_of(&ask.attempt, &attempt);
+        self.take_in(&ask.attempt, attempt);
+        granted
     }
 
     /// How a pool looks to whoever asks: to a tenant's request by its part of it.
@@ -187,7 +202,9 @@ impl Pool {
                 let position = self.queue.range(..=key).count() as u32;
                 Some(Reply::Queued { position, place: attempt.place, numbers })
             }
-            Phase::Running { .. } => self.granted(id).map(|granted| Reply::Granted(granted, numbers)),
+            Phase::Running { .. } => {
+                self.grant_of(id, attempt).map(|granted| Reply::Granted(granted, numbers))
+            }
             Phase::Abandoned { .. } => Some(Reply::Done),
         }
     }
@@ -208,42 +225,34 @@ impl Pool {
 
     /// A ticket waits in its place.
     pub(super) fn enqueue(&mut self, id: &AttemptId, router: &str, place: Place, wish: Wish) {
-        self.take_in(id, router, place, wish);
-        self.line_up(id, place);
+        self.take_in(id, wish.ticket(router, place));
     }
 
-    /// Takes an attempt on the account. It waits, and has yet to be put in the queue.
-    fn take_in(&mut self, id: &AttemptId, router: &str, place: Place, wish: Wish) {
-        let Wish { avoid, prefer, caller, charged } = wish;
-        if let Some(caller) = &caller {
-            self.comes(caller, place, charged, true);
+    /// Takes an attempt on the account, and puts it in the queue where it has no slot yet.
+    fn take_in(&mut self, id: &AttemptId, attempt: Attempt) {
+        let (place, waits) = (attempt.place, attempt.phase == Phase::Queued);
+        if let Some(caller) = &attempt.caller {
+            self.comes(caller, place, attempt.charged, waits);
         } else {
             // A place of an account that was lost, whose clock was ahead, is before whoever comes from now on.
             self.arrivals = self.arrivals.max(place.arrival);
         }
-        self.own(router, id);
+        self.own(&attempt.router, id);
         self.falls_due(place.deadline);
-        let router = router.to_owned();
-        let attempt =
-            Attempt { router, place, phase: Phase::Queued, avoid, prefer, suspect: false, caller, charged };
         self.attempts.insert(id.clone(), attempt);
+        if waits {
+            self.queue.insert((place.priority.rank(), place.arrival, id.clone()));
+            self.deadlines.insert((place.deadline, id.clone()));
+            self.queued[place.priority.rank()] += 1;
+        }
     }
 
-    /// Puts an attempt that waits in the queue.
-    fn line_up(&mut self, id: &AttemptId, place: Place) {
-        self.queue.insert((place.priority.rank(), place.arrival, id.clone()));
-        self.deadlines.insert((place.deadline, id.clone()));
-        self.queued[place.priority.rank()] += 1;
-    }
-
-    /// Takes a waiting attempt out of the queue; one that does not wait stays as it is.
-    pub(super) fn leave_queue(&mut self, id: &AttemptId) {
-        let Some(Attempt { place, phase: Phase::Queued, caller, .. }) = self.attempts.get(id) else { return };
-        let (place, caller) = (*place, caller.clone());
+    /// Takes a ticket out of the queue.
+    pub(super) fn leave_queue(&mut self, id: &AttemptId, place: Place, caller: Option<&Caller>) {
         self.queue.remove(&(place.priority.rank(), place.arrival, id.clone()));
         self.deadlines.remove(&(place.deadline, id.clone()));
         self.queued[place.priority.rank()] -= 1;
-        if let Some(caller) = &caller {
+        if let Some(caller) = caller {
             self.waits_no_more(caller, place);
         }
     }

@@ -13,7 +13,7 @@ use crate::{
     caller::{Allowance, Caller, LAST_PLACE, MICROS_PER_TOKEN, PER_TOKEN, Wait, leaked, waits_for},
     decide::{Asked, Numbers, RETRY_AFTER, Reason, Refusal},
     estimate::MEAN_WEIGHT,
-    event::{Admit, AttemptId, Place},
+    event::{Admit, Place},
     time::Time,
     view::View,
 };
@@ -151,10 +151,9 @@ impl Pool {
     }
 
     /// A ticket of a tenant is served.
-    pub(super) fn serves(&mut self, attempt: &AttemptId) {
-        let Some(attempt) = self.attempts.get(attempt) else { return };
-        if attempt.caller.is_some() {
-            self.turn = self.turn.max(attempt.place.arrival);
+    pub(super) fn serves(&mut self, place: Place, caller: Option<&Caller>) {
+        if caller.is_some() {
+            self.turn = self.turn.max(place.arrival);
         }
     }
 
@@ -176,13 +175,13 @@ impl Pool {
     }
 
     /// Nothing was done for a ticket: its key and its tenant get back what they were charged in advance, but for the request.
-    pub(super) fn refund(&mut self, id: &AttemptId) {
-        let Some(Attempt { caller: Some(caller), charged, .. }) = self.attempts.get(id) else { return };
-        let (caller, charged) = (caller.clone(), *charged);
-        self.refund_to(&caller, charged);
+    pub(super) fn refund(&mut self, attempt: &Attempt) {
+        if let Some(caller) = &attempt.caller {
+            self.refund_to(caller, attempt.charged);
+        }
     }
 
-    /// The same for one that is on the account no more.
+    /// The same for a ticket that is not at hand any more.
     pub(super) fn refund_to(&mut self, caller: &Caller, charged: u64) {
         self.charge_instead(caller, 0);
         self.owes_instead(caller, charged, 0);
@@ -190,15 +189,14 @@ impl Pool {
 
     /// The use of an attempt is known, or how long it has had its slot: it is charged in place of what was charged in advance.
     /// `finished`: it says how much a request costs.
-    pub(super) fn settle_use(&mut self, id: &AttemptId, since: Time, tokens: Option<u64>, finished: bool) {
-        let Some(Attempt { caller: Some(caller), charged, .. }) = self.attempts.get(id) else { return };
-        let (caller, charged) = (caller.clone(), *charged);
+    pub(super) fn settle_use(&mut self, attempt: &Attempt, since: Time, tokens: Option<u64>, finished: bool) {
+        let Some(caller) = &attempt.caller else { return };
         if let Some(tokens) = tokens {
-            self.charge_instead(&caller, tokens);
+            self.charge_instead(caller, tokens);
         }
         let took = self.now.since(since) as f64 / MICROS_PER_TOKEN;
         let cost = tokens.map_or(took, |tokens| tokens as f64) * PER_TOKEN;
-        self.owes_instead(&caller, charged, by_weight(cost, &caller));
+        self.owes_instead(caller, attempt.charged, by_weight(cost, caller));
         if finished {
             self.costs += 1.0;
             let early = 1.0 / self.costs;

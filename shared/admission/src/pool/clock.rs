@@ -126,8 +126,9 @@ impl Pool {
 
     /// Takes a ticket out of the queue and tells its router.
     pub(super) fn drop_ticket(&mut self, id: &AttemptId, reason: Reason, actions: &mut Actions) {
-        self.refund(id);
-        if let Some(ticket) = self.remove(id) {
+        if let Some(ticket) = self.attempts.remove(id) {
+            self.refund(&ticket);
+            self.part_with(id, &ticket);
             actions.push(Action::Drop { attempt: id.clone(), router: ticket.router, reason });
         }
     }

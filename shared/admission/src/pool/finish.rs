@@ -7,19 +7,18 @@ use crate::{
 };
 
 impl Pool {
-    /// Running or abandoned to gone. Only what finished is a sample of service time.
+    /// Off the account, whatever it does. Only what finished is a sample of service time.
     pub(super) fn release(&mut self, id: &AttemptId, end: End, tokens: Option<u64>) {
-        match self.attempts.get(id).map(|attempt| &attempt.phase) {
-            None => {}
-            Some(Phase::Queued) => self.cancel(id, end),
-            Some(Phase::Abandoned { .. }) => self.confirm(id),
-            Some(Phase::Running { since, .. }) => {
-                let since = *since;
+        let Some(attempt) = self.attempts.remove(id) else { return };
+        match &attempt.phase {
+            Phase::Queued => self.give_up(id, &attempt, end),
+            Phase::Abandoned { .. } => self.slot_returns(id, &attempt),
+            Phase::Running { since, .. } => {
                 if end == End::Finished {
-                    self.estimate.served(self.now.since(since));
+                    self.estimate.served(self.now.since(*since));
                 }
-                self.settle_use(id, since, tokens, end == End::Finished);
-                self.slot_returns(id);
+                self.settle_use(&attempt, *since, tokens, end == End::Finished);
+                self.slot_returns(id, &attempt);
                 self.count(Counted::Ended(end));
             }
         }
@@ -27,34 +26,44 @@ impl Pool {
 
     /// A ticket is given up; one that was granted meanwhile frees its slot, which is no release of work.
     pub(super) fn cancel(&mut self, id: &AttemptId, end: End) {
-        match self.attempts.get(id).map(|attempt| &attempt.phase) {
-            Some(Phase::Queued | Phase::Running { .. }) => {
-                self.refund(id);
-                self.remove(id);
-                self.count(Counted::Ended(end));
-            }
-            Some(Phase::Abandoned { .. }) | None => {}
+        if let Some(attempt) = self.take(id, |phase| !matches!(phase, Phase::Abandoned { .. })) {
+            self.give_up(id, &attempt, end);
         }
+    }
+
+    /// Nothing was done for an attempt that has left the account.
+    fn give_up(&mut self, id: &AttemptId, attempt: &Attempt, end: End) {
+        self.refund(attempt);
+        self.part_with(id, attempt);
+        self.count(Counted::Ended(end));
     }
 
     /// Running to abandoned: the slot stays taken.
     pub(super) fn abandon(&mut self, id: &AttemptId, end: End, tokens: Option<u64>) {
-        match self.attempts.get(id).map(|attempt| &attempt.phase) {
-            Some(Phase::Queued) => self.cancel(id, end),
-            Some(Phase::Running { since, .. }) => {
-                self.settle_use(id, *since, tokens, false);
+        let Some(attempt) = self.attempts.get(id) else { return };
+        match &attempt.phase {
+            Phase::Queued => self.cancel(id, end),
+            Phase::Running { since, .. } => {
+                let (attempt, since) = (attempt.clone(), *since);
+                self.settle_use(&attempt, since, tokens, false);
                 self.mark_abandoned(id);
                 self.count(Counted::Ended(end));
             }
-            Some(Phase::Abandoned { .. }) | None => {}
+            Phase::Abandoned { .. } => {}
         }
     }
 
     /// Abandoned to gone.
     pub(super) fn confirm(&mut self, id: &AttemptId) {
-        if matches!(self.attempts.get(id).map(|attempt| &attempt.phase), Some(Phase::Abandoned { .. })) {
-            self.slot_returns(id);
+        if let Some(attempt) = self.take(id, |phase| matches!(phase, Phase::Abandoned { .. })) {
+            self.slot_returns(id, &attempt);
         }
+    }
+
+    /// An attempt that does such a thing leaves the account; all others stay.
+    fn take(&mut self, id: &AttemptId, wanted: impl FnOnce(&Phase) -> bool) -> Option<Attempt> {
+        self.attempts.get(id).filter(|attempt| wanted(&attempt.phase))?;
+        self.attempts.remove(id)
     }
 
     /// Moves a running attempt among the abandoned ones.
@@ -74,34 +83,36 @@ impl Pool {
     }
 
     /// Work has stopped and its slot returns: counted for the drain rate when all slots were busy.
-    fn slot_returns(&mut self, id: &AttemptId) {
+    fn slot_returns(&mut self, id: &AttemptId, attempt: &Attempt) {
         if self.slots > 0 && self.free.is_empty() {
             self.estimate.releases += 1.0;
         }
-        self.remove(id);
+        self.part_with(id, attempt);
     }
 
     /// Takes an attempt off the account, with all that it holds.
     pub(super) fn remove(&mut self, id: &AttemptId) -> Option<Attempt> {
-        self.leave_queue(id);
         let attempt = self.attempts.remove(id)?;
+        self.part_with(id, &attempt);
+        Some(attempt)
+    }
+
+    /// Takes back all that an attempt held which has left the account.
+    pub(super) fn part_with(&mut self, id: &AttemptId, attempt: &Attempt) {
         self.disown(&attempt.router, id);
-        if let Some(caller) = &attempt.caller {
-            self.goes(caller);
-        }
         match &attempt.phase {
-            Phase::Queued => {}
+            Phase::Queued => self.leave_queue(id, attempt.place, attempt.caller.as_ref()),
             Phase::Running { backend, .. } => {
                 self.running -= 1;
                 self.change_node(backend, |node| node.running -= 1);
-                self.forget_node_if_idle(backend);
             }
             Phase::Abandoned { backend, .. } => {
                 self.abandoned -= 1;
                 self.change_node(backend, |node| node.abandoned -= 1);
-                self.forget_node_if_idle(backend);
             }
         }
-        Some(attempt)
+        if let Some(caller) = &attempt.caller {
+            self.goes(caller);
+        }
     }
 }

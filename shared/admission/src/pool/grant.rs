@@ -30,23 +30,23 @@ impl Pool {
     /// Gives a ticket a slot: on the backend that it prefers where that one is free, else on the least loaded one. False where
     /// there is none that it may have.
     fn grant(&mut self, id: &AttemptId) -> bool {
-        let backend = self.attempts.get(id).and_then(|ticket| self.free_backend(ticket));
-        let Some(backend) = backend else { return false };
-        self.leave_queue(id);
-        self.occupy(id, &backend);
+        let Some(ticket) = self.attempts.get(id) else { return false };
+        let Some(backend) = self.free_backend(ticket) else { return false };
+        let (place, caller) = (ticket.place, ticket.caller.clone());
+        self.leave_queue(id, place, caller.as_ref());
+        self.serves(place, caller.as_ref());
+        let runs = self.occupy(backend);
+        if let Some(ticket) = self.attempts.get_mut(id) {
+            ticket.phase = runs;
+        }
         true
     }
 
-    /// Gives a slot to an attempt that has come in and does not stand in the queue, where nobody waits before it. Most requests
+    /// The backend of a request that has come in and does not stand in the queue, where nobody waits before it. Most requests
     /// find a free slot: they need no place in the queue for it. The turns of tenants are kept by their tickets.
-    pub(super) fn grant_at_once(&mut self, id: &AttemptId) -> bool {
-        if !self.queue.is_empty() || !self.grants() {
-            return false;
-        }
-        let ticket = self.attempts.get(id).filter(|ticket| ticket.caller.is_none());
-        let Some(backend) = ticket.and_then(|ticket| self.free_backend(ticket)) else { return false };
-        self.occupy(id, &backend);
-        true
+    pub(super) fn free_at_once(&self, ticket: &Attempt) -> Option<String> {
+        let at_once = self.queue.is_empty() && self.grants() && ticket.caller.is_none();
+        at_once.then(|| self.free_backend(ticket)).flatten()
     }
 
     /// The preferred backend, or the least loaded one, with a free slot and a life that the ticket does not avoid; the first
@@ -63,22 +63,21 @@ impl Pool {
         self.free.iter().map(|(_, id)| id).find(|id| allowed(id)).cloned()
     }
 
-    /// Puts an attempt on a backend.
-    pub(super) fn occupy(&mut self, id: &AttemptId, backend: &str) {
-        let now = self.now;
-        if let Some(attempt) = self.attempts.get_mut(id) {
-            attempt.phase = Phase::Running { backend: backend.to_owned(), since: now };
-            self.running += 1;
-            self.change_node(backend, |node| node.running += 1);
-        }
-        self.serves(id);
+    /// Takes a slot of a backend: whoever has it runs from now on.
+    pub(super) fn occupy(&mut self, backend: String) -> Phase {
+        self.running += 1;
+        self.change_node(&backend, |node| node.running += 1);
+        Phase::Running { backend, since: self.now }
+    }
+
+    /// The grant of an attempt on the account that runs.
+    pub(super) fn granted(&self, id: &AttemptId) -> Option<Granted> {
+        self.grant_of(id, self.attempts.get(id)?)
     }
 
     /// The grant of an attempt that runs.
-    pub(super) fn granted(&self, id: &AttemptId) -> Option<Granted> {
-        let Attempt { router, place, phase: Phase::Running { backend, since }, .. } =
-            self.attempts.get(id)?
-        else {
+    pub(super) fn grant_of(&self, id: &AttemptId, attempt: &Attempt) -> Option<Granted> {
+        let Attempt { router, place, phase: Phase::Running { backend, since }, .. } = attempt else {
             return None;
         };
         let node = self.nodes.get(backend)?;

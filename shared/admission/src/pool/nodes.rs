@@ -37,7 +37,6 @@ impl Pool {
     /// registration that flaps loses no count.
     pub(super) fn retire(&mut self, id: &str) {
         self.change_node(id, |node| node.lease = None);
-        self.forget_node_if_idle(id);
         // What was given up on it is looked through when time passes next.
         self.falls_due(self.now);
     }
@@ -66,27 +65,33 @@ impl Pool {
         }
     }
 
-    /// Changes a backend, and with it the pool's slots and the order of the free ones.
+    /// Changes a backend, and with it the pool's slots and the order of the free ones. One that has gone is forgotten once
+    /// nothing is left on it.
     pub(super) fn change_node(&mut self, id: &str, change: impl FnOnce(&mut Node)) {
         let Some(node) = self.nodes.get_mut(id) else { return };
-        let mut entry = (0, id.to_owned());
-        if let Some(load) = node.load() {
-            entry.0 = load.to_bits();
-            self.free.remove(&entry);
-        }
+        let before = node.load().map(f64::to_bits);
         self.slots -= node.offers();
         change(node);
         self.slots += node.offers();
-        if let Some(load) = node.load() {
-            entry.0 = load.to_bits();
-            self.free.insert(entry);
+        let after = node.load().map(f64::to_bits);
+        if node.lease.is_none() && node.used() == 0 {
+            self.nodes.remove(id);
+        }
+        if before != after {
+            self.reorder(id, before, after);
         }
     }
 
-    /// Forgets a backend that has gone once nothing is left on it.
-    pub(super) fn forget_node_if_idle(&mut self, id: &str) {
-        if self.nodes.get(id).is_some_and(|node| node.lease.is_none() && node.used() == 0) {
-            self.nodes.remove(id);
+    /// Moves a backend to its new place among the free ones.
+    fn reorder(&mut self, id: &str, before: Option<u64>, after: Option<u64>) {
+        let mut entry = (0, id.to_owned());
+        if let Some(load) = before {
+            entry.0 = load;
+            self.free.remove(&entry);
+        }
+        if let Some(load) = after {
+            entry.0 = load;
+            self.free.insert(entry);
         }
     }
 

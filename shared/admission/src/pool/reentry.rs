@@ -128,14 +128,13 @@ impl Pool {
         if let Some(caller) = &caller {
             self.comes(caller, place, charged, false);
         }
-        let attempt = Attempt { router, place, phase, avoid, prefer: None, suspect: false, caller, charged };
-        self.attempts.insert(held.attempt.clone(), attempt);
-        if !runs {
+        if runs {
+            self.serves(place, caller.as_ref());
+        } else {
             self.falls_due(self.now.plus(PROOF_LASTS));
         }
-        if runs {
-            self.serves(&held.attempt);
-        }
+        let attempt = Attempt { router, place, phase, avoid, prefer: None, suspect: false, caller, charged };
+        self.attempts.insert(held.attempt.clone(), attempt);
         let one = u32::from(runs);
         self.running += one;
         self.abandoned += 1 - one;
