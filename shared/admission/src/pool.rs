@@ -56,8 +56,6 @@ pub struct Pool {
     pub(crate) estimate: Estimate,
     /// Every attempt that holds a place or a slot.
     pub(crate) attempts: BTreeMap<AttemptId, Attempt>,
-    /// The same by router, for those that hold anything.
-    pub(crate) owned: BTreeMap<String, BTreeSet<AttemptId>>,
     /// Tickets in the order of service: rank of the priority, arrival.
     pub(crate) queue: BTreeSet<(usize, u64, AttemptId)>,
     /// The same tickets in the order in which their time runs out.
@@ -112,7 +110,6 @@ impl Pool {
             arrivals: 0,
             estimate: Estimate::default(),
             attempts: BTreeMap::new(),
-            owned: BTreeMap::new(),
             queue: BTreeSet::new(),
             deadlines: BTreeSet::new(),
             nodes: BTreeMap::new(),

@@ -237,7 +237,6 @@ impl Pool {
             // A place of an account that was lost, whose clock was ahead, is before whoever comes from now on.
             self.arrivals = self.arrivals.max(place.arrival);
         }
-        self.own(&attempt.router, id);
         self.falls_due(place.deadline);
         self.attempts.insert(id.clone(), attempt);
         if waits {

@@ -99,7 +99,6 @@ impl Pool {
 
     /// Takes back all that an attempt held which has left the account.
     pub(super) fn part_with(&mut self, id: &AttemptId, attempt: &Attempt) {
-        self.disown(&attempt.router, id);
         match &attempt.phase {
             Phase::Queued => self.leave_queue(id, attempt.place, attempt.caller.as_ref()),
             Phase::Running { backend, .. } => {

@@ -1,6 +1,6 @@
 //! The routers of a pool: they renew as a whole, and die as a whole.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 
 use super::{PROOF_LASTS, Pool, ROUTER_LEASE, RouterLease, record::Phase};
 use crate::{
@@ -73,7 +73,8 @@ impl Pool {
     pub(super) fn reap(&mut self, router: &str) {
         self.routers.remove(router);
         self.mended.routers += 1;
-        for id in self.owned.remove(router).unwrap_or_default() {
+        let held: Vec<AttemptId> = self.held_by(router).cloned().collect();
+        for id in held {
             self.reclaim(&id);
         }
     }
@@ -81,8 +82,7 @@ impl Pool {
     fn free_unknown(&mut self, router: &str, known: &[AttemptId]) {
         let known: HashSet<&AttemptId> = known.iter().collect();
         let mut forgotten = Vec::new();
-        for id in self.owned.get(router).into_iter().flatten() {
-            let Some(attempt) = self.attempts.get_mut(id) else { continue };
+        for (id, attempt) in self.attempts.iter_mut().filter(|(_, attempt)| attempt.router == router) {
             let unknown = !known.contains(id);
             if unknown && attempt.suspect {
                 forgotten.push(id.clone());
@@ -107,20 +107,8 @@ impl Pool {
         self.attempts.get(id).is_some_and(|attempt| attempt.router == router)
     }
 
-    /// Notes whose an attempt is.
-    pub(super) fn own(&mut self, router: &str, id: &AttemptId) {
-        match self.owned.get_mut(router) {
-            Some(mine) => drop(mine.insert(id.clone())),
-            None => drop(self.owned.insert(router.to_owned(), BTreeSet::from([id.clone()]))),
-        }
-    }
-
-    /// Forgets whose an attempt was.
-    pub(super) fn disown(&mut self, router: &str, id: &AttemptId) {
-        let Some(mine) = self.owned.get_mut(router) else { return };
-        mine.remove(id);
-        if mine.is_empty() {
-            self.owned.remove(router);
-        }
+    /// What a router holds, looked for among all attempts: a list by router would have to be kept with each that comes or goes.
+    pub(super) fn held_by(&self, router: &str) -> impl Iterator<Item = &AttemptId> {
+        self.attempts.iter().filter(move |(_, attempt)| attempt.router == router).map(|(id, _)| id)
     }
 }

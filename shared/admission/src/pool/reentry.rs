@@ -26,7 +26,7 @@ impl Pool {
             self.begin_recovery(reentry.routers);
         }
         let listed: BTreeSet<&AttemptId> = reentry.held.iter().map(|held| &held.attempt).collect();
-        let mine = self.owned.get(&reentry.router).into_iter().flatten();
+        let mine = self.held_by(&reentry.router);
         let left_out: Vec<AttemptId> = mine.filter(|id| !listed.contains(id)).cloned().collect();
         for id in left_out {
             self.remove(&id);
@@ -121,7 +121,6 @@ impl Pool {
             return;
         }
         let runs = matches!(phase, Phase::Running { .. });
-        self.own(router, &held.attempt);
         let router = router.to_owned();
         let avoid = held.avoid.clone();
         let (place, caller) = (held.place, held.caller.clone());
