@@ -93,7 +93,7 @@ impl Confirmer {
     async fn ask(&self, url: &str, http2: bool) -> Option<NodeReport> {
         let request = Request::get(NODE_PATH).body(Body::empty()).ok()?;
         let read = async {
-            let response = self.upstream.send(url, http2, request).await.ok()?;
+            let response = self.upstream.send(url, http2, Box::new(request)).await.ok()?;
             if response.status() != StatusCode::OK {
                 return None;
             }

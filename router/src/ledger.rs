@@ -15,6 +15,7 @@ mod suite;
 
 use std::time::Duration;
 
+use futures_util::future::Either;
 pub use tidegate_admission::{
     Allowance, AttemptId, Backend, Caller, End, HandBack, Limits, Measured, Numbers, Priority, Reason, View,
     snapshot::{BackendState, Totals},
@@ -218,18 +219,18 @@ pub enum Ledger {
     Redis(RedisLedger),
 }
 
-/// Calls the same method on whichever ledger it is. What Redis needs in a call lives on the heap, so that a call in this process,
-/// which never waits, needs none of its room.
+/// The same call on whichever ledger it is. What Redis needs in a call lives on the heap, so that a call in this process, which never
+/// waits, needs none of its room.
 macro_rules! each {
     ($self:ident, $desk:ident => $call:expr) => {
         match $self {
             Ledger::Memory(ledger) => {
                 let $desk = &ledger.desk;
-                $call.await
+                Either::Left($call)
             }
             Ledger::Redis(ledger) => {
                 let $desk = &ledger.desk;
-                Box::pin($call).await
+                Either::Right(Box::pin($call))
             }
         }
     };
@@ -237,73 +238,78 @@ macro_rules! each {
 
 impl Ledger {
     /// Decides on a request by the five rules.
-    pub async fn admit(&self, pool: &str, ask: Ask) -> Result<Admission, LedgerError> {
+    pub fn admit(&self, pool: &str, ask: Ask) -> impl Future<Output = Result<Admission, LedgerError>> {
         each!(self, desk => desk.admit(pool, ask))
     }
 
     /// Work has ended: running or abandoned to gone; the slot goes to the next ticket in the same step. Idempotent.
     /// `tokens`: what it has used, where that is known.
-    pub async fn release(
+    pub fn release(
         &self,
         pool: &str,
         attempt: &AttemptId,
         end: End,
         tokens: Option<u64>,
-    ) -> Result<(), LedgerError> {
+    ) -> impl Future<Output = Result<(), LedgerError>> {
         each!(self, desk => desk.release(pool, attempt, end, tokens))
     }
 
     /// Gives a ticket up. Where it was granted meanwhile, its slot is freed: nothing ran. Idempotent.
-    pub async fn cancel(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
+    pub fn cancel(
+        &self,
+        pool: &str,
+        attempt: &AttemptId,
+        end: End,
+    ) -> impl Future<Output = Result<(), LedgerError>> {
         each!(self, desk => desk.cancel(pool, attempt, end))
     }
 
     /// Gives running work up: it holds its slot until it is confirmed to have stopped. Idempotent.
     /// `tokens`: what it has used so far, where that is known.
-    pub async fn abandon(
+    pub fn abandon(
         &self,
         pool: &str,
         attempt: &AttemptId,
         end: End,
         tokens: Option<u64>,
-    ) -> Result<(), LedgerError> {
+    ) -> impl Future<Output = Result<(), LedgerError>> {
         each!(self, desk => desk.abandon(pool, attempt, end, tokens))
     }
 
     /// Abandoned work has stopped. Idempotent.
-    pub async fn confirm(&self, pool: &str, attempt: &AttemptId) -> Result<(), LedgerError> {
+    pub fn confirm(&self, pool: &str, attempt: &AttemptId) -> impl Future<Output = Result<(), LedgerError>> {
         each!(self, desk => desk.confirm(pool, attempt))
     }
 
     /// Gives a granted slot back before anything was sent to the client. The ticket waits again, in its old place,
     /// under the id `next`.
-    pub async fn hand_back(
+    pub fn hand_back(
         &self,
         pool: &str,
         attempt: &AttemptId,
         why: HandBack,
         next: AttemptId,
-    ) -> Result<Admission, LedgerError> {
+    ) -> impl Future<Output = Result<Admission, LedgerError>> {
         each!(self, desk => desk.hand_back(pool, attempt, why, next))
     }
 
     /// Registers a backend, or renews it: its registration holds for 5 s. A new epoch frees what the old one ran.
-    pub async fn put_backend(&self, pool: &str, backend: Backend) -> Result<(), LedgerError> {
+    pub fn put_backend(&self, pool: &str, backend: Backend) -> impl Future<Output = Result<(), LedgerError>> {
         each!(self, desk => desk.put_backend(pool, backend))
     }
 
     /// A backend has gone. It stays on the account while something may still run on it.
-    pub async fn remove_backend(&self, pool: &str, id: &str) -> Result<(), LedgerError> {
+    pub fn remove_backend(&self, pool: &str, id: &str) -> impl Future<Output = Result<(), LedgerError>> {
         each!(self, desk => desk.remove_backend(pool, id))
     }
 
     /// Takes in a node report: abandoned attempts that the backend no longer holds are confirmed.
-    pub async fn reconcile_backend(
+    pub fn reconcile_backend(
         &self,
         pool: &str,
         id: &str,
         held: &[AttemptId],
-    ) -> Result<(), LedgerError> {
+    ) -> impl Future<Output = Result<(), LedgerError>> {
         each!(self, desk => desk.reconcile_backend(pool, id, held))
     }
 
@@ -316,17 +322,17 @@ impl Ledger {
     }
 
     /// Counts and estimates of a pool; `None` where no backend ever served it.
-    pub async fn view(&self, pool: &str) -> Result<Option<View>, LedgerError> {
+    pub fn view(&self, pool: &str) -> impl Future<Output = Result<Option<View>, LedgerError>> {
         each!(self, desk => desk.view(pool))
     }
 
     /// Counts and estimates of every pool, by name: cheaper than [`Ledger::fleet`], however many wait.
-    pub async fn views(&self) -> Result<Vec<(String, View)>, LedgerError> {
+    pub fn views(&self) -> impl Future<Output = Result<Vec<(String, View)>, LedgerError>> {
         each!(self, desk => desk.views())
     }
 
     /// The whole account, for `/fleet` and `/health`.
-    pub async fn fleet(&self) -> Result<Fleet, LedgerError> {
+    pub fn fleet(&self) -> impl Future<Output = Result<Fleet, LedgerError>> {
         each!(self, desk => desk.fleet())
     }
 }

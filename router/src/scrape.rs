@@ -51,7 +51,7 @@ async fn scrape(shared: &Shared) -> (String, String) {
 async fn embedded(shared: &Shared) -> Option<String> {
     let open = Format::OpenMetrics.content_type();
     let request = Request::get("/metrics").header(header::ACCEPT, open).body(Body::empty()).ok()?;
-    let response = shared.upstream.send(EMBEDDED_URL, false, request).await.ok()?;
+    let response = shared.upstream.send(EMBEDDED_URL, false, Box::new(request)).await.ok()?;
     let text = response.into_body().collect().await.ok()?.to_bytes();
     String::from_utf8(text.to_vec()).ok()
 }

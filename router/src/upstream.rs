@@ -119,7 +119,7 @@ impl Upstream {
         &self,
         url: &str,
         http2: bool,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
     ) -> Result<Response<Body>, UpstreamError> {
         if url != EMBEDDED_URL {
             let own = request.extensions_mut().remove::<OwnKey>().map(|OwnKey(key)| key);
@@ -133,7 +133,7 @@ impl Upstream {
             return clients.http1.send(url, request).await;
         }
         let Some(embedded) = &self.embedded else { return Err(UpstreamError::NotEmbedded) };
-        match embedded.clone().oneshot(request).await {
+        match embedded.clone().oneshot(*request).await {
             Ok(response) => Ok(response),
             Err(never) => match never {},
         }
@@ -142,7 +142,11 @@ impl Upstream {
 
 impl Clients {
     /// Speaks HTTP/2, unless a backend with TLS has chosen HTTP/1.1.
-    async fn over_http2(&self, url: &str, request: Request<Body>) -> Result<Response<Body>, UpstreamError> {
+    async fn over_http2(
+        &self,
+        url: &str,
+        request: Box<Request<Body>>,
+    ) -> Result<Response<Body>, UpstreamError> {
         match self.http2.send(url, request).await? {
             Sent::Answered(response) => Ok(response),
             Sent::SpeaksHttp1(request) => self.http1.send(url, request).await,

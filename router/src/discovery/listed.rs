@@ -99,7 +99,7 @@ struct ModelEntry {
 
 /// The names that a server of another make lists at `/v1/models`; none where it answers, but with no list.
 async fn list_models(discovery: &Discovery, target: &Target) -> Result<Option<Vec<String>>, String> {
-    let mut request = Request::new(Body::empty());
+    let mut request = Box::new(Request::new(Body::empty()));
     *request.uri_mut() = Uri::from_static("/v1/models");
     if let Some(key) = &target.key {
         request.extensions_mut().insert(OwnKey(key.clone()));

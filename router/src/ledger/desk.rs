@@ -53,22 +53,20 @@ pub(super) struct Desk<A> {
 impl<A: Account> Desk<A> {
     /// See [`super::Ledger::admit`].
     pub(super) async fn admit(&self, pool: &str, ask: Ask) -> Result<Admission, LedgerError> {
-        let Ask { attempt, priority, remaining, length, draw, jitter, prefer, caller } = ask;
-        let (router, limits) = (self.options.router_id.clone(), self.options.limits_in(pool));
-        let admit = Admit {
-            attempt: attempt.clone(),
-            router,
-            limits,
-            priority,
-            remaining: micros(remaining),
-            length,
-            draw,
-            jitter,
-            prefer,
-            caller: caller.clone(),
-        };
-        let asking = self.holdings.open(pool, &attempt, caller);
-        let reply = self.account.apply(pool, &Event::Admit(admit)).await?;
+        let asking = self.holdings.open(pool, &ask.attempt, ask.caller.clone());
+        let event = Event::Admit(Admit {
+            attempt: ask.attempt,
+            router: self.options.router_id.clone(),
+            limits: self.options.limits_in(pool),
+            priority: ask.priority,
+            remaining: micros(ask.remaining),
+            length: ask.length,
+            draw: ask.draw,
+            jitter: ask.jitter,
+            prefer: ask.prefer,
+            caller: ask.caller,
+        });
+        let reply = self.account.apply(pool, &event).await?;
         asking.answered(reply.unwrap_or_else(unknown_pool))
     }
 
@@ -82,13 +80,13 @@ impl<A: Account> Desk<A> {
         tokens: Option<u64>,
     ) -> Result<(), LedgerError> {
         self.holdings.close(attempt);
-        self.apply(pool, Event::Release(attempt.clone(), end, credible(tokens))).await
+        self.apply(pool, &Event::Release(attempt.clone(), end, credible(tokens))).await
     }
 
     /// See [`super::Ledger::cancel`].
     pub(super) async fn cancel(&self, pool: &str, attempt: &AttemptId, end: End) -> Result<(), LedgerError> {
         self.holdings.close(attempt);
-        self.apply(pool, Event::Cancel(attempt.clone(), end)).await
+        self.apply(pool, &Event::Cancel(attempt.clone(), end)).await
     }
 
     /// See [`super::Ledger::abandon`].
@@ -100,7 +98,7 @@ impl<A: Account> Desk<A> {
         tokens: Option<u64>,
     ) -> Result<(), LedgerError> {
         self.holdings.abandon(attempt);
-        let done = self.apply(pool, Event::Abandon(attempt.clone(), end, credible(tokens))).await;
+        let done = self.apply(pool, &Event::Abandon(attempt.clone(), end, credible(tokens))).await;
         if done.is_err() {
             self.holdings.close(attempt);
         }
@@ -110,7 +108,7 @@ impl<A: Account> Desk<A> {
     /// See [`super::Ledger::confirm`].
     pub(super) async fn confirm(&self, pool: &str, attempt: &AttemptId) -> Result<(), LedgerError> {
         self.holdings.close(attempt);
-        self.apply(pool, Event::Confirm(attempt.clone())).await
+        self.apply(pool, &Event::Confirm(attempt.clone())).await
     }
 
     /// See [`super::Ledger::hand_back`].
@@ -137,12 +135,12 @@ impl<A: Account> Desk<A> {
 
     /// See [`super::Ledger::put_backend`].
     pub(super) async fn put_backend(&self, pool: &str, backend: Backend) -> Result<(), LedgerError> {
-        self.apply(pool, Event::PutBackend(backend)).await
+        self.apply(pool, &Event::PutBackend(backend)).await
     }
 
     /// See [`super::Ledger::remove_backend`].
     pub(super) async fn remove_backend(&self, pool: &str, id: &str) -> Result<(), LedgerError> {
-        self.apply(pool, Event::RemoveBackend(id.to_owned())).await
+        self.apply(pool, &Event::RemoveBackend(id.to_owned())).await
     }
 
     /// See [`super::Ledger::reconcile_backend`].
@@ -152,7 +150,7 @@ impl<A: Account> Desk<A> {
         id: &str,
         held: &[AttemptId],
     ) -> Result<(), LedgerError> {
-        self.apply(pool, Event::Reconcile(id.to_owned(), held.to_vec())).await
+        self.apply(pool, &Event::Reconcile(id.to_owned(), held.to_vec())).await
     }
 
     /// See [`super::Ledger::mode`].
@@ -229,8 +227,8 @@ impl<A: Account> Desk<A> {
         Ok(())
     }
 
-    async fn apply(&self, pool: &str, event: Event) -> Result<(), LedgerError> {
-        self.account.apply(pool, &event).await.map(drop)
+    async fn apply(&self, pool: &str, event: &Event) -> Result<(), LedgerError> {
+        self.account.apply(pool, event).await.map(drop)
     }
 }
 

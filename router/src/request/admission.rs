@@ -13,7 +13,9 @@ use crate::ledger::{
     Admission as Verdict, Allowance, Ask, AttemptId, Grant, HandBack, LedgerError, Rejection, Ticket, Waited,
 };
 use axum::body::Body;
+use futures_util::future::{BoxFuture, Either, Ready, ready};
 use http::Response;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_admission::Reason;
@@ -136,7 +138,11 @@ async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
         prefer: wish.prefer.clone(),
         caller: job.caller.clone(),
     };
-    let verdict = timeout_at(job.deadline, desk.ledger.admit(&job.pool, ask)).await;
+    let verdict = {
+        // Pinned where it stands: it is too large to be moved into the timeout.
+        let asking = pin!(desk.ledger.admit(&job.pool, ask));
+        timeout_at(job.deadline, asking).await
+    };
     let permit = decided(desk, job, claim, verdict, &decision).await;
     decision.ended(&permit);
     if let Some(grant) = permit.as_ref().ok().and_then(Permit::grant) {
@@ -148,20 +154,36 @@ async fn first_permit(desk: &Arc<Desk>, job: &Job) -> Result<Permit, Error> {
     permit
 }
 
-/// What follows from the ledger's verdict, where it came before the deadline: a permit, at once or after a wait, or an error.
-async fn decided(
-    desk: &Arc<Desk>,
-    job: &Job,
+/// A permit, or why there is none: at once, or after a wait, which lives on the heap. Most requests need not wait and have no room for it.
+type Permitted<'a> = Either<Ready<Result<Permit, Error>>, BoxFuture<'a, Result<Permit, Error>>>;
+
+/// What follows from the ledger's verdict, where it came before the deadline.
+fn decided<'a>(
+    desk: &'a Arc<Desk>,
+    job: &'a Job,
     mut claim: Claim,
     verdict: Result<Result<Verdict, LedgerError>, Elapsed>,
     decision: &Decision,
-) -> Result<Permit, Error> {
-    let verdict = verdict.map_err(|_| expired(&mut claim))?;
+) -> Permitted<'a> {
+    let Ok(verdict) = verdict else { return Either::Left(ready(Err(expired(&mut claim)))) };
     decision.decided(&verdict);
     if let Some(allowance) = allowance(&verdict) {
         job.notes.facts().allowance = Some(allowance);
     }
-    settle(desk, job, claim, verdict).await
+    match verdict {
+        Ok(Verdict::Queued(ticket)) => Either::Right(Box::pin(wait_counted(desk, job, claim, ticket))),
+        Ok(Verdict::Granted(grant)) => Either::Left(ready(permit_of(claim, grant))),
+        Ok(Verdict::Rejected(rejection)) => {
+            claim.refused();
+            desk.metrics.rejected(&job.pool, job.priority.as_str(), rejection.reason.as_str());
+            Either::Left(ready(Err(rejected(job, &rejection))))
+        }
+        Err(error) => {
+            let code = ErrorKind::LedgerUnavailable.code();
+            desk.metrics.rejected(&job.pool, job.priority.as_str(), code);
+            Either::Left(ready(Err(ledger_away(&error))))
+        }
+    }
 }
 
 /// Puts a refused attempt's ticket back and waits for its next grant.
@@ -190,33 +212,12 @@ async fn next_permit(
     permit
 }
 
-/// Turns the ledger's verdict into a permit or an error, waiting where it is a ticket.
-async fn settle(
-    desk: &Arc<Desk>,
-    job: &Job,
-    claim: Claim,
-    verdict: Result<Verdict, LedgerError>,
-) -> Result<Permit, Error> {
-    match verdict {
-        Ok(Verdict::Granted(grant)) => permit_of(claim, grant),
-        Ok(Verdict::Queued(ticket)) => {
-            let mut waiting = desk.metrics.waiting(&job.pool, job.priority.as_str());
-            // Boxed, so that a request that need not wait has no room for it.
-            let waited = Box::pin(wait(job, claim, ticket)).await;
-            waiting.ended(wait_end(&waited));
-            waited
-        }
-        Ok(Verdict::Rejected(rejection)) => {
-            claim.refused();
-            desk.metrics.rejected(&job.pool, job.priority.as_str(), rejection.reason.as_str());
-            Err(rejected(job, &rejection))
-        }
-        Err(error) => {
-            let code = ErrorKind::LedgerUnavailable.code();
-            desk.metrics.rejected(&job.pool, job.priority.as_str(), code);
-            Err(ledger_away(&error))
-        }
-    }
+/// Waits for the grant of a ticket, and counts how the wait ends.
+async fn wait_counted(desk: &Desk, job: &Job, claim: Claim, ticket: Ticket) -> Result<Permit, Error> {
+    let mut waiting = desk.metrics.waiting(&job.pool, job.priority.as_str());
+    let waited = wait(job, claim, ticket).await;
+    waiting.ended(wait_end(&waited));
+    waited
 }
 
 async fn wait(job: &Job, mut claim: Claim, ticket: Ticket) -> Result<Permit, Error> {

@@ -12,6 +12,7 @@ use http_body::{Body as HttpBody, Frame, SizeHint};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tidegate_telemetry::metrics::{RouterMetrics, TraceLabel};
 use tokio::time::Instant;
 
@@ -22,7 +23,7 @@ pub(super) fn counted(
     pool: String,
     line: AccessLine,
     response: Response<Body>,
-) -> Response<CountedBody> {
+) -> Response<Box<CountedBody>> {
     let status = response.status();
     let is_stream = response.headers().get(header::CONTENT_TYPE).is_some_and(is_event_stream);
     // What no pool answered, and what is no success, has no tokens.
@@ -31,7 +32,8 @@ pub(super) fn counted(
         let (metrics, trace) = (way.desk.metrics.clone(), TraceLabel::of(line.notes.server()));
         let route = way.route;
         let (begun, answering) = (false, false);
-        CountedBody {
+        // Boxed, since an answer moves through many hands on its way out.
+        Box::new(CountedBody {
             inner,
             metrics,
             trace,
@@ -44,7 +46,7 @@ pub(super) fn counted(
             tally,
             answering,
             line,
-        }
+        })
     })
 }
 
@@ -69,8 +71,8 @@ pub struct CountedBody {
 }
 
 impl CountedBody {
-    /// Counts what flows to the client. The comments that keep a waiting stream open are no beginning of an answer.
-    fn flowed(&mut self, piece: &[u8]) {
+    /// Counts what flows to the client, `first_after` so long where it is the first piece. The comments that keep a waiting stream open are no beginning of an answer.
+    fn flowed(&mut self, piece: &[u8], first_after: Option<Duration>) {
         let Some(tally) = &self.tally else { return };
         let events = if self.is_stream { events_in(piece) } else { 0 };
         if events > 0 {
@@ -78,8 +80,16 @@ impl CountedBody {
         }
         if !self.answering && (events > 0 || !self.is_stream) {
             self.answering = true;
-            tally.first_token(self.arrived.elapsed());
+            tally.first_token(first_after.unwrap_or_else(|| self.arrived.elapsed()));
         }
+    }
+
+    /// Notes that the answer's first byte passes; gives how long it took.
+    fn begins(&mut self) -> Duration {
+        self.begun = true;
+        let took = self.arrived.elapsed();
+        self.metrics.first_token(&self.pool, took, self.trace.clone());
+        took
     }
 
     /// Tokens of a whole answer, which it tells at its end.
@@ -109,14 +119,12 @@ impl HttpBody for CountedBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
         let frame = std::task::ready!(Pin::new(&mut self.inner).poll_frame(cx));
-        if !self.begun && self.status.is_success() && matches!(frame, Some(Ok(_))) {
-            self.begun = true;
-            self.metrics.first_token(&self.pool, self.arrived.elapsed(), self.trace.clone());
-        }
+        let begins = !self.begun && self.status.is_success() && matches!(frame, Some(Ok(_)));
+        let first_after = begins.then(|| self.begins());
         if let Some(Ok(frame)) = &frame
             && let Some(piece) = frame.data_ref()
         {
-            self.flowed(piece);
+            self.flowed(piece, first_after);
         }
         Poll::Ready(frame)
     }

@@ -26,7 +26,9 @@ pub struct GuardedBody {
     permit: Permit,
     /// Reads along.
     call: Call,
-    deadline: Pin<Box<Sleep>>,
+    deadline: Instant,
+    /// Wakes at the deadline. None as long as nothing was waited for.
+    alarm: Option<Pin<Box<Sleep>>>,
     /// Present for streams: comments in silence, errors as events.
     stream: Option<StreamState>,
     /// True for answers that are not a success: their time says nothing about service time.
@@ -44,32 +46,25 @@ struct StreamState {
 impl GuardedBody {
     /// Guards `inner` with `permit` until it ends or `deadline` passes.
     pub fn new(inner: Body, permit: Permit, call: Call, deadline: Instant) -> Self {
-        let deadline = Box::pin(sleep_until(deadline));
-        Self { inner: Some(inner), permit, call, deadline, stream: None, failed: false }
+        Self { inner: Some(inner), permit, call, deadline, alarm: None, stream: None, failed: false }
     }
 
     /// Marks an answer that is not a success.
-    #[must_use]
-    pub fn failed_if(mut self, failed: bool) -> Self {
-        self.failed = failed;
-        self
+    pub fn fails(&mut self) {
+        self.failed = true;
     }
 
     /// Treats the body as server-sent events: a comment after `keep_alive` of silence, errors as a last event.
-    #[must_use]
-    pub fn streaming(mut self, keep_alive: Duration) -> Self {
+    pub fn streams(&mut self, keep_alive: Duration) {
         let silence = Box::pin(sleep_until(Instant::now() + keep_alive));
         self.stream = Some(StreamState { keep_alive, silence, position: sse::Position::default() });
-        self
     }
 
     /// Ends it at once where the backend has sent a head alone: hyper asks for nothing behind such a one.
-    #[must_use]
-    pub fn ended_if_empty(mut self) -> Self {
+    pub fn end_if_empty(&mut self) {
         if self.inner.as_ref().is_some_and(HttpBody::is_end_stream) {
             self.finish();
         }
-        self
     }
 
     fn finish(&mut self) {
@@ -189,7 +184,9 @@ impl HttpBody for GuardedBody {
 impl GuardedBody {
     /// Nothing comes at the moment: looks at the deadline, and keeps a stream alive.
     fn poll_silent(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        if self.deadline.as_mut().poll(cx).is_ready() {
+        let deadline = self.deadline;
+        let alarm = self.alarm.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if alarm.as_mut().poll(cx).is_ready() {
             return Poll::Ready(self.fail(timed_out(), End::TimedOut));
         }
         match &mut self.stream {

@@ -32,15 +32,17 @@ pub struct Call {
     first_chunk: Option<Duration>,
     end: AnswerEnd,
     usage: Option<Usage>,
-    content: Option<Content>,
+    /// On the heap, since mostly there is none.
+    content: Option<Box<Content>>,
     status: Option<StatusCode>,
     /// How it ended: `Ok`, or the word for what went wrong. None while it goes on.
     ended: Option<Result<(), &'static str>>,
 }
 
 impl Call {
-    /// An attempt on the slot of `grant`, after so many on others. With `log_content` prompt and answer are written down.
-    pub(super) fn begin(job: &Job, grant: &Grant, resends: u32, log_content: bool) -> Self {
+    /// An attempt on the slot of `grant`, which was given just now, after so many on others. With `log_content` prompt and answer are written
+    /// down.
+    pub(super) fn begin(job: &Job, grant: &Grant, now: Instant, resends: u32, log_content: bool) -> Self {
         let notes = job.notes.clone();
         let mut facts = notes.facts();
         facts.backend = Some(grant.backend.clone());
@@ -51,12 +53,12 @@ impl Call {
             notes,
             span,
             arrived: job.arrived,
-            sent: Instant::now(),
+            sent: now,
             stream: job.stream,
             first_chunk: None,
             end: AnswerEnd::default(),
             usage: None,
-            content: log_content.then(|| Content::new(&job.body, job.stream)),
+            content: log_content.then(|| Box::new(Content::new(&job.body, job.stream))),
             status: None,
             ended: None,
         }

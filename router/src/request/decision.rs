@@ -3,6 +3,7 @@
 
 use super::Job;
 use super::access::{CLIENT_GONE, Notes};
+use super::permit::Permit;
 use crate::error::Error;
 use crate::ledger::{Admission as Verdict, LedgerError, Numbers};
 use tidegate_telemetry::{KeyValue, Span, span};
@@ -19,6 +20,8 @@ pub(super) struct Decision {
     /// True for the first one of a request: its verdict is the request's.
     first: bool,
     outcome: Option<&'static str>,
+    /// When a slot was granted, where one was.
+    granted: Option<Instant>,
 }
 
 impl Decision {
@@ -31,7 +34,8 @@ impl Decision {
         } else {
             Span::none()
         };
-        let decision = Self { notes, span, begun: Instant::now(), first: resends == 0, outcome: None };
+        let decision =
+            Self { notes, span, begun: Instant::now(), first: resends == 0, outcome: None, granted: None };
         decision.say(|| {
             vec![
                 KeyValue::new("tidegate.pool", job.pool.clone()),
@@ -70,7 +74,8 @@ impl Decision {
     }
 
     /// The request may run, or has been told why not.
-    pub(super) fn ended<T>(&mut self, result: &Result<T, Error>) {
+    pub(super) fn ended(&mut self, result: &Result<Permit, Error>) {
+        self.granted = result.as_ref().ok().and_then(Permit::since);
         self.outcome = Some(result.as_ref().map_or_else(|error| error.kind.code(), |_| "granted"));
     }
 
@@ -83,7 +88,7 @@ impl Decision {
 
 impl Drop for Decision {
     fn drop(&mut self) {
-        let waited = self.begun.elapsed();
+        let waited = self.granted.unwrap_or_else(Instant::now) - self.begun;
         self.notes.facts().waited += waited;
         if self.notes.traced() {
             let outcome = self.outcome.unwrap_or(CLIENT_GONE);

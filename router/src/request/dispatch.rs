@@ -15,6 +15,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, Limited};
+use std::pin::pin;
 use std::time::Duration;
 use tidegate_telemetry::metrics::BackendError;
 use tidegate_wire::error::ErrorBody;
@@ -64,22 +65,20 @@ impl Dispatch {
         permit: Permit,
         resends: u32,
     ) -> Result<Response<Body>, Undelivered> {
-        let Some(grant) = permit.grant() else {
+        let (Some(grant), Some(since)) = (permit.grant(), permit.since()) else {
             return Err(Undelivered::Failed(Error::new(ErrorKind::Internal, "a permit was used twice")));
         };
-        let mut call = Call::begin(job, grant, resends, self.log_content);
+        let mut call = Call::begin(job, grant, since, resends, self.log_content);
         let request = match upstream_request(job, grant, &call, permit.key()) {
             Ok(request) => request,
-            Err(error) => {
-                call.failed(error.kind.code());
-                // Nothing was sent, so nothing can still be running.
-                permit.finish(End::Failed);
-                return Err(Undelivered::Failed(error));
-            }
+            Err(error) => return Err(unsent(permit, call, error)),
         };
         let until = self.head_due(job);
-        let answer =
-            tokio::time::timeout_at(until, self.upstream.send(&grant.url, permit.http2(), request)).await;
+        let answer = {
+            // Pinned where it stands: it is too large to be moved into the timeout.
+            let sending = pin!(self.upstream.send(&grant.url, permit.http2(), request));
+            tokio::time::timeout_at(until, sending).await
+        };
         match answer {
             Err(_) if until < job.deadline => {
                 permit.backend_failed();
@@ -113,7 +112,6 @@ impl Dispatch {
         } else if let Some(length) = http_body::Body::size_hint(&body).exact() {
             parts.headers.insert(header::CONTENT_LENGTH, HeaderValue::from(length));
         }
-        let succeeded = parts.status.is_success();
         if parts.status.is_server_error() {
             permit.backend_error(BackendError::Status);
         }
@@ -122,9 +120,15 @@ impl Dispatch {
             Some(most) => Body::new(IdleBody::new(body, most)),
             None => body,
         };
-        let body = GuardedBody::new(body, permit, call, job.deadline).failed_if(!succeeded);
-        let body = if is_stream { body.streaming(self.keep_alive) } else { body };
-        Response::from_parts(parts, Body::new(WatchedBody::new(body.ended_if_empty(), job.deadline)))
+        let mut body = GuardedBody::new(body, permit, call, job.deadline);
+        if !parts.status.is_success() {
+            body.fails();
+        }
+        if is_stream {
+            body.streams(self.keep_alive);
+        }
+        body.end_if_empty();
+        Response::from_parts(parts, Body::new(WatchedBody::new(body, job.deadline)))
     }
 
     /// A 503 may say that the backend was full, not ready yet, or draining: then the ticket goes elsewhere, else it passes unchanged.
@@ -190,6 +194,13 @@ fn silent() -> Error {
     Error::new(ErrorKind::Timeout, "the backend did not begin its answer within --first-byte-timeout")
 }
 
+/// Nothing was sent, so nothing can still be running.
+fn unsent(permit: Permit, mut call: Call, error: Error) -> Undelivered {
+    call.failed(error.kind.code());
+    permit.finish(End::Failed);
+    Undelivered::Failed(error)
+}
+
 /// Time ran out while the backend was working.
 fn given_up(mut permit: Permit, call: &mut Call, error: Error) -> Undelivered {
     permit.backend_error(BackendError::Timeout);
@@ -216,8 +227,8 @@ fn upstream_request(
     grant: &Grant,
     call: &Call,
     key: Option<HeaderValue>,
-) -> Result<Request<Body>, Error> {
-    let mut request = Request::new(Body::from(job.body.clone()));
+) -> Result<Box<Request<Body>>, Error> {
+    let mut request = Box::new(Request::new(Body::from(job.body.clone())));
     *request.method_mut() = Method::POST;
     *request.uri_mut() = job.target.clone();
     *request.headers_mut() = job.headers.clone();

@@ -14,6 +14,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http::{HeaderMap, Request, header, request::Parts};
 use serde::Deserialize;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 use tidegate_admission::{Class, Priority};
@@ -50,7 +51,7 @@ impl Intake {
     /// Reads a request that arrived at `arrived`.
     pub(super) async fn read(
         &self,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
         arrived: Instant,
         notes: &Notes,
     ) -> Result<Box<Job>, Error> {
@@ -58,10 +59,13 @@ impl Intake {
         let timeout = self.timeout(&parts.headers);
         let deadline = arrived + timeout.as_ref().copied().unwrap_or(self.request_timeout);
         // The body comes first, whatever else is wrong: a refusal while the client still writes would cut itself off.
-        let body =
-            tokio::time::timeout_at(deadline, self.collect(&parts.headers, body)).await.map_err(|_| {
-                Error::new(ErrorKind::BodyIncomplete, "the request's body did not arrive before its deadline")
-            })??;
+        let collected = {
+            let collecting = pin!(self.collect(&parts.headers, body));
+            tokio::time::timeout_at(deadline, collecting).await
+        };
+        let body = collected.map_err(|_| {
+            Error::new(ErrorKind::BodyIncomplete, "the request's body did not arrive before its deadline")
+        })??;
         if self.draining.is_cancelled() {
             return Err(Error::new(
                 ErrorKind::Draining,

@@ -46,23 +46,24 @@ pub struct Way {
 pub struct WayService(pub Arc<Way>);
 
 impl Service<Request<Body>> for WayService {
-    type Response = Response<CountedBody>;
+    type Response = Response<Box<CountedBody>>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Response<CountedBody>, Infallible>>;
+    type Future = BoxFuture<'static, Result<Response<Box<CountedBody>>, Infallible>>;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        let way = Arc::clone(&self.0);
+        // On the heap, since it goes down through many steps.
+        let (way, request) = (Arc::clone(&self.0), Box::new(request));
         Box::pin(async move { Ok(way.answer(request).await) })
     }
 }
 
 impl Way {
     /// Whatever goes wrong below becomes an answer, and every answer is counted.
-    async fn answer(self: &Arc<Self>, request: Request<Body>) -> Response<CountedBody> {
+    async fn answer(self: &Arc<Self>, request: Box<Request<Body>>) -> Response<Box<CountedBody>> {
         let arrived = Instant::now();
         // Written when this future or the answer's body is dropped, whichever comes last.
         let mut line = AccessLine::begin(self.route, arrived, Notes::begin());
@@ -95,7 +96,7 @@ impl Way {
     /// From a stranger's bytes to the head of an answer.
     async fn serve(
         self: &Arc<Self>,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
         arrived: Instant,
         notes: &Notes,
     ) -> Result<Response<Body>, Error> {
@@ -108,7 +109,7 @@ impl Way {
 
     async fn serve_tenant(
         self: &Arc<Self>,
-        request: Request<Body>,
+        request: Box<Request<Body>>,
         arrived: Instant,
         notes: &Notes,
     ) -> Result<Response<Body>, Error> {

@@ -69,7 +69,7 @@ impl Http1 {
     pub(super) async fn send(
         &self,
         url: &str,
-        mut request: Request<Body>,
+        mut request: Box<Request<Body>>,
     ) -> Result<Response<Body>, UpstreamError> {
         let backend = self.backends.get(url)?;
         backend.address.write_http1(&mut request)?;
@@ -80,13 +80,13 @@ impl Http1 {
                 Some(line) => line,
                 None => Box::pin(self.open(&backend.address)).await?,
             };
-            match line.ask(request).await {
+            match line.ask(*request).await {
                 Ok(response) => {
                     let lent = Lent { line, backend, keep_alive: self.keep_alive };
                     return Ok(response.map(|body| Body::new(LentBody::new(body, lent))));
                 }
                 Err(mut error) => match error.take_message() {
-                    Some(unsent) if !is_new => request = unsent,
+                    Some(unsent) if !is_new => *request = unsent,
                     _ => return Err(UpstreamError::Http(error.into_error())),
                 },
             }

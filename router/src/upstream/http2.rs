@@ -53,7 +53,7 @@ pub(super) enum Sent {
     /// It was answered.
     Answered(Response<Body>),
     /// The backend chose HTTP/1.1: nothing was sent.
-    SpeaksHttp1(Request<Body>),
+    SpeaksHttp1(Box<Request<Body>>),
 }
 
 /// The connections to one backend.
@@ -104,7 +104,11 @@ impl Http2 {
     }
 
     /// Sends one request to the backend at `url`.
-    pub(super) async fn send(&self, url: &str, mut request: Request<Body>) -> Result<Sent, UpstreamError> {
+    pub(super) async fn send(
+        &self,
+        url: &str,
+        mut request: Box<Request<Body>>,
+    ) -> Result<Sent, UpstreamError> {
         let backend = self.backends.get(url)?;
         let asked = request.uri().clone();
         // It names headers of one connection, and HTTP/2 has none: `te: trailers` stands for itself.
@@ -118,12 +122,12 @@ impl Http2 {
             };
             *request.uri_mut() = backend.address.target(&asked)?;
             attempts += 1;
-            match sender.try_send_request(request).await {
+            match sender.try_send_request(*request).await {
                 Ok(response) => {
                     return Ok(Sent::Answered(response.map(|body| Body::new(WholeBody::new(body, streams)))));
                 }
                 Err(mut error) => match error.take_message() {
-                    Some(unsent) if attempts < ATTEMPTS => request = unsent,
+                    Some(unsent) if attempts < ATTEMPTS => *request = unsent,
                     _ => return Err(UpstreamError::Http(error.into_error())),
                 },
             }

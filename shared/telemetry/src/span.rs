@@ -4,6 +4,7 @@
 //! would be for nothing, and nothing at all is done for a request that is not traced.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use http::HeaderMap;
 use opentelemetry::trace::{SpanContext, Status, TraceContextExt};
@@ -16,10 +17,10 @@ use crate::propagation;
 
 /// A span whose content reaches a collector, or none. Clones are handles to the same one.
 #[derive(Debug, Clone, Default)]
-pub struct Span(Option<Open>);
+pub struct Span(Option<Arc<Open>>);
 
 /// Asking tracing for a span's context takes locks and looks it up: it is asked once.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 struct Open {
     tracing: tracing::Span,
     context: Context,
@@ -43,7 +44,7 @@ impl Span {
         }
         let context = tracing.context();
         let recording = context.span().is_recording();
-        Self(recording.then_some(Open { tracing, context }))
+        Self(recording.then(|| Arc::new(Open { tracing, context })))
     }
 
     /// Gives it a name of its own in place of the one that all of its kind have in the code.

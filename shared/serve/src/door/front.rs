@@ -11,6 +11,7 @@ use http::{Method, Request, Response};
 use http_body::Body as HttpBody;
 use http_body_util::Either as EitherBody;
 use std::convert::Infallible;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use tower::Service;
@@ -51,7 +52,7 @@ where
     type Error = Infallible;
     type Future = Either<
         FromEither<Passage<S::Future>, Leaving<B>, FrontBody<B>>,
-        FromEither<RouteFuture<Infallible>, Body, FrontBody<B>>,
+        Pin<Box<FromEither<RouteFuture<Infallible>, Body, FrontBody<B>>>>,
     >;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
@@ -66,7 +67,10 @@ where
             Some((_, door)) => {
                 Either::Left(door.clone().call(request).map_ok(|answer| answer.map(EitherBody::Left)))
             }
-            None => Either::Right(self.rest.call(request).map_ok(|answer| answer.map(EitherBody::Right))),
+            // Boxed, since a path that is asked for often would else have to move as much room as this takes.
+            None => Either::Right(Box::pin(
+                self.rest.call(request).map_ok(|answer| answer.map(EitherBody::Right)),
+            )),
         }
     }
 }
