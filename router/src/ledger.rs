@@ -13,7 +13,7 @@ mod redis;
 #[cfg(test)]
 mod suite;
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use futures_util::future::Either;
 pub use tidegate_admission::{
@@ -119,7 +119,7 @@ pub struct Ask {
     /// Id of the backend that it would rather have, where that one has a free slot.
     pub prefer: Option<String>,
     /// Whose it is, where keys are in use.
-    pub caller: Option<Caller>,
+    pub caller: Option<Arc<Caller>>,
 }
 
 /// The three answers to a request that asks to come in.

@@ -89,7 +89,7 @@ pub struct Job {
     /// The uniform draw in `[0, 1)` that spreads `retry-after`.
     pub jitter: f64,
     /// Whose it is, where keys are in use.
-    pub caller: Option<Caller>,
+    pub caller: Option<Arc<Caller>>,
     /// What is known of it so far.
     pub notes: Notes,
 }

@@ -42,7 +42,7 @@ struct Holding {
     /// Lives of backends that could not be reached for this request.
     avoid: Vec<String>,
     /// Whose it is, where keys are in use.
-    caller: Option<Caller>,
+    caller: Option<Arc<Caller>>,
 }
 
 /// Everything that this router holds.
@@ -64,7 +64,12 @@ pub(super) struct Asking {
 
 impl Holdings {
     /// An attempt is about to ask. Must come before the call, since its grant can overtake the answer.
-    pub(super) fn open(self: &Arc<Self>, pool: &str, attempt: &AttemptId, caller: Option<Caller>) -> Asking {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        pool: &str,
+        attempt: &AttemptId,
+        caller: Option<Arc<Caller>>,
+    ) -> Asking {
         self.open_avoiding(pool, attempt, Vec::new(), caller)
     }
 
@@ -101,7 +106,7 @@ impl Holdings {
         pool: &str,
         attempt: &AttemptId,
         avoid: Vec<String>,
-        caller: Option<Caller>,
+        caller: Option<Arc<Caller>>,
     ) -> Asking {
         let (sender, receiver) = oneshot::channel();
         let holding = Holding { pool: pool.to_owned(), stage: Stage::Asking(sender), avoid, caller };
@@ -213,7 +218,7 @@ impl Holdings {
     }
 
     /// Whose an attempt is, where it came with a key.
-    pub(super) fn caller(&self, attempt: &AttemptId) -> Option<Caller> {
+    pub(super) fn caller(&self, attempt: &AttemptId) -> Option<Arc<Caller>> {
         self.lock().get(attempt)?.caller.clone()
     }
 

@@ -108,7 +108,7 @@ pub(super) fn rights(
     model: &str,
     asked: Priority,
     reserved: u64,
-) -> Result<(Priority, Option<Caller>), Error> {
+) -> Result<(Priority, Option<Arc<Caller>>), Error> {
     let Some(key) = extensions.get::<Arc<ApiKey>>() else { return Ok((asked, None)) };
     if !key.allows(model) {
         let message = format!(
@@ -117,7 +117,7 @@ pub(super) fn rights(
         return Err(Error::new(ErrorKind::ModelNotAllowed, message).with_param("model"));
     }
     // Priorities are in the order of service, so that the later one is the lower one.
-    Ok((asked.max(key.max_priority), Some(key.caller(reserved))))
+    Ok((asked.max(key.max_priority), Some(Arc::new(key.caller(reserved)))))
 }
 
 fn key_of(keys: &KeyStore, headers: &HeaderMap) -> Result<Arc<ApiKey>, Error> {

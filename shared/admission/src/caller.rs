@@ -28,7 +28,7 @@ pub struct Quota {
     pub concurrency: Option<u64>,
 }
 
-/// Whose a request is.
+/// Whose a request is. Records share it, so that it takes one word where no keys are in use, and a copy is a count.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Caller {
     /// Id of the key; never the key itself.

@@ -3,6 +3,8 @@
 //! Every event names its attempt, and every transition is idempotent by that name: an event that is applied a second
 //! time (because its answer was lost) changes nothing.
 
+use std::sync::Arc;
+
 pub use crate::attempt::AttemptId;
 use crate::{
     caller::Caller,
@@ -111,7 +113,7 @@ pub struct Admit {
     /// Id of the backend that it would rather have, where that one has a free slot.
     pub prefer: Option<String>,
     /// Whose it is, where keys are in use.
-    pub caller: Option<Caller>,
+    pub caller: Option<Arc<Caller>>,
 }
 
 impl Admit {
@@ -143,7 +145,7 @@ pub struct Return {
     /// The place that it had, as its grant said.
     pub place: Place,
     /// Whose it is, where keys are in use: counts where the account has lost the attempt.
-    pub caller: Option<Caller>,
+    pub caller: Option<Arc<Caller>>,
 }
 
 /// A router's renewal of its lease, as a whole.
@@ -196,7 +198,7 @@ pub struct Held {
     /// What it is doing.
     pub stage: Stage,
     /// Whose it is, where keys are in use.
-    pub caller: Option<Caller>,
+    pub caller: Option<Arc<Caller>>,
 }
 
 /// What a held attempt is doing.
@@ -274,7 +276,7 @@ impl Event {
     /// Whose request asks to come in, where one does and keys are in use.
     pub fn caller(&self) -> Option<&Caller> {
         match self {
-            Event::Admit(ask) => ask.caller.as_ref(),
+            Event::Admit(ask) => ask.caller.as_deref(),
             _ => None,
         }
     }

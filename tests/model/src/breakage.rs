@@ -75,7 +75,8 @@ impl Breakage {
 }
 
 fn with_caller(ask: &Admit, change: impl FnOnce(Caller) -> Caller) -> Event {
-    Event::Admit(Admit { caller: ask.caller.clone().map(change), ..ask.clone() })
+    let caller = ask.caller.as_deref().map(|caller| change(caller.clone()).into());
+    Event::Admit(Admit { caller, ..ask.clone() })
 }
 
 fn some_running(pool: &Pool) -> Option<AttemptId> {

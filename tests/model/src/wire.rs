@@ -88,7 +88,7 @@ impl State {
                 limits: setup.limits(setup.router(one.request)),
                 why: why.word(),
                 place: whole(setup, *one, *place),
-                caller: setup.key(one.request).map(|(number, key)| key.caller(number)),
+                caller: setup.key(one.request).map(|(number, key)| key.caller(number).into()),
             }),
             Message::Cancel(one) => Event::Cancel(one.id(), End::ClientGone),
             // Nothing is ever measured: what the estimates decide is tested elsewhere, and would make time endless.
@@ -121,7 +121,7 @@ impl State {
             draw: 0.999,
             jitter: 0.0,
             prefer: None,
-            caller: setup.key(one.request).map(|(number, key)| key.caller(number)),
+            caller: setup.key(one.request).map(|(number, key)| key.caller(number).into()),
         })
     }
 }

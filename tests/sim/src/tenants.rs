@@ -169,7 +169,7 @@ impl Scene<'_> {
             draw,
             jitter,
             prefer: None,
-            caller: load.keyed.then_some(caller),
+            caller: load.keyed.then_some(caller.into()),
         }));
         if let Reply::Granted(granted, _) = reply {
             self.starts(number(&granted.attempt));

@@ -252,7 +252,7 @@ impl State {
 /// An event with the router's share of its limits.
 fn within(share: Share, event: &Event) -> Event {
     let part = |limits: &Limits| share.of_limits(limits);
-    let part_of = |caller: &Option<Caller>| caller.as_ref().map(|caller| share.of_caller(caller));
+    let part_of = |caller: &Option<Arc<Caller>>| Some(Arc::new(share.of_caller(caller.as_ref()?)));
     match event {
         Event::Admit(ask) => {
             let caller = part_of(&ask.caller);

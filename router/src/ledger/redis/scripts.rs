@@ -169,7 +169,7 @@ fn admit(call: &mut ScriptInvocation<'_>, ask: &Admit) {
         .arg(&ask.router)
         .arg(packed)
         .arg(ask.prefer.as_deref().unwrap_or_default());
-    call.arg(caller(ask.caller.as_ref()));
+    call.arg(caller(ask.caller.as_deref()));
 }
 
 fn hand_back(call: &mut ScriptInvocation<'_>, returned: &Return) {
@@ -178,7 +178,7 @@ fn hand_back(call: &mut ScriptInvocation<'_>, returned: &Return) {
     call.arg(returned.attempt.as_str()).arg(returned.next.as_str()).arg(&returned.router);
     remembered(call, &returned.limits);
     call.arg(why).arg(place.priority.rank()).arg(place.arrival).arg(place.entered.0).arg(place.deadline.0);
-    call.arg(caller(returned.caller.as_ref()));
+    call.arg(caller(returned.caller.as_deref()));
 }
 
 fn put_backend(call: &mut ScriptInvocation<'_>, backend: &Backend) {
@@ -211,7 +211,7 @@ fn reenter(call: &mut ScriptInvocation<'_>, reentry: &Reentry) {
             Stage::Running(seat) => seated(call, "r", seat),
             Stage::Abandoned(seat) => seated(call, "a", seat),
         };
-        call.arg(caller(whose.as_ref()));
+        call.arg(caller(whose.as_deref()));
     }
 }
 

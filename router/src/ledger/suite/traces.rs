@@ -123,7 +123,7 @@ impl Trace {
     }
 
     /// Nobody, or one of five keys of three tenants. The limits of a key change now and then, as they do when its file does.
-    fn caller(&mut self) -> Option<Caller> {
+    fn caller(&mut self) -> Option<Arc<Caller>> {
         if !self.keyed || self.below(12) == 0 {
             return None;
         }
@@ -133,13 +133,13 @@ impl Trace {
         let quota = Quota { requests: limit(200), tokens: limit(100_000), concurrency: limit(6) };
         let weight = if self.below(20) == 0 { 7 } else { 1 + key as u64 % 3 };
         let reserved = if self.below(2) == 0 { 0 } else { self.random.random_range(0..2_000) };
-        Some(Caller {
+        Some(Arc::new(Caller {
             key: format!("key {key}"),
             tenant: format!("tenant {}", key % 3),
             weight,
             quota,
             reserved,
-        })
+        }))
     }
 
     fn tokens(&mut self) -> Option<u64> {

@@ -1,5 +1,7 @@
 //! Requests come in, and tickets come back.
 
+use std::sync::Arc;
+
 use super::{Actions, Attempt, Pool, record::Phase};
 use crate::{
     caller::Caller,
@@ -19,7 +21,7 @@ pub(super) struct Wish {
     /// The backend that it would rather have.
     pub(super) prefer: Option<String>,
     /// Whose it is, where keys are in use.
-    pub(super) caller: Option<Caller>,
+    pub(super) caller: Option<Arc<Caller>>,
     /// What its tenant was charged in advance.
     pub(super) charged: u64,
 }
@@ -45,7 +47,7 @@ impl Pool {
             return Reply::Rejected(refusal, Some(self.limited_numbers(ask)));
         }
         self.estimate.attempts += 1.0;
-        let caller = ask.caller.as_ref();
+        let caller = ask.caller.as_deref();
         let Decision { verdict, mut numbers } = decide(&self.seen_by(caller), &ask.limits, &ask.asked());
         numbers.allowance = self.used_by(caller);
         if let Verdict::Reject(refusal) = verdict {
@@ -88,7 +90,7 @@ impl Pool {
 
     /// How a pool looks to whoever asks: to a tenant's request by its part of it.
     pub fn view_of(&self, ask: &Admit) -> View {
-        self.seen_by(ask.caller.as_ref())
+        self.seen_by(ask.caller.as_deref())
     }
 
     /// Requests that a router refused without asking: they asked to come in, and were refused.

@@ -67,7 +67,7 @@ impl Pool {
 
     /// The refusal of a request that its key's limits do not allow.
     pub(super) fn limited(&self, ask: &Admit) -> Option<Refusal> {
-        let caller = ask.caller.as_ref()?;
+        let caller = ask.caller.as_deref()?;
         let Wait { seconds, never } = waits_for(&self.allowance(caller), &caller.quota, caller.reserved)?;
         Some(Refusal {
             reason: Reason::RateLimit,
@@ -241,8 +241,8 @@ impl Pool {
     /// The numbers of a refusal by a key's limits.
     pub(super) fn limited_numbers(&self, ask: &Admit) -> Numbers {
         let asked: Asked = ask.asked();
-        let numbers = crate::decide::numbers(&self.seen_by(ask.caller.as_ref()), &ask.limits, &asked);
-        Numbers { allowance: self.used_by(ask.caller.as_ref()), ..numbers }
+        let numbers = crate::decide::numbers(&self.seen_by(ask.caller.as_deref()), &ask.limits, &asked);
+        Numbers { allowance: self.used_by(ask.caller.as_deref()), ..numbers }
     }
 }
 

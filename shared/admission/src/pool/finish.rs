@@ -100,7 +100,7 @@ impl Pool {
     /// Takes back all that an attempt held which has left the account.
     pub(super) fn part_with(&mut self, id: &AttemptId, attempt: &Attempt) {
         match &attempt.phase {
-            Phase::Queued => self.leave_queue(id, attempt.place, attempt.caller.as_ref()),
+            Phase::Queued => self.leave_queue(id, attempt.place, attempt.caller.as_deref()),
             Phase::Running { backend, .. } => {
                 self.running -= 1;
                 self.change_node(backend, |node| node.running -= 1);

@@ -33,8 +33,8 @@ impl Pool {
         let Some(ticket) = self.attempts.get(id) else { return false };
         let Some(backend) = self.free_backend(ticket) else { return false };
         let (place, caller) = (ticket.place, ticket.caller.clone());
-        self.leave_queue(id, place, caller.as_ref());
-        self.serves(place, caller.as_ref());
+        self.leave_queue(id, place, caller.as_deref());
+        self.serves(place, caller.as_deref());
         let runs = self.occupy(backend);
         if let Some(ticket) = self.attempts.get_mut(id) {
             ticket.phase = runs;

@@ -1,6 +1,6 @@
 //! The records of the account: attempts, backends, routers.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, sync::Arc};
 
 use crate::{
     caller::Caller,
@@ -46,7 +46,7 @@ pub struct Attempt {
     /// True when its router did not know it at the last renewal.
     pub suspect: bool,
     /// Whose it is, where keys are in use.
-    pub caller: Option<Caller>,
+    pub caller: Option<Arc<Caller>>,
     /// What its tenant was charged in advance.
     pub charged: u64,
 }

@@ -128,7 +128,7 @@ impl Pool {
             self.comes(caller, place, charged, false);
         }
         if runs {
-            self.serves(place, caller.as_ref());
+            self.serves(place, caller.as_deref());
         } else {
             self.falls_due(self.now.plus(PROOF_LASTS));
         }

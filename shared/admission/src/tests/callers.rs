@@ -13,7 +13,7 @@ fn caller(tenant: &str, quota: Quota) -> Caller {
 
 fn with(attempt: &str, caller: Caller) -> Event {
     let Event::Admit(ask) = ask(attempt, Priority::Normal) else { unreachable!() };
-    Event::Admit(Admit { caller: Some(caller), remaining: 600 * SECOND, ..ask })
+    Event::Admit(Admit { caller: Some(caller.into()), remaining: 600 * SECOND, ..ask })
 }
 
 fn numbers(reply: &Reply) -> Numbers {
@@ -167,7 +167,7 @@ fn a_ticket_that_the_account_has_lost_counts_for_its_key_when_it_comes_back() {
         limits: limits(),
         why: HandBack::Concurrency,
         place: first.place,
-        caller: Some(caller("t", quota)),
+        caller: Some(caller("t", quota).into()),
     }));
     assert!(
         limited(&scene.apply(&with("b", caller("t", quota))).0).is_some(),

@@ -1,5 +1,7 @@
 //! Made-up lives of a pool: what two routers, three backends and time can do to it, in any order, also twice.
 
+use std::sync::Arc;
+
 use proptest::prelude::*;
 
 use crate::{
@@ -261,17 +263,17 @@ fn router_id(router: u8) -> String {
 }
 
 /// One of three keys of two tenants, with limits that are met now and then.
-fn caller(rank: usize, remaining: u64) -> Caller {
+fn caller(rank: usize, remaining: u64) -> Arc<Caller> {
     let quota = Quota {
         requests: Some(30),
         tokens: remaining.is_multiple_of(2).then_some(500),
         concurrency: Some(6),
     };
-    Caller {
+    Arc::new(Caller {
         key: format!("key {rank}"),
         tenant: format!("tenant {}", rank % 2),
         weight: 1 + remaining % 3,
         quota,
         reserved: remaining % 50,
-    }
+    })
 }
