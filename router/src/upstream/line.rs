@@ -12,6 +12,7 @@ use http_body::{Body as _, Frame};
 use hyper::body::Incoming;
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{Builder, Connection, SendRequest};
+use hyper_util::rt::TokioIo;
 use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -19,8 +20,11 @@ use std::task::{Context, Poll, Waker};
 use tidegate_serve::batched::Batched;
 use tidegate_serve::bell::{Bell, Belled};
 use tokio::task::unconstrained;
+use tokio_util::either::Either;
 
-type Spoken = Connection<Batched<Opened>, Body>;
+/// One in the clear writes together with the others of its thread.
+type Stream = TokioIo<Either<Batched, TokioIo<Opened>>>;
+type Spoken = Connection<Stream, Body>;
 
 /// A connection.
 #[derive(Debug)]
@@ -37,7 +41,7 @@ impl Line {
     /// # Errors
     /// As hyper's handshake, which has no cause to fail before HTTP/1.1 has said anything.
     pub(super) async fn new(builder: &Builder, opened: Opened) -> Result<Self, hyper::Error> {
-        let (sender, connection) = builder.handshake(Batched::new(opened)).await?;
+        let (sender, connection) = builder.handshake(stream(opened)).await?;
         let bell = Arc::new(Bell::default());
         let connection = Some(Box::new(Belled::new(connection, bell.clone())));
         Ok(Self { sender, connection, bell })
@@ -128,11 +132,19 @@ impl Line {
     }
 }
 
+fn stream(opened: Opened) -> Stream {
+    TokioIo::new(match opened {
+        Opened::Http(stream) => Either::Left(Batched::new(stream.into_inner())),
+        with_tls @ Opened::Https(_) => Either::Right(TokioIo::new(with_tls)),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use hyper_util::rt::TokioIo;
+    use std::num::NonZero;
     use std::time::Duration;
+    use tidegate_serve::workers::{PerWorker, Workers};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::{TcpListener, TcpStream};
     use tokio::task::consume_budget;
@@ -168,8 +180,22 @@ mod tests {
         ended.unwrap_or_else(|_| panic!("nobody woke the request, after {done} steps")).unwrap()
     }
 
+    /// Where each connection writes for itself, and on a worker, where they write together.
+    async fn in_both_ways<F>(test: impl Fn() -> F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        let workers = Workers::start(NonZero::<usize>::MIN).unwrap();
+        let passed = PerWorker::new(&workers, || ()).on_each(|()| test()).await;
+        assert_eq!(passed.len(), 2);
+    }
+
     #[tokio::test]
     async fn a_closed_connection_gives_its_request_back_whatever_its_task_did_before() {
+        in_both_ways(given_back).await;
+    }
+
+    async fn given_back() {
         for done in 0..BUDGET {
             let (stream, peer) = connected().await;
             drop(peer);
@@ -181,6 +207,10 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_is_handed_over_whatever_its_task_did_before() {
+        in_both_ways(handed_over).await;
+    }
+
+    async fn handed_over() {
         for done in 0..BUDGET {
             let (stream, mut peer) = connected().await;
             let answered = tokio::spawn(async move {

@@ -213,11 +213,11 @@ impl<A: App> Host<A> {
         let until = Instant::now() + self.patience.head;
         let Some(tls) = &self.tls else {
             let Some(protocol) = self.protocol(&stream, until).await else { return };
-            let peer = Peer::new(address, "http");
+            let (peer, stream) = (Peer::new(address, "http"), Batched::new(stream));
             let conversation = self.converse(stream, protocol, peer, None, watcher, begun.clone());
             return follow(conversation, &begun, until).await;
         };
-        let handshake = Box::pin(tls.accept(stream));
+        let handshake = Box::pin(tls.accept(Batched::new(stream)));
         let stream = match tokio::time::timeout(self.patience.head.min(HANDSHAKE), handshake).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return tracing::debug!(%error, "a TLS handshake failed"),
@@ -253,7 +253,7 @@ impl<A: App> Host<A> {
         let bell = Arc::new(Bell::default());
         let app = OnConnection { app, peer, known, begun, bell: bell.clone(), leaving };
         let builder = protocol.only(builder(self.patience));
-        let connection = builder.serve_connection(Batched::new(TokioIo::new(stream)), app);
+        let connection = builder.serve_connection(TokioIo::new(stream), app);
         Box::pin(Belled::new(Box::pin(watcher.watch(connection.into_owned())), bell))
     }
 }

@@ -4,6 +4,7 @@
 //! request wakes another core, which costs more than most of what is done for it. What concerns all requests (the account, timers,
 //! other ports) runs elsewhere, on the runtime of whoever starts these threads.
 
+use crate::batched;
 use std::cell::Cell;
 use std::io;
 use std::num::NonZero;
@@ -98,6 +99,7 @@ impl Drop for Place {
 
 fn work(number: usize, runtime: &Runtime, end: &CancellationToken) {
     NUMBER.set(Some(number));
+    runtime.spawn(batched::write_for_all());
     runtime.block_on(end.cancelled());
 }
 
