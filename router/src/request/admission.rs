@@ -170,20 +170,22 @@ fn decided<'a>(
     if let Some(allowance) = allowance(&verdict) {
         job.notes.facts().allowance = Some(allowance);
     }
-    match verdict {
-        Ok(Verdict::Queued(ticket)) => Either::Right(Box::pin(wait_counted(desk, job, claim, ticket))),
-        Ok(Verdict::Granted(grant)) => Either::Left(ready(permit_of(claim, grant))),
+    Either::Left(ready(match verdict {
+        Ok(Verdict::Queued(ticket)) => {
+            return Either::Right(Box::pin(wait_counted(desk, job, claim, ticket)));
+        }
+        Ok(Verdict::Granted(grant)) => permit_of(claim, grant),
         Ok(Verdict::Rejected(rejection)) => {
             claim.refused();
             desk.metrics.rejected(&job.pool, job.priority.as_str(), rejection.reason.as_str());
-            Either::Left(ready(Err(rejected(job, &rejection))))
+            Err(rejected(job, &rejection))
         }
         Err(error) => {
             let code = ErrorKind::LedgerUnavailable.code();
             desk.metrics.rejected(&job.pool, job.priority.as_str(), code);
-            Either::Left(ready(Err(ledger_away(&error))))
+            Err(ledger_away(&error))
         }
-    }
+    }))
 }
 
 /// Puts a refused attempt's ticket back and waits for its next grant.

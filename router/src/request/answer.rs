@@ -71,7 +71,8 @@ pub struct CountedBody {
 }
 
 impl CountedBody {
-    /// Counts what flows to the client, `first_after` so long where it is the first piece. The comments that keep a waiting stream open are no beginning of an answer.
+    /// Counts what flows to the client, `first_after` so long where it is the first piece. The comments that keep a waiting stream open
+    /// are no beginning of an answer.
     fn flowed(&mut self, piece: &[u8], first_after: Option<Duration>) {
         let Some(tally) = &self.tally else { return };
         let events = if self.is_stream { events_in(piece) } else { 0 };
