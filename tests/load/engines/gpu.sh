@@ -77,7 +77,7 @@ JSON
 }
 
 # figure NAME JSON: a number by its name.
-figure() { grep -o "\"$1\":[0-9.eE+-]*" <<<"$2" | head -1 | cut -d: -f2; }
+figure() { grep -o "\"$1\":[0-9.eE+-]*" <<<"$2" | sed -n 1p | cut -d: -f2; }
 
 # row LABEL JSON LIMIT: a line of the table.
 row() {
@@ -103,7 +103,7 @@ measure() {
     candle=$(bench --streams 1,4,16 --tokens 32 --candle-kernels)
     limit=$(figure limit "$ours")
     echo
-    echo "$(nvidia-smi --query-gpu=name --format=csv,noheader | head -1), Llama-3.1-8B shape, bf16, random weights, $(date -u +%F)"
+    echo "$(nvidia-smi --query-gpu=name --format=csv,noheader | sed -n 1p), Llama-3.1-8B shape, bf16, random weights, $(date -u +%F)"
     echo
     echo "| | 1 stream | 4 streams | 16 streams | 64 streams | prefill of 2048 | first token, 8 decode, ms | 1 stream of the limit | 64 streams to 1 |"
     echo "|---|--:|--:|--:|--:|--:|--:|--:|--:|"
