@@ -106,6 +106,10 @@ async fn chunks(stream: &mut TcpStream, slow: bool, account: &Account) -> io::Re
     let chunk = format!("{:x}\r\n{event}\r\n", event.len());
     let (count, pause) = if slow { (usize::MAX, SLOW_PAUSE) } else { (CHUNKS, PAUSE) };
     let mut end = account.end.subscribe();
+    // From the stream's own beginning on: pauses from chunk to chunk would grow with what a busy machine delays, until the streams that
+    // were delayed by one another all speak at once.
+    let mut beat = tokio::time::interval(pause);
+    beat.tick().await;
     for _ in 0..count {
         stream.write_all(chunk.as_bytes()).await?;
         let mut none = [0; 1];
@@ -116,7 +120,7 @@ async fn chunks(stream: &mut TcpStream, slow: bool, account: &Account) -> io::Re
                 return Err(read.err().unwrap_or_else(|| io::ErrorKind::UnexpectedEof.into()));
             }
             _ = end.changed(), if slow => break,
-            () = tokio::time::sleep(pause) => {}
+            _ = beat.tick() => {}
         }
     }
     let done = "data: [DONE]\n\n";

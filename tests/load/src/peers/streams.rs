@@ -12,8 +12,11 @@ use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep};
 
 use super::client::{Ask, Client, Target};
-use super::mock::CHUNKS;
+use super::mock::{CHUNKS, PAUSE};
 use crate::machine::unix_micros;
+
+/// What a stream takes at least.
+const LENGTH: Duration = PAUSE.saturating_mul(CHUNKS as u32);
 
 /// What came out.
 #[derive(Debug, Serialize)]
@@ -35,8 +38,8 @@ pub async fn many(target: &Target, connections: usize, time: Duration) -> Result
     for number in 0..connections {
         let (request, address) = (target.request(Ask::Stream), target.address);
         running.spawn(async move {
-            // Else all chunks of all streams would come in the same instant.
-            sleep(Duration::from_micros(5000 * number as u64 / connections as u64)).await;
+            // Else all streams would begin in the same instant, again and again, as all take the same time.
+            sleep(LENGTH.mul_f64(spread(number))).await;
             let (mut client, mut served) = (Client::connect(address).await?, Vec::new());
             while begun.elapsed() < time {
                 let stream = client.ask(&request).await?;
@@ -54,6 +57,11 @@ pub async fn many(target: &Target, connections: usize, time: Duration) -> Result
     let chunks = all.iter().map(|stream| stream.events).sum();
     let per_s = chunks as f64 / begun.elapsed().as_secs_f64();
     Ok(Streams { chunks, per_s, first_ms: quantile(&first, 0.5) })
+}
+
+/// The numbers 0, 1, 2, … spread evenly over [0, 1), however many there are (the golden ratio's multiples).
+fn spread(number: usize) -> f64 {
+    (number as f64 * 0.618_033_988_749_895).fract()
 }
 
 /// Opens so many slow streams, says so, and holds them until standard input ends.
